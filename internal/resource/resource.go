@@ -1,0 +1,104 @@
+// Package resource holds what an operator declares (proxies, endpoints, targets, pool settings) as plain values, and
+// the rules that hold for them. A Snapshot is the whole desired state at one moment: it is immutable once built, and
+// the data plane applies it by swapping.
+package resource
+
+import (
+	"time"
+)
+
+// EngineFamily is the wire protocol that a proxy speaks, spelled as in the RDS API (case-sensitive).
+type EngineFamily string
+
+const (
+	PostgreSQL EngineFamily = "POSTGRESQL"
+	MySQL      EngineFamily = "MYSQL"
+	SQLServer  EngineFamily = "SQLSERVER"
+)
+
+// Snapshot is the desired state of the data plane. It is immutable: build a new one to change anything.
+type Snapshot struct {
+	Proxies []Proxy
+}
+
+// Proxy is one proxy: where it listens, who may log in, and the database it stands in front of.
+type Proxy struct {
+	Name         string
+	EngineFamily EngineFamily
+	Endpoints    []Endpoint // at least one; the first is the default endpoint
+	RequireTLS   bool       // refuse clients that do not encrypt
+	Certificate  Certificate
+	Auth         []AuthEntry
+
+	IdleClientTimeout  time.Duration // client that sends nothing for so long is closed
+	ClientLifetime     time.Duration // a client connection ends after so long, at its next idle moment; 0 = unlimited
+	ClientLoginTimeout time.Duration // from accept to authenticated
+	MaxClients         int           // client connections to this proxy at once; 0 = as many as descriptors allow
+	DebugLogging       bool          // log each statement's digest
+
+	Target Target
+	Pool   ConnectionPoolConfig
+}
+
+// Endpoint is an address on which a proxy listens.
+type Endpoint struct {
+	Name   string // "default" or a name of the user's
+	Listen string // host:port; an empty host means every address, port 0 a free one
+}
+
+// Certificate names the files of the certificate shown to clients. Both empty: a self-signed certificate is made.
+type Certificate struct {
+	CertFile string // PEM, leaf first
+	KeyFile  string // PEM
+}
+
+// ClientPasswordAuthType is how a client proves that it knows the password (contract section 3.2).
+type ClientPasswordAuthType string
+
+const (
+	PostgresSCRAM ClientPasswordAuthType = "POSTGRES_SCRAM_SHA_256"
+	PostgresMD5   ClientPasswordAuthType = "POSTGRES_MD5"
+	// PostgresCleartext asks for the password as it is; only ever over TLS. Not in RDS: for clients that can do no better.
+	PostgresCleartext ClientPasswordAuthType = "POSTGRES_CLEARTEXT"
+)
+
+// AuthEntry lets one secret's user log in.
+type AuthEntry struct {
+	Secret                 string // name of the secret in the secret store
+	Description            string
+	ClientPasswordAuthType ClientPasswordAuthType
+}
+
+// TLSMode says how a server connection is encrypted; the meanings are libpq's sslmode.
+type TLSMode string
+
+const (
+	TLSDisable    TLSMode = "disable"
+	TLSPrefer     TLSMode = "prefer"
+	TLSRequire    TLSMode = "require"
+	TLSVerifyCA   TLSMode = "verify-ca"
+	TLSVerifyFull TLSMode = "verify-full"
+)
+
+// Target is a database instance.
+type Target struct {
+	Host           string
+	Port           int
+	TLSMode        TLSMode
+	CAFile         string // PEM bundle for verify-ca and verify-full; empty: the system's
+	ConnectTimeout time.Duration
+}
+
+// ConnectionPoolConfig holds the pool settings under the contract's names (section 3.3), and those that RDS fixes.
+type ConnectionPoolConfig struct {
+	MaxConnectionsPercent     int           // 1 to 100, of the target's max_connections less the reserve
+	MaxIdleConnectionsPercent int           // 0 to MaxConnectionsPercent
+	ConnectionBorrowTimeout   time.Duration // 0: fail at once unless an idle connection exists
+	InitQuery                 string        // run once on each new server connection
+	MaxConnections            int           // an absolute cap beside the percentage; 0 = none
+	ReservedConnections       int           // left free for administrators and monitoring, on top of the server's own reserve
+	IdleTimeout               time.Duration // idle server connections above none are closed after so long
+	Lifetime                  time.Duration // server connections are retired after so long, once returned; 0 = never
+	MaxPreparedStatements     int           // prepared statements kept on each server connection
+	RoutineScanInterval       time.Duration // how often the database's routines are looked at for hidden session state
+}
