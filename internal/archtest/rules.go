@@ -1,0 +1,104 @@
+package archtest
+
+// Rules are the import rules of this project. Patterns name packages relative to the module ("internal/pool") or
+// modules of others by their full path; "/..." at the end means the package and all below it.
+var Rules = []Rule{
+	{
+		Why:  "wire/* turns bytes into messages: what does no I/O and needs no library can be fuzzed and reused anywhere",
+		In:   []string{"internal/wire/..."},
+		Only: []string{std},
+	},
+	{
+		Why:  "the pool knows no protocol, so that it serves every engine and can be tested with fakes alone",
+		In:   []string{"internal/pool/..."},
+		Only: []string{std},
+	},
+	{
+		Why:  "event loops know no database; beyond the standard library they need the kernel's calls and nothing else",
+		In:   []string{"internal/evloop/...", "internal/dataplane/evloop/..."},
+		Only: []string{std, "golang.org/x/sys/..."},
+	},
+	{
+		Why:  "resource holds plain values that every layer may import: an import here would be an import everywhere",
+		In:   []string{"internal/resource/..."},
+		Only: []string{std},
+	},
+	{
+		Why:      "one engine never imports another: adding or removing an engine touches engine/x and wire/x alone",
+		Siblings: "internal/engine",
+	},
+	{
+		Why:      "one protocol never imports another: each is read against its own specification",
+		Siblings: "internal/wire",
+	},
+	{
+		Why: "an engine speaks its own protocol only",
+		In:  []string{"internal/engine/postgres/..."},
+		Not: []string{"internal/wire/mysqlwire/...", "internal/wire/tds/..."},
+	},
+	{
+		Why: "an engine speaks its own protocol only",
+		In:  []string{"internal/engine/mysql/..."},
+		Not: []string{"internal/wire/pgwire/...", "internal/wire/tds/..."},
+	},
+	{
+		Why: "an engine speaks its own protocol only",
+		In:  []string{"internal/engine/sqlserver/..."},
+		Not: []string{"internal/wire/pgwire/...", "internal/wire/mysqlwire/..."},
+	},
+	{
+		Why: "imports point downwards: an engine is used by sessions and knows nothing of what drives it",
+		In:  []string{"internal/engine/..."},
+		Not: []string{"cmd/...", "internal/app/...", "internal/dataplane/...", "internal/controlplane/...", "internal/config/..."},
+	},
+	{
+		Why: "the planes meet in app: the data plane is handed a resource.Snapshot and does not know where it came from",
+		In:  []string{"internal/dataplane/..."},
+		Not: []string{"internal/config/...", "internal/controlplane/...", "internal/cluster/...", "internal/app/..."},
+	},
+	{
+		Why: "the planes meet in app: the control plane is handed dataplane.Apply as a function",
+		In:  []string{"internal/controlplane/..."},
+		Not: []string{"internal/dataplane/...", "internal/app/..."},
+	},
+	{
+		Why:    "app is the one place that assembles everything; only what starts a whole Forebay imports it",
+		Import: []string{"internal/app/..."},
+		OnlyIn: []string{"internal/app/...", "cmd/...", "internal/demo/...", "internal/testkit/...", "test/..."},
+	},
+	{
+		Why:    "testkit starts servers and breaks connections on purpose: it is for tests alone",
+		Import: []string{"internal/testkit/..."},
+		OnlyIn: []string{"internal/testkit/...", "test/..."},
+	},
+	{
+		Why:    "pgx is for messages off the hot path and for being a client: the relay itself is our own code",
+		Import: []string{"github.com/jackc/pgx/..."},
+		OnlyIn: []string{"internal/engine/postgres/...", "internal/storm/...", "internal/demo/...", "internal/localserver/...", "internal/testkit/...", "test/..."},
+	},
+	{
+		Why:    "names and units of all metrics stand in one place; the others count with plain values",
+		Import: []string{"github.com/prometheus/..."},
+		OnlyIn: []string{"internal/metrics/...", "internal/admin/...", "internal/app/..."},
+	},
+	{
+		Why:    "one package reads YAML, so that strictness and the wording of its errors are the same everywhere",
+		Import: []string{"github.com/goccy/go-yaml/..."},
+		OnlyIn: []string{"internal/config/..."},
+	},
+	{
+		Why:    "flags and subcommands belong to the command line, not to the parts it starts",
+		Import: []string{"github.com/spf13/cobra/...", "github.com/spf13/pflag/..."},
+		OnlyIn: []string{"cmd/forebay/...", "internal/storm/...", "internal/demo/..."},
+	},
+	{
+		Why:    "toxiproxy breaks connections in tests; the product has no use for it",
+		Import: []string{"github.com/Shopify/toxiproxy/..."},
+		OnlyIn: []string{"internal/testkit/...", "test/..."},
+	},
+	{
+		Why:    "the one binary is static (CGO_ENABLED=0): it runs in an empty container",
+		Import: []string{"C"},
+		Tests:  true,
+	},
+}
