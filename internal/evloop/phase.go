@@ -1,0 +1,208 @@
+package evloop
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// phase is the net.Conn of a connection in its connection phase: reads and writes block the calling goroutine, woken by
+// the loop's readiness events. One goroutine uses it at a time. The same value stays underneath a *tls.Conn in the query
+// phase, where a read that would block returns errTLSAgain and a write only collects the record.
+type phase struct {
+	c     *Conn
+	local net.Addr
+	peer  net.Addr
+
+	onLoop atomic.Bool   // the query phase has begun
+	ready  chan struct{} // one token: something changed since the last look
+	gone   chan struct{} // closed with the connection
+	want   atomic.Int32  // what the goroutine waits for; kept only for a poller that needs to know
+
+	mu       sync.Mutex
+	deadline time.Time // guarded by mu
+	shut     bool      // guarded by mu
+}
+
+// errTLSAgain ends a crypto/tls read that found the socket empty. crypto/tls treats a temporary net.Error as no error of
+// the connection: the next read goes on where this one stopped.
+var errTLSAgain net.Error = tlsAgain{}
+
+type tlsAgain struct{}
+
+func (tlsAgain) Error() string   { return "evloop: would block" }
+func (tlsAgain) Timeout() bool   { return true }
+func (tlsAgain) Temporary() bool { return true }
+
+func newPhase(c *Conn, local, peer net.Addr) *phase {
+	return &phase{c: c, local: local, peer: peer, ready: make(chan struct{}, 1), gone: make(chan struct{})}
+}
+
+// Ready wakes the goroutine of the connection phase. Called on the loop.
+func (p *phase) Ready(*Conn) {
+	p.want.Store(0)
+	p.signal()
+}
+
+func (p *phase) signal() {
+	select {
+	case p.ready <- struct{}{}:
+	default:
+	}
+}
+
+// blocking reports whether the connection phase is still under way; false for nil.
+func (p *phase) blocking() bool { return p != nil && !p.onLoop.Load() }
+
+func (p *phase) end() { p.onLoop.Store(true) }
+
+func (p *phase) Read(b []byte) (int, error) {
+	if p.onLoop.Load() {
+		return p.readOnLoop(b)
+	}
+	if len(b) == 0 {
+		return 0, nil
+	}
+	for {
+		n, err := p.try(recv, b)
+		if err == nil && n == 0 {
+			return 0, io.EOF
+		}
+		if err != ErrAgain {
+			return n, err
+		}
+		if err := p.wait(wantRead); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// try makes one system call, unless the connection is closed or its deadline has passed. It holds the lock meanwhile, so
+// that the descriptor cannot be closed, and its number reused, under the call; the call does not block.
+func (p *phase) try(call func(int, []byte) (int, error), b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shut {
+		return 0, net.ErrClosed
+	}
+	if !p.deadline.IsZero() && !time.Now().Before(p.deadline) {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return call(p.c.fd, b)
+}
+
+func (p *phase) readOnLoop(b []byte) (int, error) {
+	c := p.c
+	if c.fd < 0 {
+		return 0, net.ErrClosed
+	}
+	if c.drained {
+		return 0, errTLSAgain
+	}
+	n, err := recv(c.fd, b)
+	if err != nil {
+		if err == ErrAgain {
+			return 0, errTLSAgain
+		}
+		return 0, err
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	c.drained = n < len(b) && !c.hup
+	return n, nil
+}
+
+func (p *phase) Write(b []byte) (int, error) {
+	if p.onLoop.Load() {
+		p.c.loop.records = append(p.c.loop.records, b...)
+		return len(b), nil
+	}
+	sent := 0
+	for {
+		n, err := p.try(send, b[sent:])
+		sent += n
+		if err != ErrAgain {
+			return sent, err
+		}
+		if err := p.wait(wantWrite); err != nil {
+			return sent, err
+		}
+	}
+}
+
+// What a goroutine of the connection phase waits for.
+const (
+	wantRead  = 1
+	wantWrite = 2
+)
+
+// wait blocks until the socket may be ready, the deadline has passed or was changed, or the connection is closed.
+func (p *phase) wait(want int32) error {
+	if levelTriggered {
+		p.want.Store(want)
+		p.c.loop.nudge()
+	}
+	p.mu.Lock()
+	deadline := p.deadline
+	p.mu.Unlock()
+	var expired <-chan time.Time
+	if !deadline.IsZero() {
+		left := time.Until(deadline)
+		if left <= 0 {
+			return os.ErrDeadlineExceeded
+		}
+		t := time.NewTimer(left)
+		defer t.Stop()
+		expired = t.C
+	}
+	select {
+	case <-p.ready:
+		return nil
+	case <-p.gone:
+		return net.ErrClosed
+	case <-expired:
+		return os.ErrDeadlineExceeded
+	}
+}
+
+// Close ends the connection phase for good: the loop closes the socket. It may be called more than once.
+func (p *phase) Close() error {
+	if p.shutOff(nil) {
+		p.c.loop.Post(p.c.Close)
+	}
+	return nil
+}
+
+// shutOff ends all use of the descriptor by this phase and then runs then, under the lock. It reports whether this was the
+// first call.
+func (p *phase) shutOff(then func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first := !p.shut
+	if first {
+		p.shut = true
+		close(p.gone)
+	}
+	if then != nil {
+		then()
+	}
+	return first
+}
+
+func (p *phase) LocalAddr() net.Addr  { return p.local }
+func (p *phase) RemoteAddr() net.Addr { return p.peer }
+
+func (p *phase) SetDeadline(t time.Time) error {
+	p.mu.Lock()
+	p.deadline = t
+	p.mu.Unlock()
+	p.signal()
+	return nil
+}
+
+func (p *phase) SetReadDeadline(t time.Time) error  { return p.SetDeadline(t) }
+func (p *phase) SetWriteDeadline(t time.Time) error { return p.SetDeadline(t) }

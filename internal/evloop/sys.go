@@ -1,0 +1,56 @@
+package evloop
+
+import (
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// poller tells which descriptors are ready. There is one for each platform behind this interface.
+type poller interface {
+	// add registers a descriptor for its whole life: readable, writable and hang-up, told once for each change.
+	add(fd int, slot, gen uint32) error
+	// poll waits for events for at most d (negative: for ever) and returns how many there are. With spin set it does
+	// not tell the Go scheduler that it waits.
+	poll(d time.Duration, spin bool) int
+	// dispatch hands the n events of the last poll to l.event.
+	dispatch(n int, l *Loop)
+	// wake ends a poll from another goroutine; drainWake makes ready for the next.
+	wake()
+	drainWake()
+	close()
+}
+
+// listenBacklog is how many connections the kernel keeps for us while we are busy; it lowers the number to its own limit
+// (net.core.somaxconn).
+const listenBacklog = 8192
+
+func deepBacklog(fd int) error { return unix.Listen(fd, listenBacklog) }
+
+// dupFD duplicates the descriptor of a socket of package net, non-blocking, so that the original can be closed and the Go
+// runtime's own poller is rid of it.
+func dupFD(s interface {
+	SyscallConn() (syscall.RawConn, error)
+}) (int, error) {
+	rc, err := s.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	var dupErr error
+	if err := rc.Control(func(old uintptr) {
+		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
+	}); err != nil {
+		return -1, err
+	}
+	if dupErr != nil {
+		return -1, dupErr
+	}
+	// The description is shared with the original, which is non-blocking already; say it again in case that changes.
+	if err := unix.SetNonblock(fd, true); err != nil {
+		closeFD(fd)
+		return -1, err
+	}
+	return fd, nil
+}
