@@ -1,0 +1,103 @@
+package login
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// SQLSTATEs used in the connection phase.
+const (
+	codeProtocolViolation    = "08P01"
+	codeInvalidAuthorization = "28000"
+	codeInvalidPassword      = "28P01"
+	codeFeatureNotSupported  = "0A000"
+	codeSyntaxError          = "42601"
+	codeInvalidParameter     = "22023"
+	codeInternalError        = "XX000"
+)
+
+// ErrUnknownUser is what AcceptOptions.Lookup returns for a user that may not log in. The client cannot tell it from a
+// wrong password.
+var ErrUnknownUser = errors.New("postgres login: unknown user")
+
+// ErrClientGone means that the client closed the connection at a point where clients may: before the startup packet, or
+// when asked for a password it does not have (psql then asks its user and connects again).
+var ErrClientGone = errors.New("postgres login: client closed the connection")
+
+// Refusal is a login that was refused. The client has been told, with Severity FATAL; only Reason is for the log alone.
+type Refusal struct {
+	SQLSTATE string
+	Message  string // as sent to the client
+	Detail   string // as sent to the client; often empty
+	Hint     string // as sent to the client; often empty
+	Reason   string // why, in our own words; never a secret
+	User     string // empty if the client had not said yet
+	Err      error  // what Lookup returned, if that was the cause
+}
+
+func (e *Refusal) Error() string {
+	return "postgres login: refused: " + e.Reason + " (SQLSTATE " + e.SQLSTATE + ")"
+}
+
+func (e *Refusal) Unwrap() error { return e.Err }
+
+// AppendTo appends the refusal as an ErrorResponse.
+func (e *Refusal) AppendTo(dst []byte) []byte {
+	start := len(dst)
+	dst = append(dst, 'E', 0, 0, 0, 0)
+	dst = append(dst, "SFATAL\x00VFATAL\x00C"...)
+	dst = append(dst, e.SQLSTATE...)
+	dst = appendField(dst, 'M', e.Message)
+	if e.Detail != "" {
+		dst = appendField(dst, 'D', e.Detail)
+	}
+	if e.Hint != "" {
+		dst = appendField(dst, 'H', e.Hint)
+	}
+	dst = append(dst, 0, 0)
+	binary.BigEndian.PutUint32(dst[start+1:], uint32(len(dst)-start-1))
+	return dst
+}
+
+// appendField ends the field before it and begins the next.
+func appendField(dst []byte, name byte, value string) []byte {
+	dst = append(dst, 0, name)
+	return append(dst, value...)
+}
+
+// appendOldTo appends the refusal as protocol 2 had it: one text, no fields.
+func (e *Refusal) appendOldTo(dst []byte) []byte {
+	dst = append(dst, "EFATAL:  "...)
+	dst = append(dst, e.Message...)
+	return append(dst, '\n', 0)
+}
+
+func wrongPassword(user, reason string) *Refusal {
+	return &Refusal{
+		SQLSTATE: codeInvalidPassword,
+		Message:  "The password that was provided for the role " + user + " is wrong.",
+		Reason:   reason,
+		User:     user,
+	}
+}
+
+func protocolViolation(message string) *Refusal {
+	return &Refusal{SQLSTATE: codeProtocolViolation, Message: message, Reason: message}
+}
+
+// notAnAuthMessage is the contract's text for an answer of another kind than was asked for.
+func notAnAuthMessage(reason string) *Refusal {
+	return &Refusal{
+		SQLSTATE: codeProtocolViolation,
+		Message:  "RDS Proxy supports only IAM, MD5, or SCRAM authentication.",
+		Reason:   reason,
+	}
+}
+
+func tlsRequired(reason string) *Refusal {
+	return &Refusal{
+		SQLSTATE: codeInvalidAuthorization,
+		Message:  "This RDS Proxy requires TLS connections",
+		Reason:   reason,
+	}
+}

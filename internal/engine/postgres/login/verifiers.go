@@ -1,0 +1,76 @@
+package login
+
+import (
+	"context"
+	"sync"
+
+	"forebay/internal/resource"
+	"forebay/internal/secret"
+)
+
+// Verifiers derives verifiers from a secret store and keeps the newest of each secret: a storm of clients derives once,
+// and a new version of a secret replaces the old verifier. It is safe for concurrent use.
+type Verifiers struct {
+	store secret.Store
+
+	mu      sync.Mutex
+	entries map[verifierKey]*verifierEntry // guarded by mu
+}
+
+type verifierKey struct {
+	name     string
+	authType resource.ClientPasswordAuthType
+}
+
+type verifierEntry struct {
+	version string
+	user    string
+	derive  func() (*Verifier, error) // sync.OnceValues: the first caller derives, the others wait
+}
+
+// NewVerifiers returns an empty cache in front of store.
+func NewVerifiers(store secret.Store) *Verifiers {
+	return &Verifiers{store: store, entries: make(map[verifierKey]*verifierEntry)}
+}
+
+// Get returns the verifier of the current version of a secret. Only the first call for a version derives; call Get when
+// the configuration is applied, so that no client waits and none can tell a known user by its first, slower login.
+// The error is the store's.
+func (vs *Verifiers) Get(
+	ctx context.Context, name string, authType resource.ClientPasswordAuthType,
+) (*Verifier, error) {
+	s, err := vs.store.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return vs.entry(s, authType).derive()
+}
+
+func (vs *Verifiers) entry(s secret.Secret, authType resource.ClientPasswordAuthType) *verifierEntry {
+	key := verifierKey{s.Name, authType}
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if e := vs.entries[key]; e != nil && e.version == s.Version && e.user == s.Username {
+		return e
+	}
+	e := &verifierEntry{
+		version: s.Version,
+		user:    s.Username,
+		derive: sync.OnceValues(func() (*Verifier, error) {
+			return NewVerifier(s.Username, s.Password, authType)
+		}),
+	}
+	vs.entries[key] = e
+	return e
+}
+
+// Retain forgets every secret for which keep returns false: those that no proxy names any more.
+func (vs *Verifiers) Retain(keep func(secretName string) bool) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	for key := range vs.entries {
+		if !keep(key.name) {
+			delete(vs.entries, key)
+		}
+	}
+}
