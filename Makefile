@@ -1,0 +1,73 @@
+# Forebay. `make help` lists the targets. Nothing has to be prepared by hand but Go: what else is missing is installed
+# by scripts/install-servers. Heavy things are kept in $(FOREBAY_CACHE), outside the checkout.
+SHELL := /bin/bash
+GO ?= go
+FUZZTIME ?= 10s
+TEST_TIMEOUT ?= 20m
+export FOREBAY_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/forebay
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL := $(GO) tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint cross unit race fmt fuzz bench conformance servers clean
+
+help: ## list the targets and what they do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the one static binary, bin/forebay
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/forebay ./cmd/forebay
+
+demo: ## a private PostgreSQL, a storm of clients without and with Forebay, side by side (ONCE=1: stop after it)
+	@scripts/install-servers postgresql
+	@$(MAKE) --no-print-directory build
+	./bin/forebay demo $(if $(filter-out 0,$(ONCE)),--once)
+
+# Without root the servers may be impossible to install: then the tests that need them are skipped and say so, except
+# where FOREBAY_REQUIRE_SERVERS=1 asks for all.
+test: ## everything CI does: lint, build, cross-build, all tests with the race detector on real servers
+	@scripts/install-servers postgresql gcc node || test "$(FOREBAY_REQUIRE_SERVERS)" != 1
+	@$(MAKE) --no-print-directory lint build cross race
+
+lint: ## go vet, staticcheck (staticcheck.conf) and gofumpt
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	@echo '$(TOOL) gofumpt -l .'; out=$$($(TOOL) gofumpt -l .) || exit 1; \
+	if [ -n "$$out" ]; then printf 'not formatted (run make fmt):\n%s\n' "$$out"; exit 1; fi
+
+fmt: ## format the Go code with gofumpt
+	$(TOOL) gofumpt -w .
+
+cross: ## build and vet for the other platforms: Linux on arm64, macOS on arm64
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) build ./...
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./...
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build ./...
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./...
+
+unit: ## the tests below internal/ and cmd/, without the race detector: the quick round while working
+	$(GO) test ./cmd/... ./internal/...
+
+race: ## all tests (unit, fuzz seeds, integration, end to end) with the race detector, reported in short
+	@$(GO) build -o bin/testreport ./internal/testreport
+	@echo '$(GO) test -race ./...'; \
+	set -o pipefail; CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) -json ./... | bin/testreport
+
+fuzz: ## each fuzz test for FUZZTIME (10s)
+	@GO='$(GO)' scripts/fuzz $(FUZZTIME)
+
+bench: ## direct, PgBouncer, HAProxy and Forebay in turn, compared (docs/benchmarks.md); needs a quiet machine
+	@scripts/install-servers postgresql pgbouncer haproxy
+	@$(MAKE) --no-print-directory build
+	scripts/bench
+
+conformance: ## the pgx module's own test suite, direct and through Forebay: the same tests must pass
+	@scripts/install-servers postgresql gcc
+	@$(MAKE) --no-print-directory build
+	scripts/conformance
+
+servers: ## prepare the newest servers (PostgreSQL 18, PgBouncer) in a Debian sid tree in the cache; optional, needs root
+	@scripts/sid-tree
+
+clean: ## remove what was built here (the cache stays: rm -r $FOREBAY_CACHE)
+	rm -rf bin
