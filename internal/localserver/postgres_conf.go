@@ -1,0 +1,68 @@
+package localserver
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// writeSettings writes postgresql.conf. The file of initdb is replaced: what it sets is said here.
+func (p *Postgres) writeSettings(o PostgresOptions) error {
+	s := map[string]string{
+		"listen_addresses":        p.Host(),
+		"port":                    strconv.Itoa(p.port),
+		"unix_socket_directories": p.inside(p.base),
+		"password_encryption":     "scram-sha-256",
+		"timezone":                "UTC",
+		"log_timezone":            "UTC",
+		"fsync":                   "off",
+		"synchronous_commit":      "off",
+		"full_page_writes":        "off",
+		"min_wal_size":            "8MB",
+		"max_wal_size":            "256MB",
+		"log_line_prefix":         "%m [%p] ",
+	}
+	if o.MaxConnections > 0 {
+		s["max_connections"] = strconv.Itoa(o.MaxConnections)
+	}
+	if o.TLS {
+		s["ssl"] = "on"
+	}
+	maps.Copy(s, o.Settings)
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(s)) {
+		fmt.Fprintf(&b, "%s = %s\n", k, quoteSetting(s[k]))
+	}
+	return os.WriteFile(p.path("data", "postgresql.conf"), []byte(b.String()), 0o600)
+}
+
+// writeHBA writes pg_hba.conf: our own way in over the socket first, so that no option can shut us out.
+func (p *Postgres) writeHBA(o PostgresOptions) error {
+	lines := []string{"local all postgres scram-sha-256"}
+	lines = append(lines, o.HBA...)
+	lines = append(lines,
+		"local all all scram-sha-256",
+		"host all all 127.0.0.1/32 scram-sha-256",
+		"host replication all 127.0.0.1/32 scram-sha-256")
+	return os.WriteFile(p.path("data", "pg_hba.conf"), []byte(strings.Join(lines, "\n")+"\n"), 0o600)
+}
+
+// quoteSetting quotes s as a value in postgresql.conf, where a backslash always escapes.
+func quoteSetting(s string) string {
+	return `'` + strings.NewReplacer(`'`, `''`, `\`, `\\`).Replace(s) + `'`
+}
+
+// quoteLiteral quotes s as an SQL string.
+func quoteLiteral(s string) string {
+	s = strings.ReplaceAll(s, `'`, `''`)
+	if strings.Contains(s, `\`) {
+		return `E'` + strings.ReplaceAll(s, `\`, `\\`) + `'`
+	}
+	return `'` + s + `'`
+}
+
+// quoteName quotes s as an SQL identifier.
+func quoteName(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
