@@ -203,6 +203,9 @@ func (b *Budget) received(s *Shard, slots, conns, denied int) {
 	b.mu.Lock()
 	b.granted -= slots
 	s.promised -= slots + conns + denied
+	if slots+conns > 0 {
+		s.empty = false
+	}
 	b.mu.Unlock()
 }
 

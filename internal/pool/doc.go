@@ -27,13 +27,14 @@
 //
 // A shard with waiters first looks at the shards of the same key on other loops: an idle connection there migrates. It
 // starves when it has no connection at all, or when its oldest waiter has waited for 100 ms; then it registers with the
-// budget, and the least recently used idle connections of other keys are closed to make room. If nothing is idle
-// anywhere, the shards that return connections compare: one gives up its connection, though it has waiters of its own,
-// when the starving shard's oldest waiter is older than its own oldest by more than a bound. That bound is 100 ms for the
-// same key, where the connection migrates. For another key, which costs closing and opening a connection, it is 250 ms
-// if the starving shard has no connection, else 1 s: two busy users at the limit therefore do not make each other
-// reconnect more than a few times a second, and no waiter starves. Such a comparison takes the mutex, at most once in 10
-// ms for each shard with waiters.
+// budget, and connections of other keys that have been idle for 50 ms are closed to make room, least recently used first.
+// If there are none, the shards that return connections compare: one gives up its connection, though it has waiters of
+// its own, when the starving shard's oldest waiter is older than its own oldest by more than a bound. That bound is 100 ms
+// for the same key, where the connection migrates. For another key, which costs closing and opening a connection, it is
+// 250 ms if the starving shard has no connection, else 1 s. A returning shard without waiters gives a connection to one
+// of the same key at once, and to one of another key that has waited for that bound. So no waiter starves, and two busy
+// users at the limit do not make each other reconnect for each transaction, but a few times a second at most. A
+// comparison takes the mutex, at most once in 10 ms for each shard with waiters.
 //
 // # Idle connections
 //

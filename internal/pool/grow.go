@@ -44,6 +44,9 @@ func (s *Shard) request(n int, since, now int64) {
 		// Nothing is idle elsewhere. Whoever returns a connection now sees that this shard starves.
 		s.nextAsk = now + recheckEvery
 	}
+	if since != 0 {
+		s.wakeAt(now + recheckEvery)
+	}
 	s.opening += opens
 	for range opens {
 		s.hooks.Open(s)
@@ -96,10 +99,10 @@ func (s *Shard) migrate(c *Conn, to *Shard) {
 	s.hooks.Migrate(c, to)
 }
 
-// evictFor closes the coldest idle connection so that to can open one in its slot.
-func (s *Shard) evictFor(to *Shard, now int64) {
+// evictFor closes the coldest connection, if idle since notAfter or longer, so that to can open one in its slot.
+func (s *Shard) evictFor(to *Shard, notAfter, now int64) {
 	c := s.idle.coldest
-	if c == nil {
+	if c == nil || c.idleSince > notAfter {
 		to.hooks.Post(func(now int64) { to.arrived(0, 1, now) })
 		return
 	}

@@ -43,6 +43,7 @@ func runModel(t *testing.T, seed uint64) {
 		s *pool.Shard
 	}
 	var users []user
+	var newest *conn
 	lowered := false
 	for range 3000 {
 		l := w.loops[r.IntN(len(w.loops))]
@@ -93,7 +94,9 @@ func runModel(t *testing.T, seed uint64) {
 				case 2:
 					err = openError{tooMany: true}
 				}
-				w.finishOpen(l, err)
+				if c := w.finishOpen(l, err); c != nil {
+					newest = c
+				}
 			}
 		case 15, 16:
 			if len(l.moves) > 0 {
@@ -111,7 +114,12 @@ func runModel(t *testing.T, seed uint64) {
 				s.Retire(w.now)
 			case 2:
 				s.Apply(cfg(), w.now)
-			case 3:
+			case 3, 4, 5:
+				if c := newest; c != nil && c.Idle() {
+					c.closed = true
+					c.Shard().Remove(&c.Conn, w.now)
+				}
+			case 6:
 				if len(w.shards) > 3 {
 					s.Close(w.now)
 				}
@@ -131,7 +139,7 @@ func runModel(t *testing.T, seed uint64) {
 	}
 	// In the end, everybody who waits is served as the others return.
 	w.settle()
-	for range 20 {
+	for range 100 {
 		for _, u := range users {
 			if u.conn != nil {
 				w.giveBack(u.client)
@@ -140,7 +148,7 @@ func runModel(t *testing.T, seed uint64) {
 		}
 		w.settle()
 		w.checkLimit()
-		w.pass(sec)
+		w.pass(200 * ms) // the whole takes less than the borrow timeout
 		w.checkLimit()
 	}
 	for _, u := range users {

@@ -59,6 +59,7 @@ func (s *Shard) Key() Key { return s.key }
 // waits, to be served by Hooks.Serve or failed by Hooks.Fail, unless Fail was called already because the borrow timeout
 // is 0 or the shard is closed. It panics if w waits already.
 func (s *Shard) Borrow(w *Waiter, fit unique.Handle[string], now int64) *Conn {
+	w.fit = fit
 	if c, fits := s.idle.pick(fit); c != nil {
 		if fits {
 			s.stats.FitHits++
@@ -70,7 +71,7 @@ func (s *Shard) Borrow(w *Waiter, fit unique.Handle[string], now int64) *Conn {
 	if w.shard != nil {
 		panic("pool: borrow by a waiter that waits")
 	}
-	w.fit, w.since = fit, now
+	w.since = now
 	s.stats.Waits++
 	switch {
 	case s.closed:

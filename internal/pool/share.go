@@ -46,7 +46,11 @@ func (b *Budget) need(s *Shard, d demand, now int64) (opens int, asked bool) {
 		out = append(out, b.askSiblingsLocked(s, n, now, &n)...)
 	}
 	if d.ask && d.needy && full {
-		out = append(out, b.askVictimsLocked(s, min(n, d.opens-opens))...)
+		idleSince := now - evictAge
+		if d.since != 0 && d.since+s.boundLocked() <= now {
+			idleSince = now // it waited long enough
+		}
+		out = append(out, b.askVictimsLocked(s, min(n, d.opens-opens), idleSince)...)
 	}
 	b.mu.Unlock()
 	deliver(out)
@@ -75,8 +79,9 @@ func (b *Budget) askSiblingsLocked(s *Shard, each int, notAfter int64, left *int
 	return out
 }
 
-// askVictimsLocked asks n shards of other keys, least recently used first, to close one idle connection each for s.
-func (b *Budget) askVictimsLocked(s *Shard, n int) (out []message) {
+// askVictimsLocked asks n shards of other keys, least recently used first, to close one connection each for s, idle since
+// notAfter or longer.
+func (b *Budget) askVictimsLocked(s *Shard, n int, notAfter int64) (out []message) {
 	if n <= 0 {
 		return nil
 	}
@@ -86,14 +91,14 @@ func (b *Budget) askVictimsLocked(s *Shard, n int) (out []message) {
 	}
 	var victims []victim
 	for _, o := range b.shards {
-		if at := o.coldest.Load(); o.family != s.family && at != 0 {
+		if at := o.coldest.Load(); o.family != s.family && at != 0 && at <= notAfter {
 			victims = append(victims, victim{o, at})
 		}
 	}
 	slices.SortFunc(victims, func(a, b victim) int { return cmp.Compare(a.since, b.since) })
 	for _, v := range victims[:min(n, len(victims))] {
 		s.promised++
-		out = append(out, message{v.shard, func(now int64) { v.shard.evictFor(s, now) }})
+		out = append(out, message{v.shard, func(now int64) { v.shard.evictFor(s, notAfter, now) }})
 	}
 	return out
 }
@@ -109,7 +114,8 @@ const (
 )
 
 // share decides about a connection that was returned to s, whose own oldest waiter waits since oldest (never: it has
-// none). For giveAway and closeFor the shard to favour is returned, with the promise already made.
+// none). Without waiters, a shard of the same key may have it at once; a shard of another key must have waited for its
+// bound, because the users of s may want it again in a moment. For giveAway and closeFor the shard to favour is returned, with the promise already made.
 func (b *Budget) share(s *Shard, oldest, now int64) (verdict, *Shard) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -121,21 +127,14 @@ func (b *Budget) share(s *Shard, oldest, now int64) (verdict, *Shard) {
 	var to *Shard
 	best := oldest
 	for _, o := range b.starvers {
-		if o == s || !o.hungryLocked() {
+		since := o.oldest.Load()
+		if o == s || since == 0 || !o.hungryLocked() {
 			continue
 		}
-		since := o.oldest.Load()
-		switch {
-		case since == 0:
-			continue // being served at this moment
-		case o.family == s.family:
+		if o.family == s.family {
 			since += boundSame
-		case o.blocked:
-			continue // it could not open a connection in the slot
-		case o.empty:
-			since += boundEmpty
-		default:
-			since += boundOther
+		} else if since += o.boundLocked(); o.blocked || since > now {
+			continue
 		}
 		if since < best {
 			best, to = since, o
@@ -187,3 +186,11 @@ func (b *Budget) evicted() {
 
 // hungryLocked reports whether s could use more than it has been promised.
 func (s *Shard) hungryLocked() bool { return s.want > s.promised }
+
+// boundLocked is how much longer than others s must have waited to get the connection of another key.
+func (s *Shard) boundLocked() int64 {
+	if s.empty && s.promised == 0 {
+		return boundEmpty
+	}
+	return boundOther
+}

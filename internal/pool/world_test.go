@@ -134,6 +134,7 @@ func (w *world) borrow(s *pool.Shard, cl *client, fit string) bool {
 func (w *world) giveBack(cl *client) {
 	c := cl.conn
 	c.user, cl.conn = nil, nil
+	c.Fit = cl.Fit()
 	c.Shard().Return(&c.Conn, w.now)
 }
 
