@@ -224,3 +224,33 @@ func (closing) Ready(c *Conn) {
 		c.Close()
 	}
 }
+
+// Move hands the connection to another loop. then is called there: with nil, and the connection is that loop's from now
+// on; or with an error, and it is closed. Call it on the connection's present loop, with nothing unsent.
+func (c *Conn) Move(to *Loop, then func(error)) {
+	from := c.loop
+	if err := from.poll.remove(c.fd); err != nil {
+		c.Close()
+		to.Post(func() { then(err) })
+		return
+	}
+	from.remove(c)
+	c.readable, c.drained = true, false // events between the two loops are not seen
+	posted := to.Post(func() {
+		c.loop = to
+		if err := to.add(c); err != nil {
+			closeFD(c.fd)
+			c.fd = -1
+			then(err)
+			return
+		}
+		then(nil)
+		if c.fd >= 0 {
+			c.handler.Ready(c)
+		}
+	})
+	if !posted {
+		closeFD(c.fd)
+		c.fd = -1
+	}
+}

@@ -50,6 +50,7 @@ type Loop struct {
 	again     []*Conn  // connections whose handler gave way to others while still readable
 	againNext []*Conn
 	now       time.Time
+	nanos     int64
 	empty     int // turns in a row without an event
 	ticks     []*ticker
 	open      int
@@ -79,8 +80,25 @@ func New(id int) (*Loop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("evloop: %w", err)
 	}
-	return &Loop{id: id, poll: p, buf: make([]byte, bufferSize), now: time.Now(), done: make(chan struct{})}, nil
+	l := &Loop{id: id, poll: p, buf: make([]byte, bufferSize), done: make(chan struct{})}
+	l.tell()
+	return l, nil
 }
+
+// epoch is where the loops' clock starts, so that its readings are greater than zero.
+var epoch = time.Now().Add(-time.Second)
+
+// tell reads the clock.
+func (l *Loop) tell() {
+	l.now = time.Now()
+	l.nanos = int64(l.now.Sub(epoch))
+}
+
+// Nanos is Now as nanoseconds on a monotonic clock that all loops share, greater than zero. Owned by loop.
+func (l *Loop) Nanos() int64 { return l.nanos }
+
+// Clock points at the loop's Nanos, for those who read it often. Owned by loop.
+func (l *Loop) Clock() *int64 { return &l.nanos }
 
 // ID is the loop's number.
 func (l *Loop) ID() int { return l.id }
@@ -151,7 +169,7 @@ func (l *Loop) Run() {
 	defer l.poll.close()
 	for {
 		n := l.wait()
-		l.now = time.Now()
+		l.tell()
 		if n == 0 && len(l.again) == 0 {
 			l.empty++
 		} else {

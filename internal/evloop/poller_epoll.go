@@ -49,6 +49,10 @@ func (p *epollPoller) add(fd int, slot, gen uint32) error {
 	return nil
 }
 
+func (p *epollPoller) remove(fd int) error {
+	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil)
+}
+
 func (p *epollPoller) poll(d time.Duration, spin bool) int {
 	ms := -1
 	if d >= 0 {

@@ -45,6 +45,9 @@ func (p *pollPoller) add(fd int, slot, gen uint32) error {
 	return nil
 }
 
+// remove does nothing: poll drops what the loop no longer has.
+func (p *pollPoller) remove(int) error { return nil }
+
 func (p *pollPoller) poll(d time.Duration, _ bool) int {
 	ms := -1
 	if d >= 0 {

@@ -11,6 +11,8 @@ import (
 type poller interface {
 	// add registers a descriptor for its whole life: readable, writable and hang-up, told once for each change.
 	add(fd int, slot, gen uint32) error
+	// remove forgets a descriptor that stays open.
+	remove(fd int) error
 	// poll waits for events for at most d (negative: for ever) and returns how many there are. With spin set it does
 	// not tell the Go scheduler that it waits.
 	poll(d time.Duration, spin bool) int

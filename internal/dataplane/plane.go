@@ -1,0 +1,184 @@
+// Package dataplane serves clients: it listens, runs the connection phase of clients and servers on goroutines and the
+// query phase on event loops, and applies a resource.Snapshot by swapping. It knows engines only through their interface,
+// and nothing of the control plane.
+package dataplane
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"forebay/internal/dataplane/session"
+	"forebay/internal/engine"
+	"forebay/internal/evloop"
+	"forebay/internal/resource"
+	"forebay/internal/secret"
+)
+
+// Options say how a Plane works.
+type Options struct {
+	Log     *slog.Logger
+	Secrets secret.Store
+	Engines map[resource.EngineFamily]engine.Engine
+	// Certificates returns how a proxy encrypts, and the same value until the proxy's Certificate changes. nil: clients
+	// are not offered TLS.
+	Certificates func(p *resource.Proxy) (*tls.Config, error)
+	Loops        int // event loops; 0 = half the processors, at least one
+	Handshakes   int // connection phases under way at once; 0 = 512
+}
+
+// Plane is the data plane. Make one with New; Apply gives it work; Close ends it.
+type Plane struct {
+	opts    Options
+	log     *slog.Logger
+	loops   []*evloop.Loop
+	workers []*session.Worker
+	gate    *gate
+	ctx     context.Context // ends with Close
+	stop    context.CancelFunc
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	proxies map[string]*proxy // guarded by mu
+	closed  bool              // guarded by mu
+}
+
+// New starts the loops. Nothing listens until Apply.
+func New(o Options) (*Plane, error) {
+	if o.Loops <= 0 {
+		o.Loops = max(1, runtime.NumCPU()/2)
+	}
+	if o.Handshakes <= 0 {
+		o.Handshakes = 512
+	}
+	if runtime.GOMAXPROCS(0) < o.Loops+1 {
+		// A loop keeps its processor while it waits; the connection phase and the garbage collector need another.
+		runtime.GOMAXPROCS(o.Loops + 1)
+	}
+	p := &Plane{opts: o, log: o.Log, proxies: make(map[string]*proxy), gate: newGate(o.Handshakes)}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	for i := range o.Loops {
+		l, err := evloop.New(i)
+		if err != nil {
+			p.Close()
+			return nil, err
+		}
+		p.loops = append(p.loops, l)
+		p.workers = append(p.workers, session.NewWorker(l, o.Log))
+		p.running.Go(l.Run)
+	}
+	return p, nil
+}
+
+// Apply makes the plane do what s says. Pools whose target did not change keep their connections. On error nothing has
+// changed.
+func (p *Plane) Apply(ctx context.Context, s resource.Snapshot) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return errors.New("dataplane: closed")
+	}
+	// First everything that can fail, then what cannot.
+	var changes []*change
+	undo := func() {
+		for _, c := range changes {
+			c.undo()
+		}
+	}
+	wanted := make(map[string]bool)
+	for i := range s.Proxies {
+		cfg := &s.Proxies[i]
+		wanted[cfg.Name] = true
+		eng := p.opts.Engines[cfg.EngineFamily]
+		if eng == nil {
+			undo()
+			return fmt.Errorf("proxy %s: engine family %s is not supported", cfg.Name, cfg.EngineFamily)
+		}
+		c, err := p.prepare(ctx, cfg, eng)
+		if err != nil {
+			undo()
+			return fmt.Errorf("proxy %s: %w", cfg.Name, err)
+		}
+		changes = append(changes, c)
+	}
+	for name, px := range p.proxies {
+		if !wanted[name] {
+			delete(p.proxies, name)
+			px.close()
+		}
+	}
+	for _, c := range changes {
+		p.proxies[c.proxy.name] = c.commit()
+	}
+	return nil
+}
+
+// Addrs returns the addresses that each proxy's endpoints listen on, by proxy and endpoint name.
+func (p *Plane) Addrs() map[string]map[string]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make(map[string]map[string]string)
+	for name, px := range p.proxies {
+		all[name] = px.addrs()
+	}
+	return all
+}
+
+// Drain takes no new clients and ends those that are idle; clients with a transaction under way may finish it until ctx
+// ends. It returns ctx's error if some did not.
+func (p *Plane) Drain(ctx context.Context) error {
+	p.mu.Lock()
+	for _, px := range p.proxies {
+		px.closeListeners()
+	}
+	p.mu.Unlock()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		left := 0
+		for i, w := range p.workers {
+			p.loops[i].Call(func() {
+				w.Sessions(func(s *session.Session) {
+					if s.Busy() {
+						left++
+						return
+					}
+					s.End(engine.ErrShutdown)
+				})
+			})
+		}
+		if left == 0 && p.gate.idle() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// Close ends everything at once: clients are told, server connections said good-bye to.
+func (p *Plane) Close() {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	p.closed = true
+	for _, px := range p.proxies {
+		px.close()
+	}
+	p.mu.Unlock()
+	p.stop()
+	p.gate.close()
+	for _, l := range p.loops {
+		l.Stop()
+	}
+	p.running.Wait()
+}

@@ -1,0 +1,549 @@
+package dataplane
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"forebay/internal/dataplane/session"
+	"forebay/internal/engine"
+	"forebay/internal/evloop"
+	"forebay/internal/pool"
+	"forebay/internal/resource"
+)
+
+// proxy is one proxy at work.
+type proxy struct {
+	plane  *Plane
+	name   string
+	log    *slog.Logger
+	eng    engine.Engine
+	creds  *credentials
+	target *target
+
+	cfg    atomic.Pointer[resource.Proxy]
+	tls    atomic.Pointer[tls.Config]
+	limits atomic.Pointer[session.Limits]
+	stats  clientStats
+
+	mu        sync.Mutex
+	listeners map[string]*evloop.Listener // guarded by mu; by address as configured
+	closed    bool                        // guarded by mu
+}
+
+// clientStats counts clients before they have a session. Safe for concurrent use.
+type clientStats struct {
+	open, received, succeeded, failedAuth, failedOther, closed, refused atomic.Int64
+}
+
+// change is a proxy's step from what it is to what is wanted: prepared first, then committed or undone.
+type change struct {
+	proxy  *proxy
+	cfg    *resource.Proxy
+	tls    *tls.Config
+	bound  map[string]*evloop.Listener // new listeners
+	fresh  bool                        // the proxy did not exist
+	target *target                     // new target, nil to keep the present one
+}
+
+// prepare does what can fail.
+func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Engine) (*change, error) {
+	c := &change{proxy: p.proxies[cfg.Name], cfg: cfg, bound: make(map[string]*evloop.Listener)}
+	if c.proxy == nil || c.proxy.eng != eng {
+		c.fresh = true
+		c.proxy = &proxy{
+			plane: p, name: cfg.Name, eng: eng, log: p.log.With(slog.String("proxy", cfg.Name)),
+			creds: newCredentials(p.opts.Secrets, cfg.Auth), listeners: make(map[string]*evloop.Listener),
+		}
+	}
+	px := c.proxy
+	if p.opts.Certificates != nil {
+		t, err := p.opts.Certificates(cfg)
+		if err != nil {
+			return nil, err
+		}
+		c.tls = t
+	}
+	if c.fresh || px.cfg.Load().Target != cfg.Target {
+		c.target = newTarget(px, cfg)
+	}
+	px.mu.Lock()
+	defer px.mu.Unlock()
+	for _, e := range cfg.Endpoints {
+		if px.listeners[e.Listen] != nil {
+			continue
+		}
+		l, err := evloop.Listen(ctx, p.loops, e.Listen, px.accept, px.acceptFailed)
+		if err != nil {
+			c.undo()
+			return nil, err
+		}
+		c.bound[e.Listen] = l
+	}
+	return c, nil
+}
+
+func (c *change) undo() {
+	for _, l := range c.bound {
+		l.Close()
+	}
+}
+
+// commit does what cannot fail.
+func (c *change) commit() *proxy {
+	px := c.proxy
+	px.cfg.Store(c.cfg)
+	px.tls.Store(c.tls)
+	limits := &session.Limits{Idle: c.cfg.IdleClientTimeout, Lifetime: c.cfg.ClientLifetime}
+	px.limits.Store(limits)
+	px.creds.apply(c.cfg.Auth)
+	px.mu.Lock()
+	wanted := make(map[string]bool)
+	for _, e := range c.cfg.Endpoints {
+		wanted[e.Listen] = true
+		if l := c.bound[e.Listen]; l != nil {
+			px.listeners[e.Listen] = l
+		}
+	}
+	var gone []*evloop.Listener
+	for addr, l := range px.listeners {
+		if !wanted[addr] {
+			delete(px.listeners, addr)
+			gone = append(gone, l)
+		}
+	}
+	old := px.target
+	if c.target != nil {
+		px.target = c.target
+	}
+	now := px.target
+	px.mu.Unlock()
+	for _, l := range gone {
+		l.Close()
+	}
+	now.apply(c.cfg)
+	if c.target != nil {
+		now.start()
+		if old != nil {
+			old.close(engine.ErrShutdown)
+		}
+	}
+	px.sessions(func(s *session.Session) { s.SetLimits(limits) })
+	return px
+}
+
+// sessions calls f for each session of the proxy, on its loop.
+func (px *proxy) sessions(f func(*session.Session)) {
+	for i, w := range px.plane.workers {
+		px.plane.loops[i].Post(func() {
+			w.Sessions(func(s *session.Session) {
+				if t, ok := s.Pool().Owner().(*database); ok && t.target.px == px {
+					f(s)
+				}
+			})
+		})
+	}
+}
+
+func (px *proxy) addrs() map[string]string {
+	px.mu.Lock()
+	defer px.mu.Unlock()
+	all := make(map[string]string)
+	for _, e := range px.cfg.Load().Endpoints {
+		if l := px.listeners[e.Listen]; l != nil {
+			all[e.Name] = l.Addr().String()
+		}
+	}
+	return all
+}
+
+func (px *proxy) closeListeners() {
+	px.mu.Lock()
+	all := px.listeners
+	px.listeners = make(map[string]*evloop.Listener)
+	px.mu.Unlock()
+	for _, l := range all {
+		l.Close()
+	}
+}
+
+// close ends the proxy: its clients are told.
+func (px *proxy) close() {
+	px.closeListeners()
+	px.mu.Lock()
+	px.closed = true
+	t := px.target
+	px.mu.Unlock()
+	t.close(engine.ErrShutdown)
+}
+
+// acceptFailed hears of connections that could not be accepted.
+func (px *proxy) acceptFailed(err error) {
+	px.stats.refused.Add(1)
+	px.log.Error("a client could not be accepted", slog.Any("error", err))
+}
+
+// accept begins the connection phase of a new client. Called on its loop.
+func (px *proxy) accept(a evloop.Accepted) {
+	px.stats.received.Add(1)
+	cfg := px.cfg.Load()
+	if n := px.stats.open.Add(1); cfg.MaxClients > 0 && n > int64(cfg.MaxClients) {
+		px.stats.refused.Add(1)
+		px.gone()
+		a.Net.Close()
+		return
+	}
+	if !px.plane.gate.enter(func() { px.connect(a) }) {
+		px.gone()
+		a.Net.Close()
+	}
+}
+
+// gone counts a client that has left.
+func (px *proxy) gone() {
+	px.stats.open.Add(-1)
+	px.stats.closed.Add(1)
+}
+
+// connect is the connection phase of a client, on a goroutine of its own.
+func (px *proxy) connect(a evloop.Accepted) {
+	cfg := px.cfg.Load()
+	ctx, cancel := context.WithTimeout(px.plane.ctx, loginTimeout(cfg))
+	defer cancel()
+	l, err := px.eng.Accept(ctx, a.Net, engine.AcceptOptions{Proxy: cfg, TLS: px.tls.Load(), Credentials: px.creds})
+	if err != nil {
+		px.refused(a, err)
+		return
+	}
+	if l.Cancel != nil {
+		px.gone()
+		px.cancel(ctx, l.Cancel)
+		a.Net.Close()
+		return
+	}
+	px.mu.Lock()
+	t := px.target
+	px.mu.Unlock()
+	db, err := t.database(l.Key)
+	if err != nil {
+		px.refused(a, err)
+		return
+	}
+	loop := a.Conn.Loop()
+	id := engine.SessionID{}
+	_, _ = rand.Read(id.Secret[:]) // never fails
+	posted := loop.Post(func() {
+		w := px.plane.workers[loop.ID()]
+		slot := w.Slot()
+		id.PID = pidOf(loop.ID(), slot)
+		db.pool(loop.ID()).Begin(a.Conn, l, slot, id, px.limits.Load(), px.gone)
+	})
+	if !posted {
+		px.gone()
+		return
+	}
+	px.stats.succeeded.Add(1)
+}
+
+func loginTimeout(cfg *resource.Proxy) time.Duration {
+	if cfg.ClientLoginTimeout > 0 {
+		return cfg.ClientLoginTimeout
+	}
+	return 30 * time.Second
+}
+
+// refused ends a connection phase that has failed.
+func (px *proxy) refused(a evloop.Accepted, err error) {
+	a.Net.Close()
+	px.gone()
+	if errors.Is(err, context.Canceled) || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	var auth interface{ AuthFailure() bool }
+	if errors.As(err, &auth) && auth.AuthFailure() {
+		px.stats.failedAuth.Add(1)
+		px.log.Info("client not let in", slog.String("client", a.Net.RemoteAddr().String()), slog.Any("error", err))
+		return
+	}
+	px.stats.failedOther.Add(1)
+	px.log.Debug("client left or failed before it had logged in", slog.String("client", a.Net.RemoteAddr().String()), slog.Any("error", err))
+}
+
+// A session's process id says where the session is: the loop above, the slot below. The highest bit stays clear, since
+// clients take the number for signed.
+const slotBits = 24
+
+func pidOf(loop int, slot uint32) uint32 { return uint32(loop)<<slotBits | slot&(1<<slotBits-1) }
+
+// cancel passes a cancel request on to the server connection that runs the statement meant, and returns when the request
+// has arrived there or there was nothing to cancel.
+func (px *proxy) cancel(ctx context.Context, c *engine.Cancel) {
+	loop, slot := int(c.PID>>slotBits), c.PID&(1<<slotBits-1)
+	if loop >= len(px.plane.loops) {
+		return
+	}
+	done := make(chan struct{})
+	px.plane.loops[loop].Call(func() {
+		s := px.plane.workers[loop].Session(slot)
+		running := false
+		if s != nil {
+			s.Cancel(c, func(sv *session.Server) {
+				running = true
+				release := sv.HoldForCancel()
+				t := s.Pool().Owner().(*database).target
+				px.plane.gate.running.Go(func() {
+					defer close(done)
+					defer release()
+					nc, err := t.Dial(ctx)
+					if err == nil {
+						err = sv.Engine().Cancel(ctx, nc)
+						nc.Close()
+					}
+					if err != nil {
+						px.log.Warn("a cancel request could not be passed on", slog.Any("error", err))
+					}
+				})
+			})
+		}
+		if !running {
+			close(done)
+		}
+	})
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// target is the database that a proxy stands in front of, with the limit that all its pools share.
+type target struct {
+	px     *proxy
+	budget *pool.Budget
+	ctx    context.Context
+	stop   context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu       sync.Mutex
+	cfg      *resource.Proxy          // guarded by mu
+	capacity engine.Capacity          // guarded by mu
+	dbs      map[engine.Key]*database // guarded by mu
+	health   error                    // guarded by mu; nil: it answered
+	checked  time.Time                // guarded by mu; when health was last found out, zero: not yet
+	closed   bool                     // guarded by mu
+}
+
+// unknownLimit is how many connections are opened before the target has said how many it allows.
+const unknownLimit = 4
+
+func newTarget(px *proxy, cfg *resource.Proxy) *target {
+	t := &target{
+		px: px, cfg: cfg, dbs: make(map[engine.Key]*database),
+		budget: pool.NewBudget(pool.Limits{MaxOpen: unknownLimit, MaxIdle: unknownLimit}),
+	}
+	t.ctx, t.stop = context.WithCancel(px.plane.ctx)
+	return t
+}
+
+// start begins to watch the target.
+func (t *target) start() { t.tasks.Go(t.watch) }
+
+// Dial implements engine.Target.
+func (t *target) Dial(ctx context.Context) (net.Conn, error) {
+	t.mu.Lock()
+	cfg := t.cfg
+	t.mu.Unlock()
+	d := net.Dialer{Timeout: connectTimeout(cfg)}
+	return d.DialContext(ctx, "tcp", addrOf(cfg))
+}
+
+func connectTimeout(cfg *resource.Proxy) time.Duration {
+	if cfg.Target.ConnectTimeout > 0 {
+		return cfg.Target.ConnectTimeout
+	}
+	return 10 * time.Second
+}
+
+func addrOf(cfg *resource.Proxy) string {
+	return net.JoinHostPort(cfg.Target.Host, strconv.Itoa(cfg.Target.Port))
+}
+
+// database is the pools of one user and database: one for each loop.
+type database struct {
+	target *target
+	key    engine.Key
+	db     engine.Database
+	pools  []*session.Pool // by loop; each made on its loop, before the database is handed out
+}
+
+func (d *database) pool(loop int) *session.Pool { return d.pools[loop] }
+
+var errTargetClosed = errors.New("dataplane: the target was removed")
+
+// database returns the pools of a user and database, made when first asked for.
+func (t *target) database(k engine.Key) (*database, error) {
+	t.mu.Lock()
+	if d := t.dbs[k]; d != nil {
+		t.mu.Unlock()
+		return d, nil
+	}
+	if t.closed {
+		t.mu.Unlock()
+		return nil, errTargetClosed
+	}
+	cfg := t.cfg
+	t.mu.Unlock()
+
+	d := &database{target: t, key: k, db: t.px.eng.Open(cfg, k, t.px.creds, t), pools: make([]*session.Pool, len(t.px.plane.loops))}
+	var ready sync.WaitGroup
+	for i, l := range t.px.plane.loops {
+		ready.Add(1)
+		if !l.Post(func() {
+			defer ready.Done()
+			key := pool.Key{Target: addrOf(cfg), User: k.User, Database: k.Database}
+			d.pools[i] = session.NewPool(t.px.plane.workers[i], t.budget, key, poolConfig(cfg), d.db, d)
+		}) {
+			return nil, errTargetClosed
+		}
+	}
+	ready.Wait()
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if other := t.dbs[k]; other != nil {
+		d.close(nil) // another client was quicker
+		return other, nil
+	}
+	if t.closed {
+		d.close(nil)
+		return nil, errTargetClosed
+	}
+	t.dbs[k] = d
+	t.tasks.Go(d.refresh)
+	return d, nil
+}
+
+func poolConfig(cfg *resource.Proxy) pool.Config {
+	c := pool.DefaultConfig
+	c.BorrowTimeout = cfg.Pool.ConnectionBorrowTimeout
+	c.IdleTimeout = cfg.Pool.IdleTimeout
+	c.Lifetime = cfg.Pool.Lifetime
+	return c
+}
+
+// Open implements session.Host: it logs in to the target on a goroutine. Called on the pool's loop.
+func (d *database) Open(p *session.Pool, done func(session.Opened, error)) {
+	t := d.target
+	loop := p.Loop()
+	t.mu.Lock()
+	cfg, closed := t.cfg, t.closed
+	t.mu.Unlock()
+	if closed {
+		loop.Post(func() { done(session.Opened{}, errTargetClosed) })
+		return
+	}
+	t.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(t.ctx, connectTimeout(cfg)+20*time.Second)
+		defer cancel()
+		o, err := d.dial(ctx, cfg, loop)
+		if err != nil {
+			t.px.log.Warn("a server connection could not be opened", slog.String("target", addrOf(cfg)), slog.String("user", d.key.User), slog.String("database", d.key.Database), slog.Any("error", err))
+		}
+		t.learn(o.Dialed.Limits)
+		if !loop.Post(func() { done(o, err) }) && err == nil {
+			o.Dialed.Conn.Close()
+		}
+	})
+}
+
+func (d *database) dial(ctx context.Context, cfg *resource.Proxy, loop *evloop.Loop) (session.Opened, error) {
+	dctx, cancel := context.WithTimeout(ctx, connectTimeout(cfg))
+	c, nc, err := evloop.Dial(dctx, loop, "tcp", addrOf(cfg))
+	cancel()
+	if err != nil {
+		return session.Opened{}, err
+	}
+	dialed, err := d.db.Dial(ctx, nc)
+	if err != nil {
+		nc.Close()
+		return session.Opened{}, err
+	}
+	return session.Opened{Conn: c, Dialed: dialed}, nil
+}
+
+// close closes the database's pools. With a reason, sessions are ended with it.
+func (d *database) close(reason error) {
+	for i, l := range d.target.px.plane.loops {
+		l.Post(func() { d.pools[i].End(reason) })
+	}
+}
+
+// learn takes over how many connections the target allows.
+func (t *target) learn(c engine.Capacity) {
+	if c.MaxConnections == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.capacity != c {
+		t.capacity = c
+		t.setLimitsLocked()
+	}
+}
+
+// setLimitsLocked turns percentages into numbers (contract 3.3). t.mu is held.
+func (t *target) setLimitsLocked() {
+	if t.capacity.MaxConnections == 0 {
+		return
+	}
+	l := limitsOf(t.cfg.Pool, t.capacity)
+	t.budget.SetLimits(l)
+	t.px.log.Info("limits of the target", slog.String("target", addrOf(t.cfg)), slog.Int("max_connections", t.capacity.MaxConnections),
+		slog.Int("max_database_connections_allowed", l.MaxOpen), slog.Int("max_idle", l.MaxIdle))
+}
+
+// limitsOf turns percentages into numbers: of what the target allows, less what it reserves and what we leave free.
+func limitsOf(c resource.ConnectionPoolConfig, k engine.Capacity) pool.Limits {
+	usable := max(1, k.MaxConnections-k.Reserved-c.ReservedConnections)
+	l := pool.Limits{
+		MaxOpen: max(1, usable*c.MaxConnectionsPercent/100),
+		MaxIdle: usable * c.MaxIdleConnectionsPercent / 100,
+	}
+	if c.MaxConnections > 0 {
+		l.MaxOpen = min(l.MaxOpen, c.MaxConnections)
+	}
+	l.MaxIdle = min(l.MaxIdle, l.MaxOpen)
+	return l
+}
+
+// apply takes over changed settings.
+func (t *target) apply(cfg *resource.Proxy) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cfg = cfg
+	t.setLimitsLocked()
+	for _, d := range t.dbs {
+		d.db.Apply(cfg)
+		for i, l := range t.px.plane.loops {
+			l.Post(func() { d.pools[i].Shard().Apply(poolConfig(cfg), l.Nanos()) })
+		}
+	}
+}
+
+// close ends the target's pools and their sessions, and waits for what is under way.
+func (t *target) close(reason error) {
+	t.mu.Lock()
+	t.closed = true
+	for _, d := range t.dbs {
+		d.close(reason)
+	}
+	t.mu.Unlock()
+	t.stop()
+	t.tasks.Wait()
+}

@@ -1,0 +1,298 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"forebay/internal/engine"
+	"forebay/internal/evloop"
+	"forebay/internal/pool"
+)
+
+// Server is one server connection in the query phase. Owned by loop.
+type Server struct {
+	w       *Worker
+	pool    *Pool
+	conn    *evloop.Conn
+	eng     engine.Server
+	slot    pool.Conn
+	session *Session // nil while idle
+	in      []byte   // the start of a message of the server's
+	tls     bool
+	cancels int // cancel requests under way: until they have arrived nobody else may have the connection
+}
+
+// Engine is the connection's protocol state.
+func (sv *Server) Engine() engine.Server { return sv.eng }
+
+// Ready implements evloop.Handler for the server's connection.
+func (sv *Server) Ready(c *evloop.Conn) {
+	if err := c.WriteError(); err != nil {
+		sv.lost(err)
+		return
+	}
+	sv.pump()
+	if s := sv.session; s != nil && s.client != nil && c.Unsent() == 0 && (len(s.in) > 0 || s.client.Readable()) {
+		s.pump() // it had to wait for this server connection
+	}
+}
+
+// pump moves what the server has sent toward the client.
+func (sv *Server) pump() {
+	for range maxReads {
+		s := sv.session
+		if !sv.conn.Readable() || s != nil && s.client != nil && s.client.Unsent() > maxUnsent {
+			return
+		}
+		b, err := sv.read()
+		if err == evloop.ErrAgain {
+			return
+		}
+		if err != nil {
+			sv.lost(err)
+			return
+		}
+		if s == nil {
+			n, ok := sv.eng.Idle(b)
+			if !ok {
+				sv.lost(errIdleClosed)
+				return
+			}
+			sv.in = sv.w.keep(sv.in, b[n:])
+			continue
+		}
+		o := sv.w.output()
+		n := s.eng.FromServer(b, o)
+		closeServer := o.CloseServer
+		var werr error
+		if o.Server.Len() > 0 {
+			sv.w.Stats.ServerBytesOut += uint64(o.Server.Len())
+			werr = sv.conn.Write(o.Server.Bytes())
+		}
+		s.fed = false
+		s.sendClient(o) // from here on o may be somebody else's
+		if sv.conn.Closed() {
+			return
+		}
+		sv.in = sv.w.keep(sv.in, b[n:])
+		if closeServer || werr != nil {
+			if werr == nil {
+				werr = engine.ErrUnsure
+			}
+			sv.lost(werr)
+			return
+		}
+		if sv.session != s {
+			return
+		}
+		s.giveBack()
+		if sv.session != s {
+			if s.client != nil && (len(s.in) > 0 || s.client.Readable()) {
+				s.pump()
+			}
+			if sv.conn.Readable() {
+				sv.w.Loop.Again(sv.conn)
+			}
+			return
+		}
+	}
+	sv.w.Loop.Again(sv.conn)
+}
+
+var errIdleClosed = errors.New("the server closed it while idle")
+
+// read reads from the server, behind what is there of an unfinished message.
+func (sv *Server) read() ([]byte, error) {
+	if sv.in == nil {
+		n, err := sv.conn.Read(sv.w.Loop.Buffer())
+		sv.w.Stats.ServerBytesIn += uint64(n)
+		return sv.w.Loop.Buffer()[:n], err
+	}
+	if cap(sv.in)-len(sv.in) < spareSize/2 {
+		bigger := append(sv.w.buffer(2*cap(sv.in)), sv.in...)
+		sv.w.release(sv.in)
+		sv.in = bigger
+	}
+	n, err := sv.conn.Read(sv.in[len(sv.in):cap(sv.in)])
+	sv.w.Stats.ServerBytesIn += uint64(n)
+	sv.in = sv.in[:len(sv.in)+n]
+	return sv.in, err
+}
+
+// lost ends a server connection that is gone or of no use. The session that had it goes on without.
+func (sv *Server) lost(err error) {
+	if sv.conn.Closed() {
+		return
+	}
+	s := sv.session
+	sv.drop()
+	if s == nil {
+		return
+	}
+	sv.w.Stats.ServersLost++
+	s.fed = false
+	if s.client == nil {
+		return
+	}
+	o := sv.w.output()
+	s.eng.ServerLost(err, o)
+	s.eng.Detach()
+	s.server = nil
+	s.sendClient(o)
+	if s.client != nil {
+		sv.w.Loop.Again(s.client)
+	}
+}
+
+// drop closes the connection at once and takes it out of the pool.
+func (sv *Server) drop() {
+	if sv.conn.Closed() {
+		return
+	}
+	if s := sv.session; s != nil && s.client == nil {
+		s.eng.Detach()
+		s.server = nil
+	}
+	sv.session = nil
+	sv.conn.Close()
+	sv.forget()
+	sv.pool.shard.Remove(&sv.slot, sv.w.Loop.Nanos())
+}
+
+// bye closes the connection in good order and takes it out of the pool.
+func (sv *Server) bye() {
+	sv.close()
+	sv.pool.shard.Remove(&sv.slot, sv.w.Loop.Nanos())
+}
+
+// close says good-bye and closes a connection that the pool has let go.
+func (sv *Server) close() {
+	if sv.conn.Closed() {
+		return
+	}
+	_ = sv.conn.Write(sv.eng.Bye())
+	sv.conn.CloseLater(closeLinger)
+	sv.forget()
+}
+
+func (sv *Server) forget() {
+	if sv.tls {
+		sv.tls = false
+		sv.pool.stats.ServersTLS--
+	}
+	if sv.in != nil {
+		sv.w.release(sv.in)
+		sv.in = nil
+	}
+}
+
+// limit closes the connection if it still has its present session, whose client has left, after d.
+func (sv *Server) limit(d time.Duration) {
+	s := sv.session
+	time.AfterFunc(d, func() {
+		sv.w.Loop.Post(func() {
+			if sv.session == s && s.client == nil {
+				sv.drop()
+			}
+		})
+	})
+}
+
+// HoldForCancel keeps the connection from other sessions until the returned function has been called, on any goroutine:
+// a cancel request that arrives late must not hit the statement of another client. Owned by loop.
+func (sv *Server) HoldForCancel() (release func()) {
+	sv.cancels++
+	return func() {
+		sv.w.Loop.Post(func() {
+			sv.cancels--
+			if s := sv.session; s != nil && !sv.conn.Closed() {
+				s.giveBack()
+			}
+		})
+	}
+}
+
+// Open implements pool.Hooks.
+func (p *Pool) Open(*pool.Shard) {
+	p.stats.OpenAttempts++
+	p.host.Open(p, func(o Opened, err error) {
+		now := p.w.Loop.Nanos()
+		if err != nil {
+			p.stats.OpenFailures++
+			p.shard.OpenFailed(err, now)
+			return
+		}
+		sv := &Server{w: p.w, pool: p, conn: o.Conn, eng: o.Dialed.Server, tls: o.Dialed.TLS}
+		if sv.tls {
+			p.stats.TLSOpened++
+			p.stats.ServersTLS++
+		}
+		sv.slot.Owner = sv
+		sv.slot.Fit = sv.eng.Fit()
+		p.shard.Opened(&sv.slot, now)
+		o.Conn.Start(o.Dialed.Conn, sv)
+	})
+}
+
+// Serve implements pool.Hooks.
+func (p *Pool) Serve(w *pool.Waiter, c *pool.Conn) {
+	w.Owner.(*Session).served(c.Owner.(*Server))
+}
+
+// Fail implements pool.Hooks.
+func (p *Pool) Fail(w *pool.Waiter, err error) {
+	s := w.Owner.(*Session)
+	s.waiting = false
+	if errors.Is(err, pool.ErrBorrowTimeout) {
+		var t *pool.TimeoutError
+		if errors.As(err, &t) && t.Last != nil {
+			err = &engine.BorrowError{Cause: t.Last}
+		} else {
+			err = engine.ErrBorrowTimeout
+		}
+	} else if errors.Is(err, pool.ErrClosed) {
+		err = engine.ErrShutdown
+	}
+	s.refuse(err)
+}
+
+// Close implements pool.Hooks.
+func (p *Pool) Close(c *pool.Conn, _ pool.Reason) { c.Owner.(*Server).close() }
+
+// Migrate implements pool.Hooks.
+func (p *Pool) Migrate(c *pool.Conn, to *pool.Shard) {
+	sv := c.Owner.(*Server)
+	dest := shardPool(to)
+	if sv.tls {
+		p.stats.ServersTLS--
+	}
+	sv.conn.Move(dest.w.Loop, func(err error) {
+		sv.w, sv.pool = dest.w, dest
+		if err != nil {
+			to.AdoptFailed(c, dest.w.Loop.Nanos())
+			return
+		}
+		if sv.tls {
+			dest.stats.ServersTLS++
+		}
+		to.Adopted(c, dest.w.Loop.Nanos())
+	})
+}
+
+// Post implements pool.Hooks.
+func (p *Pool) Post(f func(now int64)) {
+	p.w.Loop.Post(func() { f(p.w.Loop.Nanos()) })
+}
+
+// shardPool is the pool that a shard belongs to: its hooks.
+func shardPool(s *pool.Shard) *Pool { return s.Hooks().(*Pool) }
+
+// waited counts a borrow that took so long, in nanoseconds.
+func (t *PoolStats) waited(nanos int64) {
+	i := 0
+	for i < len(WaitBuckets) && nanos > WaitBuckets[i] {
+		i++
+	}
+	t.WaitNanos[i]++
+	t.WaitSum += uint64(nanos)
+}

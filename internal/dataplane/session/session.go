@@ -1,0 +1,424 @@
+package session
+
+import (
+	"time"
+
+	"forebay/internal/engine"
+	"forebay/internal/evloop"
+	"forebay/internal/pool"
+)
+
+// maxReads bounds the reads from one connection before others have their turn.
+const maxReads = 16
+
+// maxDepth bounds sessions served within one another's return of a server connection; deeper ones wait for the next turn.
+const maxDepth = 8
+
+// closeLinger is how long the last bytes for a client may take to leave.
+const closeLinger = 5 * time.Second
+
+// Limits are the proxy's limits on its clients. A new value is swapped in when the configuration changes.
+type Limits struct {
+	Idle     time.Duration // no request for so long: closed; 0 = never
+	Lifetime time.Duration // connected for so long: closed when next idle; 0 = never
+}
+
+// Session is one client in the query phase. Owned by loop.
+type Session struct {
+	w      *Worker
+	pool   *Pool
+	client *evloop.Conn // nil once gone
+	eng    engine.Session
+	server *Server // borrowed
+	in     []byte  // the start of a message of the client's, not yet consumed
+	waiter pool.Waiter
+	limits *Limits
+	closed func() // tells the plane that the client is gone
+
+	prev, next *Session // in the worker's list
+	checked    int64    // when last looked at for idleness
+	active     int64    // last byte of the client
+	began      int64
+	queued     int64 // when it began to wait for a server connection
+	slot       uint32
+	fed        bool // the engine has seen in and wants more
+	waiting    bool
+	started    bool
+	ending     bool
+}
+
+// Slot reserves a place for a session, by which a cancel request finds it. Owned by loop.
+func (w *Worker) Slot() uint32 {
+	if n := len(w.freeSlot); n > 0 {
+		s := w.freeSlot[n-1]
+		w.freeSlot = w.freeSlot[:n-1]
+		return s
+	}
+	w.nextSlot++
+	return w.nextSlot
+}
+
+// Begin makes a session of a client that has passed the connection phase, and starts it. closed is called once, when the
+// client is gone. Call it on the loop.
+func (p *Pool) Begin(c *evloop.Conn, l *engine.Login, slot uint32, id engine.SessionID, limits *Limits, closed func()) *Session {
+	now := p.w.Loop.Nanos()
+	s := &Session{
+		w: p.w, pool: p, client: c, eng: l.NewSession(p.Local, id), limits: limits, closed: closed,
+		slot: slot, checked: now, active: now, began: now,
+	}
+	s.waiter.Owner = s
+	if len(l.Buffered) > 0 {
+		s.in = p.w.keep(nil, l.Buffered)
+	}
+	p.w.sessions[slot] = s
+	p.w.link(s)
+	p.stats.ClientsIn++
+	if l.TLS {
+		p.stats.ClientsTLS++
+	}
+	o := p.w.output()
+	needs := s.eng.Start(o)
+	s.sendClient(o)
+	if needs && s.client != nil {
+		s.borrow()
+	}
+	if s.client != nil {
+		s.started = true
+		c.Start(l.Conn, s)
+	}
+	return s
+}
+
+// SetLimits changes the limits. Owned by loop.
+func (s *Session) SetLimits(l *Limits) { s.limits = l }
+
+// Info describes the session for operators. Owned by loop.
+func (s *Session) Info() engine.SessionInfo {
+	i := s.eng.Describe()
+	if s.waiting {
+		i.State = "waiting"
+	}
+	return i
+}
+
+// Pool is the pool that the session borrows from.
+func (s *Session) Pool() *Pool { return s.pool }
+
+// output returns the worker's output, empty.
+func (w *Worker) output() *engine.Output {
+	w.out.Reset()
+	return &w.out
+}
+
+// Ready implements evloop.Handler for the client's connection.
+func (s *Session) Ready(c *evloop.Conn) {
+	if c.WriteError() != nil {
+		s.clientGone()
+		return
+	}
+	if s.server != nil && c.Unsent() == 0 && s.server.conn.Readable() {
+		s.server.pump() // it had to wait for this client
+	}
+	if s.client != nil {
+		s.pump()
+	}
+}
+
+// pump moves what the client has sent toward the server.
+func (s *Session) pump() {
+	c := s.client
+	for range maxReads {
+		if s.client == nil || s.ending {
+			return
+		}
+		if s.server == nil {
+			if s.waiting {
+				if c.HungUp() {
+					s.clientGone()
+				}
+				return
+			}
+			if len(s.in) == 0 && !c.Readable() {
+				return
+			}
+			// A client that has hung up, or whose request is to be refused, is read without a server connection.
+			if !s.eng.Refusing() && !(c.HungUp() && c.Readable()) && !s.borrow() {
+				return
+			}
+			if s.client == nil {
+				return
+			}
+		}
+		if !s.eng.Open() || s.server != nil && s.server.conn.Unsent() > 0 || c.Unsent() > maxUnsent {
+			return // until the server, or the client, takes more
+		}
+		var b []byte
+		if len(s.in) > 0 && !s.fed {
+			b = s.in
+		} else {
+			var err error
+			if b, err = s.read(); err != nil {
+				if err != evloop.ErrAgain {
+					s.clientGone()
+					return
+				}
+				s.giveBack()
+				return
+			}
+		}
+		s.active = s.w.Loop.Nanos()
+		o := s.w.output()
+		n := s.eng.FromClient(b, o)
+		s.fed = true
+		sv, closeServer := s.server, o.CloseServer
+		var err error
+		if sv != nil && o.Server.Len() > 0 {
+			s.w.Stats.ServerBytesOut += uint64(o.Server.Len())
+			err = sv.conn.Write(o.Server.Bytes())
+		}
+		s.sendClient(o) // from here on o may be somebody else's
+		if s.client != nil {
+			s.in = s.w.keep(s.in, b[n:])
+		}
+		if sv != nil && s.server == sv && (err != nil || closeServer) {
+			if err == nil {
+				err = engine.ErrUnsure
+			}
+			sv.lost(err)
+		}
+		if s.client == nil {
+			return
+		}
+		if s.server != nil && s.eng.Done() && !c.Readable() {
+			s.giveBack()
+			if len(s.in) == 0 {
+				return
+			}
+		}
+		if s.server == nil && len(s.in) > 0 && !s.eng.Refusing() && c.HungUp() {
+			// It has sent a request and hung up: the request is served all the same.
+			if !s.borrow() {
+				return
+			}
+		}
+	}
+	s.w.Loop.Again(c)
+}
+
+// maxUnsent is how many bytes may wait for a client before no more of its requests are read.
+const maxUnsent = 64 << 10
+
+// read reads from the client, behind what is there of an unfinished message.
+func (s *Session) read() ([]byte, error) {
+	if s.in == nil {
+		n, err := s.client.Read(s.w.Loop.Buffer())
+		s.w.Stats.ClientBytesIn += uint64(n)
+		return s.w.Loop.Buffer()[:n], err
+	}
+	if len(s.in) == cap(s.in) {
+		bigger := s.w.buffer(2 * cap(s.in))
+		bigger = append(bigger, s.in...)
+		s.w.release(s.in)
+		s.in = bigger
+	}
+	n, err := s.client.Read(s.in[len(s.in):cap(s.in)])
+	s.w.Stats.ClientBytesIn += uint64(n)
+	s.in = s.in[:len(s.in)+n]
+	return s.in, err
+}
+
+// sendClient sends the client its part of the output, and closes its connection if the engine says so.
+func (s *Session) sendClient(o *engine.Output) {
+	if s.client == nil {
+		return
+	}
+	if n := o.Client.Len(); n > 0 {
+		s.w.Stats.ClientBytesOut += uint64(n)
+		if err := s.client.Write(o.Client.Bytes()); err != nil {
+			s.clientGone()
+			return
+		}
+	}
+	if o.CloseClient {
+		s.leave(true)
+	}
+}
+
+// borrow gets the session a server connection, or has it wait for one; it reports whether one is there.
+func (s *Session) borrow() bool {
+	now := s.w.Loop.Nanos()
+	s.waiting = true
+	s.queued = now
+	c := s.pool.shard.Borrow(&s.waiter, s.eng.Fit(), now)
+	if c == nil {
+		return s.server != nil
+	}
+	s.waiting = false
+	s.pool.stats.waited(0)
+	s.attach(c.Owner.(*Server))
+	return s.server != nil
+}
+
+// attach links the server connection to the session.
+func (s *Session) attach(sv *Server) {
+	s.server, sv.session = sv, s
+	s.fed = false
+	o := s.w.output()
+	s.eng.Attach(sv.eng, o)
+	if o.Server.Len() > 0 {
+		s.w.Stats.ServerBytesOut += uint64(o.Server.Len())
+		if err := sv.conn.Write(o.Server.Bytes()); err != nil {
+			s.sendClient(o)
+			sv.lost(err)
+			return
+		}
+	}
+	s.sendClient(o)
+}
+
+// served continues the session with the server connection that it waited for.
+func (s *Session) served(sv *Server) {
+	s.waiting = false
+	s.pool.stats.waited(s.w.Loop.Nanos() - s.queued)
+	s.attach(sv)
+	if s.server == nil || s.client == nil {
+		return
+	}
+	if s.w.depth >= maxDepth {
+		s.w.Loop.Again(s.client)
+		return
+	}
+	s.w.depth++
+	s.pump()
+	if s.server != nil && s.client != nil {
+		s.giveBack()
+	}
+	s.w.depth--
+}
+
+// giveBack returns the server connection if the engine is done with it.
+func (s *Session) giveBack() {
+	sv := s.server
+	if sv == nil || !s.eng.Done() || sv.conn.Unsent() > 0 || len(sv.in) > 0 || sv.cancels > 0 {
+		return
+	}
+	retire := s.eng.Retire()
+	s.eng.Detach()
+	s.server, sv.session = nil, nil
+	if retire {
+		sv.bye()
+		return
+	}
+	sv.slot.Fit = sv.eng.Fit()
+	s.pool.shard.Return(&sv.slot, s.w.Loop.Nanos())
+}
+
+// clientGone ends the session: the client has closed its connection, or cannot be reached.
+func (s *Session) clientGone() { s.leave(false) }
+
+// leave closes the client's side. The server connection is made clean and given back, or closed.
+func (s *Session) leave(linger bool) {
+	c := s.client
+	if c == nil {
+		return
+	}
+	s.client = nil
+	if linger {
+		c.CloseLater(closeLinger)
+	} else {
+		c.Close()
+	}
+	s.w.unlink(s)
+	delete(s.w.sessions, s.slot)
+	s.w.freeSlot = append(s.w.freeSlot, s.slot)
+	if s.in != nil {
+		s.w.release(s.in)
+		s.in = nil
+	}
+	if s.waiting {
+		s.waiting = false
+		s.pool.shard.Cancel(&s.waiter, s.w.Loop.Nanos())
+	}
+	s.pool.stats.ClientsIn--
+	if c.TLS() != nil {
+		s.pool.stats.ClientsTLS--
+	}
+	if s.closed != nil {
+		s.closed()
+		s.closed = nil
+	}
+	sv := s.server
+	if sv == nil {
+		return
+	}
+	var o engine.Output
+	if !s.eng.ClientGone(&o) {
+		sv.drop()
+		return
+	}
+	if o.Server.Len() > 0 {
+		if err := sv.conn.Write(o.Server.Bytes()); err != nil {
+			sv.drop()
+			return
+		}
+		sv.limit(cleanLimit)
+	}
+	s.giveBack()
+}
+
+// cleanLimit is how long making a server connection clean may take, after its client left.
+const cleanLimit = 10 * time.Second
+
+// End closes the client's connection with an error in its own protocol. Owned by loop.
+func (s *Session) End(err error) {
+	if s.client == nil {
+		return
+	}
+	var o engine.Output
+	s.eng.End(err, &o)
+	s.sendClient(&o)
+	s.leave(true)
+}
+
+// Busy reports whether the session has something under way. Owned by loop.
+func (s *Session) Busy() bool { return s.eng.Busy() || s.waiting || len(s.in) > 0 }
+
+// checkAge closes the client if it has been idle, or connected, for too long.
+func (s *Session) checkAge(now int64) {
+	if s.Busy() {
+		s.active = max(s.active, now) // it is the database that takes its time
+		return
+	}
+	switch l := s.limits; {
+	case l.Idle > 0 && now-s.active >= int64(l.Idle):
+		s.End(engine.ErrIdle)
+	case l.Lifetime > 0 && now-s.began >= int64(l.Lifetime):
+		s.End(engine.ErrLifetime)
+	}
+}
+
+// Cancel handles a request to cancel what the session runs. run is called, on the loop, with the server connection that
+// runs it. Owned by loop.
+func (s *Session) Cancel(c *engine.Cancel, run func(*Server)) {
+	if !s.eng.Matches(c) {
+		return
+	}
+	switch {
+	case s.waiting && s.started:
+		s.waiting = false
+		s.pool.shard.Cancel(&s.waiter, s.w.Loop.Nanos())
+		s.refuse(engine.ErrCanceled)
+	case s.server != nil && s.eng.Busy():
+		run(s.server)
+	}
+}
+
+// refuse answers the client's next request, which is why it waited, with an error.
+func (s *Session) refuse(err error) {
+	o := s.w.output()
+	s.eng.Refuse(err, o)
+	s.sendClient(o)
+	if s.client != nil && s.started {
+		s.pump()
+	}
+}

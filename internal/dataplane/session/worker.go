@@ -1,0 +1,211 @@
+// Package session runs the query phase of clients on event loops: it borrows a server connection when a client sends
+// something, relays between the two through the engine's state machine, and gives the connection back when the engine says
+// that nothing is left behind. It knows no protocol.
+package session
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+
+	"forebay/internal/engine"
+	"forebay/internal/evloop"
+	"forebay/internal/pool"
+)
+
+// Worker is what the sessions of one loop share. Owned by loop, but for the fields set at construction.
+type Worker struct {
+	Loop *evloop.Loop
+	Log  *slog.Logger
+
+	out      engine.Output
+	sessions map[uint32]*Session // by slot
+	nextSlot uint32
+	freeSlot []uint32
+	oldest   *Session // list by the time at which they were last looked at for idleness
+	newest   *Session
+	depth    int // of sessions served within one another
+	pools    []*Pool
+	spare    [][]byte // buffers for messages that came in pieces
+	Stats    Stats
+}
+
+// Stats is what a worker counts. Owned by loop.
+type Stats struct {
+	ClientBytesIn, ClientBytesOut uint64
+	ServerBytesIn, ServerBytesOut uint64
+	ServersLost                   uint64
+}
+
+// NewWorker makes the worker of a loop. Call it before the loop runs, or on it.
+func NewWorker(l *evloop.Loop, log *slog.Logger) *Worker {
+	w := &Worker{Loop: l, Log: log, sessions: make(map[uint32]*Session)}
+	l.Every(tickFast, func() bool { return w.waiting() }, func(time.Time) { w.tickPools() })
+	l.Every(tickSlow, func() bool { return len(w.sessions) > 0 || w.open() }, func(time.Time) {
+		w.tickPools()
+		w.tickSessions()
+	})
+	return w
+}
+
+// waiting reports whether something is due soon.
+func (w *Worker) waiting() bool {
+	for _, p := range w.pools {
+		if due := p.shard.Due(); due != 0 && due-w.Loop.Nanos() < int64(tickSlow) {
+			return true
+		}
+	}
+	return false
+}
+
+// open reports whether there is a pool that may have something to do in the long run.
+func (w *Worker) open() bool {
+	for _, p := range w.pools {
+		if p.shard.Due() != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *Worker) tickPools() {
+	w.pools = slices.DeleteFunc(w.pools, func(p *Pool) bool {
+		p.shard.Tick(w.Loop.Nanos())
+		if !p.ended {
+			return false
+		}
+		st := p.shard.Stats()
+		return st.Open+st.Opening == 0
+	})
+}
+
+// Sessions calls f for each session. Owned by loop.
+func (w *Worker) Sessions(f func(*Session)) {
+	for _, s := range w.sessions {
+		f(s)
+	}
+}
+
+// Pools calls f for each pool. Owned by loop.
+func (w *Worker) Pools(f func(*Pool)) {
+	for _, p := range w.pools {
+		f(p)
+	}
+}
+
+// Session returns the session in the given slot, or nil. Owned by loop.
+func (w *Worker) Session(slot uint32) *Session { return w.sessions[slot] }
+
+// buffer returns a buffer for the start of a message; release gives it back.
+func (w *Worker) buffer(n int) []byte {
+	if k := len(w.spare); k > 0 && n <= spareSize {
+		b := w.spare[k-1]
+		w.spare = w.spare[:k-1]
+		return b[:0]
+	}
+	return make([]byte, 0, max(n, spareSize))
+}
+
+const (
+	spareSize = 16 << 10
+	maxSpare  = 64
+)
+
+func (w *Worker) release(b []byte) {
+	if cap(b) == spareSize && len(w.spare) < maxSpare {
+		w.spare = append(w.spare, b)
+	}
+}
+
+// keep stores what an engine has not consumed: b is a tail of in, or fresh.
+func (w *Worker) keep(in, rest []byte) []byte {
+	if len(rest) == 0 {
+		if in != nil {
+			w.release(in)
+		}
+		return nil
+	}
+	if in == nil {
+		in = w.buffer(len(rest))
+	}
+	if cap(in) < len(rest) {
+		w.release(in)
+		in = w.buffer(2 * len(rest))
+	}
+	return append(in[:0], rest...)
+}
+
+// Pool is one loop's share of the pool of one user and database behind a proxy.
+type Pool struct {
+	w        *Worker
+	shard    *pool.Shard
+	Local    engine.Local
+	Counters engine.Counters
+	host     Host
+	ended    bool // dropped once it has no server connection left
+	stats    PoolStats
+}
+
+// PoolStats is what a pool counts beside the shard's own figures. Owned by loop.
+type PoolStats struct {
+	ClientsIn     int // sessions
+	ClientsTLS    int
+	ServersTLS    int
+	InTransaction int
+	WaitNanos     [len(WaitBuckets) + 1]uint64 // waits by bucket
+	WaitSum       uint64
+	OpenAttempts  uint64
+	OpenFailures  uint64
+	TLSOpened     uint64
+	QueriesTLS    uint64
+}
+
+// WaitBuckets are the upper bounds of the wait histogram, in nanoseconds.
+var WaitBuckets = [...]int64{100e3, 1e6, 5e6, 10e6, 50e6, 100e6, 500e6, 1e9, 5e9, 30e9, 120e9}
+
+// Host opens server connections for a pool. Its methods are called on the loop.
+type Host interface {
+	// Open starts to log in to the target; the answer is posted to the loop.
+	Open(p *Pool, done func(o Opened, err error))
+}
+
+// Opened is a server connection fresh from the connection phase.
+type Opened struct {
+	Conn   *evloop.Conn
+	Dialed engine.Dialed
+}
+
+// NewPool makes a pool on w. Call it on the loop.
+func NewPool(w *Worker, b *pool.Budget, key pool.Key, cfg pool.Config, db engine.Database, h Host) *Pool {
+	p := &Pool{w: w, host: h}
+	p.Counters.Now = w.Loop.Clock()
+	p.Local = db.NewLocal(&p.Counters)
+	p.shard = pool.NewShard(b, key, cfg, p)
+	w.pools = append(w.pools, p)
+	return p
+}
+
+// Loop is the loop that the pool belongs to.
+func (p *Pool) Loop() *evloop.Loop { return p.w.Loop }
+
+// Owner is what opens the pool's server connections.
+func (p *Pool) Owner() Host { return p.host }
+
+// End ends the pool: its sessions, with the given reason, and its server connections. Owned by loop.
+func (p *Pool) End(reason error) {
+	p.ended = true
+	if reason != nil {
+		for _, s := range p.w.sessions {
+			if s.pool == p {
+				s.End(reason)
+			}
+		}
+	}
+	p.shard.Close(p.w.Loop.Nanos())
+}
+
+// Shard is the pool's shard. Owned by loop.
+func (p *Pool) Shard() *pool.Shard { return p.shard }
+
+// PoolStats returns the figures of the pool. Owned by loop.
+func (p *Pool) PoolStats() PoolStats { return p.stats }

@@ -1,0 +1,115 @@
+package dataplane
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"forebay/internal/engine"
+)
+
+// Bounds of the time between two looks at a target that answers, and at one that does not.
+const (
+	watchTimeout  = 20 * time.Second
+	watchUnwell   = time.Second
+	watchInterval = 30 * time.Second
+)
+
+// watch asks the target from time to time how it is, and keeps its databases' knowledge of it fresh.
+func (t *target) watch() {
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	for {
+		select {
+		case <-t.ctx.Done():
+			return
+		case <-wait.C:
+		}
+		ok := t.check()
+		next := watchUnwell
+		if ok {
+			next = t.interval()
+		}
+		wait.Reset(next)
+	}
+}
+
+// refresh looks at the target when a database asks for it.
+func (d *database) refresh() {
+	for {
+		select {
+		case <-d.target.ctx.Done():
+			return
+		case <-d.db.Stale():
+			d.target.maintain(d.db)
+		}
+	}
+}
+
+func (t *target) interval() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d := t.cfg.Pool.RoutineScanInterval; d > 0 {
+		return d
+	}
+	return watchInterval
+}
+
+// check looks at the target through each database that has been used, or through one of its own when none has.
+func (t *target) check() bool {
+	t.mu.Lock()
+	cfg := t.cfg
+	var dbs []engine.Database
+	for _, d := range t.dbs {
+		dbs = append(dbs, d.db)
+	}
+	t.mu.Unlock()
+	if len(dbs) == 0 {
+		user, err := t.px.creds.first(t.ctx)
+		if err != nil {
+			t.report(err)
+			return false
+		}
+		dbs = append(dbs, t.px.eng.Open(cfg, engine.Key{User: user, Database: t.px.eng.DefaultDatabase()}, t.px.creds, t))
+	}
+	ok := true
+	for _, db := range dbs {
+		ok = t.maintain(db) && ok
+	}
+	return ok
+}
+
+// maintain looks at the target through one database.
+func (t *target) maintain(db engine.Database) bool {
+	ctx, cancel := context.WithTimeout(t.ctx, watchTimeout)
+	defer cancel()
+	c, err := db.Maintain(ctx, t)
+	if t.ctx.Err() != nil {
+		return true
+	}
+	t.learn(c)
+	var answered *engine.AnswerError
+	if err != nil && errors.As(err, &answered) {
+		t.px.log.Debug("the target answers, but not to this user", slog.Any("error", err))
+		err = nil
+	}
+	t.report(err)
+	return err == nil
+}
+
+// report takes over how the target is, and says so when that has changed.
+func (t *target) report(err error) {
+	t.mu.Lock()
+	changed := t.checked.IsZero() || (t.health == nil) != (err == nil)
+	t.health, t.checked = err, time.Now()
+	addr := addrOf(t.cfg)
+	t.mu.Unlock()
+	switch {
+	case !changed:
+	case err != nil:
+		t.px.log.Error("the target does not answer", slog.String("target", addr), slog.Any("error", err))
+	default:
+		t.px.log.Info("the target answers", slog.String("target", addr))
+	}
+}

@@ -1,0 +1,222 @@
+// Package engine is what the data plane needs from a database engine, as small interfaces. Each engine below it speaks
+// one family's protocol; nothing above it does.
+//
+// A connection has two phases. In the connection phase an Engine works in plain blocking Go: Accept logs a client in,
+// Database.Dial logs in to a server. In the query phase a Session is a state machine without I/O: bytes in, bytes out,
+// called by the event loop, by tests and by fuzzers alike.
+package engine
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"unique"
+
+	"forebay/internal/resource"
+	"forebay/internal/secret"
+)
+
+// Fit identifies a set of session settings: equal settings have equal values, compared by pointer. A server connection
+// whose settings fit a session's needs no change before it serves it.
+type Fit = unique.Handle[string]
+
+// Engine is one engine family. It is safe for concurrent use.
+type Engine interface {
+	// Accept runs the connection phase with a client until it is authenticated. It does not close nc; on error it has
+	// told the client why.
+	Accept(ctx context.Context, nc net.Conn, o AcceptOptions) (*Login, error)
+
+	// Open makes what all sessions and server connections of one user and database share.
+	Open(p *resource.Proxy, k Key, c Credentials, t Target) Database
+
+	// DefaultDatabase is the database through which the target is watched while no client has named another.
+	DefaultDatabase() string
+}
+
+// AcceptOptions is what the connection phase with a client needs to know.
+type AcceptOptions struct {
+	Proxy       *resource.Proxy
+	TLS         *tls.Config
+	Credentials Credentials
+}
+
+// Credentials knows the database users of one proxy. It is safe for concurrent use.
+type Credentials interface {
+	// Lookup returns the secret of a database user and how its clients prove that they know it. An unknown user is
+	// secret.ErrNotFound.
+	Lookup(ctx context.Context, user string) (secret.Secret, resource.AuthEntry, error)
+}
+
+// Key names a pool behind a proxy: server connections are shared between sessions of one user and one database.
+type Key struct {
+	User     string
+	Database string
+}
+
+// Target reaches a database.
+type Target interface {
+	// Dial opens a transport to the target that no loop knows, for monitoring and for cancel requests.
+	Dial(ctx context.Context) (net.Conn, error)
+}
+
+// Login is a client that has passed the connection phase, or a request to cancel another's statement.
+type Login struct {
+	Conn net.Conn // what to go on with: the connection given, or the encrypted one over it
+	TLS  bool
+	Key  Key
+	// Buffered is what came before it was asked for; it belongs to the query phase.
+	Buffered []byte
+
+	// NewSession makes the session's query phase. It is called once, on the session's loop.
+	NewSession func(l Local, id SessionID) Session
+
+	// Cancel is set instead of the rest when this was a request to cancel what another session runs.
+	Cancel *Cancel
+}
+
+// SessionID is what Forebay hands out so that a session's statement can be cancelled: a process or thread id that says
+// where the session is, and a secret.
+type SessionID struct {
+	PID    uint32
+	Secret [32]byte
+}
+
+// Cancel asks to cancel the running statement of the session with that identity.
+type Cancel struct {
+	PID    uint32
+	Secret []byte
+}
+
+// Database is what the sessions and server connections of one Key share, across loops. It is safe for concurrent use.
+type Database interface {
+	// Dial opens a server connection and logs in: the connection phase on the server's side.
+	Dial(ctx context.Context, nc net.Conn) (Dialed, error)
+	// NewLocal makes the part that belongs to one loop.
+	NewLocal(c *Counters) Local
+	// Apply takes over changed settings of the proxy.
+	Apply(p *resource.Proxy)
+	// Maintain does what has to be done from time to time, such as a look at the database's catalog, and returns the
+	// target's limits. It uses a connection of its own. An *AnswerError means that the target answers, but would not
+	// have us.
+	Maintain(ctx context.Context, t Target) (Capacity, error)
+	// Stale has one value when something makes Maintain worth calling before its time.
+	Stale() <-chan struct{}
+}
+
+// Capacity is how many connections a target allows, and how many of those ordinary users cannot have. The zero value means
+// unknown.
+type Capacity struct{ MaxConnections, Reserved int }
+
+// AnswerError is a log-in that the target itself refused: it is there, but would not have us.
+type AnswerError struct{ Err error }
+
+func (e *AnswerError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the target's own error.
+func (e *AnswerError) Unwrap() error { return e.Err }
+
+// Dialed is a server connection that has passed the connection phase.
+type Dialed struct {
+	Conn   net.Conn // what to go on with
+	TLS    bool
+	Server Server
+	Limits Capacity
+}
+
+// Local is what the sessions and server connections of one Key share on one loop. Owned by loop.
+type Local interface{}
+
+// Server is the protocol state of one server connection. Owned by loop.
+type Server interface {
+	// Fit identifies the connection's session settings.
+	Fit() Fit
+	// Idle is given what arrives while no session has the connection. It returns the bytes consumed, and false when the
+	// connection is to be closed.
+	Idle(b []byte) (n int, ok bool)
+	// Cancel asks the database, over a transport of its own, to cancel what the connection runs. It blocks and is called
+	// from another goroutine; it uses only what never changes after log-in.
+	Cancel(ctx context.Context, nc net.Conn) error
+	// Bye is what to send before an orderly close.
+	Bye() []byte
+}
+
+// Session is the protocol state of one client in the query phase. Owned by loop.
+//
+// A session has a server connection only from Attach to Detach. What it wants sent it puts into the Output, which the
+// caller sends after each call.
+type Session interface {
+	// Start begins the query phase. It reports whether the welcome needs a server connection first.
+	Start(o *Output) (needsServer bool)
+	// Fit identifies the settings that the session wants on its server connection.
+	Fit() Fit
+	// Attach lends a server connection to the session.
+	Attach(s Server, o *Output)
+	// Detach takes it back. Only when Done, or when the server connection is lost or to be closed.
+	Detach()
+
+	// FromClient takes bytes that the client sent and returns how many it has consumed; the rest comes again, with more
+	// behind it. Without a server connection it consumes only what needs none.
+	FromClient(b []byte, o *Output) int
+	// FromServer does the same for what the server connection sent.
+	FromServer(b []byte, o *Output) int
+
+	// Open reports whether bytes of the client may be given to FromClient now: not while the server connection is being
+	// made ready in a way that could fail.
+	Open() bool
+	// Done reports that the server connection can go back: nothing is outstanding, both sides are at a message boundary,
+	// no state is left behind.
+	Done() bool
+	// Busy reports that the session waits for the server, or has something open there.
+	Busy() bool
+	// Pinned reports why the session keeps its server connection beyond the transaction; empty when it does not.
+	Pinned() string
+
+	// Refuse says that no server connection could be had for the client's next request: FromClient will answer that with
+	// err and consume it.
+	Refuse(err error, o *Output)
+	// Refusing reports whether such an answer is still due.
+	Refusing() bool
+	// ServerLost says that the server connection is gone; the caller detaches afterwards.
+	ServerLost(err error, o *Output)
+	// ClientGone says that the client has left. It reports whether the server connection is worth keeping: then the
+	// caller goes on with FromServer until Done; else it closes the connection.
+	ClientGone(o *Output) (keep bool)
+	// End tells the client why its connection ends, such as an idle timeout.
+	End(err error, o *Output)
+	// Retire reports that the server connection must be closed once it is given back.
+	Retire() bool
+	// Matches reports whether a cancel request carries this session's secret.
+	Matches(c *Cancel) bool
+	// Describe is a line about the session for operators, without statement text.
+	Describe() SessionInfo
+}
+
+// SessionInfo is what an operator sees of a session.
+type SessionInfo struct {
+	Application string
+	Pins        []Pin
+	State       string // idle, active, idle in transaction, ...
+}
+
+// Pin is why a session keeps its server connection.
+type Pin struct {
+	Reason string
+	Digest string
+	Since  int64 // Unix nanoseconds
+}
+
+// Counters is what an engine counts on one loop. Owned by loop.
+type Counters struct {
+	Now *int64 // the loop's clock, in nanoseconds
+
+	Queries          uint64 // requests of clients: simple queries and executions
+	Transactions     uint64
+	QueryNanos       uint64 // database time, summed over request cycles
+	QueryCycles      uint64
+	Probes           uint64 // looks at a server connection's session state
+	Replays          uint64 // server connections whose settings were changed to fit a session
+	Pins             map[string]uint64
+	Reprepares       uint64
+	PreparedHits     uint64
+	StatementsHealed uint64
+}
