@@ -65,7 +65,7 @@ func FindPostgres() ([]Install, error) {
 		found = slices.Insert(found, 0, in)
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("PostgreSQL: %w: run scripts/install-postgres, or install the package yourself "+
+		return nil, fmt.Errorf("PostgreSQL: %w: run scripts/install-servers postgresql, or install the package yourself "+
 			"(Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install postgresql-server; "+
 			"macOS: brew install postgresql), or name its folder in FOREBAY_POSTGRES_BIN", ErrNotInstalled)
 	}

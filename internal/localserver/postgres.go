@@ -22,7 +22,7 @@ type PostgresOptions struct {
 	BinDir         string            // folder with postgres and initdb; "": the newest that FindPostgres finds
 	MaxConnections int               // the server's max_connections; 0: the server's default
 	Settings       map[string]string // further lines of postgresql.conf; they win over ours
-	HBA            []string          // lines of pg_hba.conf for TCP, tried before ours (scram-sha-256 for all)
+	HBA            []string          // lines of pg_hba.conf for TCP, tried before ours (SCRAM for all but users with an MD5 password)
 	TLS            bool              // offer TLS with a self-signed certificate, see CAFile
 	Port           int               // TCP port on 127.0.0.1; 0: a free one
 	Dir            string            // folder in which the instance makes its own; "": the temporary folder

@@ -45,7 +45,8 @@ func (p *Postgres) writeHBA(o PostgresOptions) error {
 	lines = append(lines, o.HBA...)
 	lines = append(lines,
 		"local all all scram-sha-256",
-		"host all all 127.0.0.1/32 scram-sha-256",
+		// Here md5 stands for "as the password is stored": SCRAM unless User.MD5 says otherwise.
+		"host all all 127.0.0.1/32 md5",
 		"host replication all 127.0.0.1/32 scram-sha-256")
 	return os.WriteFile(p.path("data", "pg_hba.conf"), []byte(strings.Join(lines, "\n")+"\n"), 0o600)
 }
