@@ -1,0 +1,197 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"strings"
+	"time"
+
+	"forebay/internal/resource"
+)
+
+func (c *checker) proxy(at string, s *proxySection) resource.Proxy {
+	c.identifier(join(at, "name"), s.Name)
+	c.engineFamily(join(at, "engine_family"), s.EngineFamily)
+	c.count(join(at, "max_clients"), s.MaxClients, 0, maxConnections)
+	return resource.Proxy{
+		Name:               s.Name,
+		EngineFamily:       resource.EngineFamily(s.EngineFamily),
+		Endpoints:          c.endpoints(join(at, "endpoints"), s.Endpoints),
+		RequireTLS:         s.RequireTLS,
+		Certificate:        c.certificate(join(at, "tls"), s.TLS),
+		Auth:               c.auth(join(at, "auth"), s.Auth),
+		IdleClientTimeout:  c.span(join(at, "idle_client_timeout"), s.IdleClientTimeout, time.Second, true).orZero(),
+		ClientLifetime:     c.span(join(at, "client_lifetime"), s.ClientLifetime, time.Second, true).orZero(),
+		ClientLoginTimeout: c.span(join(at, "client_login_timeout"), s.ClientLoginTimeout, time.Second, false).of,
+		MaxClients:         s.MaxClients,
+		DebugLogging:       s.DebugLogging,
+		Target:             c.target(join(at, "target"), s.Target),
+		Pool:               c.pool(join(at, "connection_pool"), s.ConnectionPool),
+	}
+}
+
+func (c *checker) endpoints(at string, list []endpointSection) []resource.Endpoint {
+	if len(list) == 0 && !c.skip(at) {
+		c.errorf(at, "expected at least one endpoint, got none")
+	}
+	names := map[string]string{}
+	var out []resource.Endpoint
+	for i, e := range list {
+		path := fmt.Sprintf("%s[%d]", at, i)
+		c.identifier(join(path, "name"), e.Name)
+		c.unique(names, join(path, "name"), e.Name, "endpoint")
+		if c.required(join(path, "listen"), e.Listen, "an address to listen on, such as 127.0.0.1:6432") {
+			c.address(join(path, "listen"), e.Listen)
+		}
+		out = append(out, resource.Endpoint{Name: e.Name, Listen: e.Listen})
+	}
+	return out
+}
+
+// certificate checks the pair of files shown to clients; both left out means a certificate made at start.
+func (c *checker) certificate(at string, s certSection) resource.Certificate {
+	if s.CertFile == "" && s.KeyFile == "" {
+		if c.has(at) && !c.skip(at) {
+			c.errorf(at, "expected cert_file and key_file, got neither; leave tls out for a self-signed certificate")
+		}
+		return resource.Certificate{}
+	}
+	certPath, keyPath := join(at, "cert_file"), join(at, "key_file")
+	hasCert := c.required(certPath, s.CertFile, "the certificate of key_file (PEM, leaf first)")
+	hasKey := c.required(keyPath, s.KeyFile, "the private key of cert_file (PEM)")
+	out := resource.Certificate{CertFile: c.path(s.CertFile), KeyFile: c.path(s.KeyFile)}
+	if !hasCert || !hasKey {
+		return out
+	}
+	cert, ok1 := c.readable(certPath, s.CertFile)
+	key, ok2 := c.readable(keyPath, s.KeyFile)
+	if ok1 && ok2 {
+		if _, err := tls.X509KeyPair(cert, key); err != nil {
+			c.errorf(certPath, "expected a certificate that goes with key_file: %v", err)
+		}
+	}
+	return out
+}
+
+func (c *checker) auth(at string, list []authSection) []resource.AuthEntry {
+	if len(list) == 0 && !c.skip(at) {
+		c.errorf(at, "expected at least one entry, got none: nobody could log in")
+	}
+	secrets, users := map[string]string{}, map[string]string{}
+	var out []resource.AuthEntry
+	for i, e := range list {
+		path := fmt.Sprintf("%s[%d]", at, i)
+		entry := resource.AuthEntry{
+			Secret:                 e.Secret,
+			Description:            e.Description,
+			ClientPasswordAuthType: c.authType(join(path, "client_password_auth_type"), e.ClientPasswordAuthType),
+		}
+		if len(e.Description) > 1000 {
+			c.errorf(join(path, "description"), "expected at most 1000 bytes, got %d", len(e.Description))
+		}
+		out = append(out, entry)
+		field := join(path, "secret")
+		if !c.required(field, e.Secret, "the name of an entry of secrets") {
+			continue
+		}
+		if first, ok := secrets[e.Secret]; ok {
+			c.errorf(field, "expected a secret for each entry, got %q as in %s (line %d)", clip(e.Secret), first, c.line(first))
+			continue
+		}
+		secrets[e.Secret] = field
+		user, ok := c.users[e.Secret]
+		if !ok {
+			c.errorf(field, "expected the name of an entry of secrets, got %q", clip(e.Secret))
+			continue
+		}
+		if first, ok := users[user]; ok && user != "" {
+			c.errorf(field, "expected a database user for each entry, got %q as in %s (line %d)", clip(user), first, c.line(first))
+			continue
+		}
+		users[user] = field
+	}
+	return out
+}
+
+// authType checks how clients prove that they know the password, and gives the contract's default (section 3.2).
+func (c *checker) authType(path, word string) resource.ClientPasswordAuthType {
+	if word == "" && !c.has(path) {
+		return resource.PostgresSCRAM
+	}
+	switch {
+	case strings.HasPrefix(word, "MYSQL_"), word == "SQL_SERVER_AUTHENTICATION":
+		c.errorf(path, "%s is for another engine family; expected one of %s, %s, %s",
+			clip(word), resource.PostgresSCRAM, resource.PostgresMD5, resource.PostgresCleartext)
+	default:
+		c.oneOf(path, word, string(resource.PostgresSCRAM), string(resource.PostgresMD5), string(resource.PostgresCleartext))
+	}
+	return resource.ClientPasswordAuthType(word)
+}
+
+func (c *checker) target(at string, s targetSection) resource.Target {
+	if c.required(join(at, "host"), s.Host, "the database's host name or address") && !hostName(s.Host) {
+		c.errorf(join(at, "host"), "expected a host name or an IP address, without port, got %q", clip(s.Host))
+	}
+	c.count(join(at, "port"), s.Port, 1, 65535)
+	mode, ca := join(at, "tls.mode"), join(at, "tls.ca_file")
+	c.oneOf(mode, s.TLS.Mode, string(resource.TLSDisable), string(resource.TLSPrefer), string(resource.TLSRequire),
+		string(resource.TLSVerifyCA), string(resource.TLSVerifyFull))
+	if s.TLS.CAFile != "" {
+		verifies := s.TLS.Mode == string(resource.TLSVerifyCA) || s.TLS.Mode == string(resource.TLSVerifyFull)
+		if data, ok := c.readable(ca, s.TLS.CAFile); ok && !x509.NewCertPool().AppendCertsFromPEM(data) {
+			c.errorf(ca, "expected at least one certificate in PEM, got none in %q", clip(c.path(s.TLS.CAFile)))
+		} else if !verifies && !c.skip(mode) {
+			c.errorf(ca, "expected mode verify-ca or verify-full beside it, got %s, which verifies nothing", s.TLS.Mode)
+		}
+	}
+	return resource.Target{
+		Host:           s.Host,
+		Port:           s.Port,
+		TLSMode:        resource.TLSMode(s.TLS.Mode),
+		CAFile:         c.path(s.TLS.CAFile),
+		ConnectTimeout: c.span(join(at, "connect_timeout"), s.ConnectTimeout, 100*time.Millisecond, false).of,
+	}
+}
+
+// Forever stands for a borrow timeout without limit: no process lives so long, and it can be added to any time. Zero
+// means something else there.
+const Forever = maxSpan
+
+func (c *checker) pool(at string, s poolSection) resource.ConnectionPoolConfig {
+	percent, idle := join(at, "max_connections_percent"), join(at, "max_idle_connections_percent")
+	ok := c.count(percent, s.MaxConnectionsPercent, 1, 100)
+	switch {
+	case !c.has(idle):
+		s.MaxIdleConnectionsPercent = s.MaxConnectionsPercent / 2
+	case !c.has(percent):
+		c.errorf(idle, "expected max_connections_percent beside it, got none")
+	case ok:
+		c.count(idle, s.MaxIdleConnectionsPercent, 0, s.MaxConnectionsPercent)
+	}
+	if len(s.SessionPinningFilters) > 0 {
+		c.errorf(join(at, "session_pinning_filters"), "expected no filter: EXCLUDE_VARIABLE_SETS is for engine_family MYSQL")
+	}
+	if strings.ContainsRune(s.InitQuery, 0) {
+		c.errorf(join(at, "init_query"), "expected SQL without NUL characters")
+	}
+	c.count(join(at, "max_connections"), s.MaxConnections, 0, maxConnections)
+	c.count(join(at, "reserved_connections"), s.ReservedConnections, 0, maxConnections)
+	c.count(join(at, "max_prepared_statements"), s.MaxPreparedStatements, 1, maxPreparedStatements)
+	borrow := c.span(join(at, "connection_borrow_timeout"), s.ConnectionBorrowTimeout, 0, true)
+	if borrow.unlimited {
+		borrow.of = Forever
+	}
+	return resource.ConnectionPoolConfig{
+		MaxConnectionsPercent:     s.MaxConnectionsPercent,
+		MaxIdleConnectionsPercent: s.MaxIdleConnectionsPercent,
+		ConnectionBorrowTimeout:   borrow.of,
+		InitQuery:                 s.InitQuery,
+		MaxConnections:            s.MaxConnections,
+		ReservedConnections:       s.ReservedConnections,
+		IdleTimeout:               c.span(join(at, "idle_timeout"), s.IdleTimeout, time.Second, true).orZero(),
+		Lifetime:                  c.span(join(at, "lifetime"), s.Lifetime, time.Second, true).orZero(),
+		MaxPreparedStatements:     s.MaxPreparedStatements,
+		RoutineScanInterval:       c.span(join(at, "routine_scan_interval"), s.RoutineScanInterval, time.Second, false).of,
+	}
+}

@@ -1,0 +1,71 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+
+	"forebay/internal/secret"
+)
+
+// secretName is what AWS Secrets Manager allows, and so what a file of today may name tomorrow.
+var secretName = regexp.MustCompile(`^[a-zA-Z0-9/_+=.@-]{1,512}$`)
+
+var variableName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+
+// secrets checks that each secret can be read now, and notes whose it is. Its messages never quote a content.
+func (c *checker) secrets(list []secretSection) []Secret {
+	c.users = map[string]string{}
+	names := map[string]string{}
+	var out []Secret
+	for i, s := range list {
+		at := fmt.Sprintf("secrets[%d]", i)
+		if c.required(join(at, "name"), s.Name, "a name") && !secretName.MatchString(s.Name) {
+			c.errorf(join(at, "name"), "expected 1 to 512 letters, digits and /_+=.@-, got %q", clip(s.Name))
+		}
+		c.unique(names, join(at, "name"), s.Name, "secret")
+		out = append(out, Secret{Name: s.Name, File: c.path(s.File), Env: s.Env})
+		if names[s.Name] != join(at, "name") {
+			continue
+		}
+		c.users[s.Name] = c.secretUser(at, s)
+	}
+	return out
+}
+
+// secretUser returns the database user of a secret, or reports why there is none and returns "".
+func (c *checker) secretUser(at string, s secretSection) string {
+	var field string
+	var text []byte
+	switch {
+	case c.skip(at):
+		return ""
+	case (s.File == "") == (s.Env == ""):
+		c.errorf(at, "expected one of file and env, got %s", map[bool]string{true: "none", false: "both"}[s.File == ""])
+		return ""
+	case s.File != "":
+		field = join(at, "file")
+		var ok bool
+		if text, ok = c.readable(field, s.File); !ok {
+			return ""
+		}
+	default:
+		field = join(at, "env")
+		if !variableName.MatchString(s.Env) {
+			// Not quoted: somebody may have put the secret itself here.
+			c.errorf(field, "expected the name of an environment variable")
+			return ""
+		}
+		value, ok := c.lookup(s.Env)
+		if !ok {
+			c.errorf(field, "expected an environment variable that is set, got %s, which is not", clip(s.Env))
+			return ""
+		}
+		text = []byte(value)
+	}
+	parsed, err := secret.Parse(s.Name, text)
+	if err != nil {
+		c.errorf(field, "%v", err)
+		return ""
+	}
+	return parsed.Username
+}

@@ -1,0 +1,100 @@
+// Package config reads the file that `forebay serve` is started with. Reading is strict: every key is known, every value
+// has the type and range that docs/configuration.md gives, every file that is named can be read. All errors of a file are
+// reported together, each with file, line, field and what was expected.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"forebay/internal/resource"
+)
+
+// Config is what a file says, with defaults filled in and everything checked.
+type Config struct {
+	Path         string // of the file, as given to Load
+	Log          Log
+	Admin        Admin
+	Loops        int           // event loops; 0 = half the cores, at least one
+	Handshakes   int           // connection phases under way at once
+	DrainTimeout time.Duration // for open transactions after a request to stop; 0 = as long as they take
+	Secrets      []Secret
+	Snapshot     resource.Snapshot
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  slog.Level
+	Format string // text or json
+}
+
+// Admin is the address for metrics, health and the state of the pools.
+type Admin struct {
+	Listen      string // host:port; empty: there is none
+	AllowRemote bool   // an address that is not loopback is meant
+	Hosts       []string
+}
+
+// Secret says where a secret is. One of File and Env is set.
+type Secret struct {
+	Name string
+	File string // path
+	Env  string // name of an environment variable
+}
+
+// MaxLen is the most bytes that a configuration file may have.
+const MaxLen = 8 << 20
+
+// Load reads and checks the file at path. Its error is an Errors, and matches ErrInvalid.
+func Load(path string) (*Config, error) { return LoadEnv(path, os.LookupEnv) }
+
+// LoadEnv is Load with another environment.
+func LoadEnv(path string, lookup func(string) (string, bool)) (*Config, error) {
+	r := newReport(path)
+	data, err := readFile(path)
+	if err != nil {
+		r.errorAt(0, "", "expected a configuration file that can be read: %v", reason(err))
+		return nil, r.err()
+	}
+	f := defaults.file
+	if !decode(r, data, &f) {
+		return nil, r.err()
+	}
+	c := &checker{report: r, dir: filepath.Dir(path), lookup: lookup}
+	cfg := c.file(path, &f)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxLen+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxLen {
+		return nil, fmt.Errorf("more than %d bytes", MaxLen)
+	}
+	return data, nil
+}
+
+// reason leaves the path out of an error about a file: the message around it names the file already.
+func reason(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}

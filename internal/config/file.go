@@ -1,0 +1,136 @@
+package config
+
+import (
+	"time"
+
+	"forebay/internal/resource"
+)
+
+// The structs below are the file's sections, one for one. Their tags are the keys; docs/configuration.md explains each.
+
+type file struct {
+	Log          logSection      `yaml:"log"`
+	Admin        adminSection    `yaml:"admin"`
+	Loops        int             `yaml:"loops"`
+	DrainTimeout span            `yaml:"drain_timeout"`
+	Handshakes   int             `yaml:"handshakes"`
+	Secrets      []secretSection `yaml:"secrets"`
+	Proxies      []proxySection  `yaml:"proxies"`
+}
+
+type logSection struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+type adminSection struct {
+	Listen      string   `yaml:"listen"`
+	AllowRemote bool     `yaml:"allow_remote"`
+	Hosts       []string `yaml:"hosts"`
+}
+
+type secretSection struct {
+	Name string `yaml:"name"`
+	File string `yaml:"file"`
+	Env  string `yaml:"env"`
+}
+
+type proxySection struct {
+	Name               string            `yaml:"name"`
+	EngineFamily       string            `yaml:"engine_family"`
+	Endpoints          []endpointSection `yaml:"endpoints"`
+	RequireTLS         bool              `yaml:"require_tls"`
+	TLS                certSection       `yaml:"tls"`
+	IdleClientTimeout  span              `yaml:"idle_client_timeout"`
+	ClientLifetime     span              `yaml:"client_lifetime"`
+	ClientLoginTimeout span              `yaml:"client_login_timeout"`
+	MaxClients         int               `yaml:"max_clients"`
+	DebugLogging       bool              `yaml:"debug_logging"`
+	Auth               []authSection     `yaml:"auth"`
+	Target             targetSection     `yaml:"target"`
+	ConnectionPool     poolSection       `yaml:"connection_pool"`
+}
+
+type endpointSection struct {
+	Name   string `yaml:"name"`
+	Listen string `yaml:"listen"`
+}
+
+type certSection struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+type authSection struct {
+	Secret                 string `yaml:"secret"`
+	Description            string `yaml:"description"`
+	ClientPasswordAuthType string `yaml:"client_password_auth_type"`
+}
+
+type targetSection struct {
+	Host           string           `yaml:"host"`
+	Port           int              `yaml:"port"`
+	TLS            targetTLSSection `yaml:"tls"`
+	ConnectTimeout span             `yaml:"connect_timeout"`
+}
+
+type targetTLSSection struct {
+	Mode   string `yaml:"mode"`
+	CAFile string `yaml:"ca_file"`
+}
+
+type poolSection struct {
+	MaxConnectionsPercent     int      `yaml:"max_connections_percent"`
+	MaxIdleConnectionsPercent int      `yaml:"max_idle_connections_percent"` // default: half of the one above
+	ConnectionBorrowTimeout   span     `yaml:"connection_borrow_timeout"`
+	SessionPinningFilters     []string `yaml:"session_pinning_filters"`
+	InitQuery                 string   `yaml:"init_query"`
+	MaxConnections            int      `yaml:"max_connections"`
+	ReservedConnections       int      `yaml:"reserved_connections"`
+	IdleTimeout               span     `yaml:"idle_timeout"`
+	Lifetime                  span     `yaml:"lifetime"`
+	MaxPreparedStatements     int      `yaml:"max_prepared_statements"`
+	RoutineScanInterval       span     `yaml:"routine_scan_interval"`
+}
+
+// defaults is what a key has when the file leaves it out. Those of the contract (its sections 3.1 to 3.4) are marked.
+var defaults = struct {
+	file     file
+	proxy    proxySection
+	endpoint endpointSection
+}{
+	file: file{
+		Log:          logSection{Level: "info", Format: "text"},
+		Admin:        adminSection{Listen: "127.0.0.1:9188"},
+		Loops:        0, // half the cores
+		DrainTimeout: span{of: 30 * time.Second},
+		Handshakes:   512,
+	},
+	proxy: proxySection{
+		IdleClientTimeout:  span{of: 1800 * time.Second}, // contract
+		ClientLifetime:     span{of: 24 * time.Hour},     // contract
+		ClientLoginTimeout: span{of: 60 * time.Second},
+		Target: targetSection{
+			Port:           5432, // of PostgreSQL, the one engine so far
+			TLS:            targetTLSSection{Mode: string(resource.TLSPrefer)},
+			ConnectTimeout: span{of: 10 * time.Second},
+		},
+		ConnectionPool: poolSection{
+			MaxConnectionsPercent:   100,                         // contract
+			ConnectionBorrowTimeout: span{of: 120 * time.Second}, // contract
+			ReservedConnections:     3,
+			IdleTimeout:             span{of: 5 * time.Minute}, // contract
+			Lifetime:                span{of: 24 * time.Hour},  // contract
+			MaxPreparedStatements:   200,
+			RoutineScanInterval:     span{of: 30 * time.Second},
+		},
+	},
+	endpoint: endpointSection{Name: "default"},
+}
+
+// setDefaults prepares a section that is an element of a list.
+func (p *proxySection) setDefaults()    { *p = defaults.proxy }
+func (e *endpointSection) setDefaults() { *e = defaults.endpoint }
+
+// defaulter is a list's element that does not start out empty.
+type defaulter interface{ setDefaults() }

@@ -1,0 +1,102 @@
+package secret_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"forebay/internal/secret"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, in string
+		want     string // part of the error; empty: none
+	}{
+		{"as in Secrets Manager", `{"username":"app","password":"p w","engine":"postgres","port":5432}`, ""},
+		{"keys in another case", `{"Username":"app","password":"p w"}`, `"username"`},
+		{"no password", `{"username":"app"}`, `"password"`},
+		{"null", `{"username":"app","password":null}`, `"password"`},
+		{"empty", `{"username":"","password":"p w"}`, `"username"`},
+		{"number", `{"username":"app","password":12345}`, `"password"`},
+		{"NUL", `{"username":"a\u0000b","password":"p w"}`, `"username"`},
+		{"not an object", `["app","p w"]`, "JSON object"},
+		{"null document", `null`, "JSON object"},
+		{"torn", `{"username":"app","pass`, "breaks off at byte 23"},
+		{"nothing", ``, "JSON object"},
+		{"too long", strings.Repeat(" ", secret.MaxLen+1), "at most 65536 bytes"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := secret.Parse("s", []byte(tt.in))
+			if tt.want == "" {
+				if err != nil || got.Name != "s" || got.Username != "app" || got.Password.Reveal() != "p w" || got.Version == "" {
+					t.Errorf("Parse(%q) = %v, %v", tt.in, got, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Parse(%q): got error %v, want one with %q", tt.in, err, tt.want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "p w") || strings.Contains(err.Error(), "12345")) {
+				t.Errorf("the error quotes the secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	a := secret.Version("app", "one")
+	if a != secret.Version("app", "one") {
+		t.Error("equal content has two versions")
+	}
+	for _, other := range []string{secret.Version("app", "two"), secret.Version("appo", "ne"), secret.Version("ap", "pone")} {
+		if other == a {
+			t.Error("different content has one version")
+		}
+	}
+}
+
+func TestPasswordHides(t *testing.T) {
+	t.Parallel()
+	s := secret.Secret{Name: "n", Password: "hunter2"}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "secret", s)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "secret", s)
+	if all := log.String() + fmt.Sprintf("%v %+v %#v %s %q", s, s, s, s, s); strings.Contains(all, "hunter2") {
+		t.Errorf("a password shows in %s", all)
+	}
+}
+
+func TestMux(t *testing.T) {
+	t.Parallel()
+	var m secret.Mux
+	if _, err := m.Get(t.Context(), "a"); !errors.Is(err, secret.ErrNotFound) {
+		t.Errorf("empty Mux: got %v, want ErrNotFound", err)
+	}
+	if old := m.Swap(map[string]secret.Store{"a": store("x")}); old != nil {
+		t.Errorf("first Swap returned %v", old)
+	}
+	if s, err := m.Get(t.Context(), "a"); err != nil || s.Username != "x" || s.Name != "a" {
+		t.Errorf("Get = %v, %v", s, err)
+	}
+	if old := m.Swap(map[string]secret.Store{"b": store("y")}); len(old) != 1 {
+		t.Errorf("Swap returned %v, want what was there", old)
+	}
+	if _, err := m.Get(t.Context(), "a"); !errors.Is(err, secret.ErrNotFound) {
+		t.Errorf("a secret that was taken away: got %v, want ErrNotFound", err)
+	}
+}
+
+// store knows every name; the text is its user.
+type store string
+
+func (s store) Get(_ context.Context, name string) (secret.Secret, error) {
+	return secret.Secret{Name: name, Username: string(s)}, nil
+}
