@@ -301,11 +301,7 @@ func (px *proxy) cancel(ctx context.Context, c *engine.Cancel) {
 				px.plane.gate.running.Go(func() {
 					defer close(done)
 					defer release()
-					nc, err := t.Dial(ctx)
-					if err == nil {
-						err = sv.Engine().Cancel(ctx, nc)
-						nc.Close()
-					}
+					err := sv.Engine().Cancel(ctx, t)
 					if err != nil {
 						px.log.Warn("a cancel request could not be passed on", slog.Any("error", err))
 					}
@@ -463,15 +459,15 @@ func (d *database) Open(p *session.Pool, done func(session.Opened, error)) {
 }
 
 func (d *database) dial(ctx context.Context, cfg *resource.Proxy, loop *evloop.Loop) (session.Opened, error) {
-	dctx, cancel := context.WithTimeout(ctx, connectTimeout(cfg))
-	c, nc, err := evloop.Dial(dctx, loop, "tcp", addrOf(cfg))
-	cancel()
+	var c *evloop.Conn
+	dialed, err := d.db.Dial(ctx, func(ctx context.Context) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout(cfg))
+		defer cancel()
+		conn, nc, err := evloop.Dial(ctx, loop, "tcp", addrOf(cfg))
+		c = conn
+		return nc, err
+	})
 	if err != nil {
-		return session.Opened{}, err
-	}
-	dialed, err := d.db.Dial(ctx, nc)
-	if err != nil {
-		nc.Close()
 		return session.Opened{}, err
 	}
 	return session.Opened{Conn: c, Dialed: dialed}, nil

@@ -89,8 +89,9 @@ type Cancel struct {
 
 // Database is what the sessions and server connections of one Key share, across loops. It is safe for concurrent use.
 type Database interface {
-	// Dial opens a server connection and logs in: the connection phase on the server's side.
-	Dial(ctx context.Context, nc net.Conn) (Dialed, error)
+	// Dial logs in to a server: the connection phase on the server's side. It may call transport more than once, after
+	// closing what it got before.
+	Dial(ctx context.Context, transport func(context.Context) (net.Conn, error)) (Dialed, error)
 	// NewLocal makes the part that belongs to one loop.
 	NewLocal(c *Counters) Local
 	// Apply takes over changed settings of the proxy.
@@ -135,7 +136,7 @@ type Server interface {
 	Idle(b []byte) (n int, ok bool)
 	// Cancel asks the database, over a transport of its own, to cancel what the connection runs. It blocks and is called
 	// from another goroutine; it uses only what never changes after log-in.
-	Cancel(ctx context.Context, nc net.Conn) error
+	Cancel(ctx context.Context, t Target) error
 	// Bye is what to send before an orderly close.
 	Bye() []byte
 }

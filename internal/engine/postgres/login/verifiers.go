@@ -46,6 +46,11 @@ func (vs *Verifiers) Get(
 	return vs.entry(s, authType).derive()
 }
 
+// Of returns the verifier of a version of a secret that the caller has already.
+func (vs *Verifiers) Of(s secret.Secret, authType resource.ClientPasswordAuthType) (*Verifier, error) {
+	return vs.entry(s, authType).derive()
+}
+
 func (vs *Verifiers) entry(s secret.Secret, authType resource.ClientPasswordAuthType) *verifierEntry {
 	key := verifierKey{s.Name, authType}
 	vs.mu.Lock()

@@ -1,0 +1,539 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/postgres/sqltext"
+	"forebay/internal/wire/pgwire"
+)
+
+// FromClient implements engine.Session. What needs no change passes as it is; names of prepared statements are replaced
+// by those of the server connection; statement texts are looked at for what they may leave in the session.
+func (s *session) FromClient(b []byte, o *engine.Output) int {
+	if s.srv == nil {
+		return s.withoutServer(b, o)
+	}
+	v := s.srv
+	i, from := 0, 0 // b[from:i] is to pass as it is
+	switch {
+	case s.skip > 0:
+		i = min(s.skip, len(b))
+		s.skip -= i
+	case s.discard > 0:
+		i = min(s.discard, len(b))
+		s.discard -= i
+		from = i
+	}
+	for len(b)-i >= pgwire.HeaderLen && s.skip == 0 && s.discard == 0 && !s.waitApply && !o.CloseClient {
+		size, err := pgwire.Size(b[i:])
+		if err != nil {
+			s.protocolViolation("invalid message length", o)
+			o.CloseServer = v.q.n > 0
+			break
+		}
+		typ := b[i]
+		whole := len(b)-i >= size
+		msg := b[i:min(i+size, len(b))]
+		if s.skipToSync && typ != pgwire.Sync && typ != pgwire.Terminate {
+			// The server ignores it, and so do we: names must keep the meaning that they had.
+			i += len(msg)
+			s.skip = size - len(msg)
+			continue
+		}
+		if v.q.n == 0 {
+			v.since = *s.l.counters.Now
+		}
+		switch typ {
+		case pgwire.CopyData:
+
+		case pgwire.Query:
+			if !whole && size <= maxInspected {
+				goto done
+			}
+			o.Server.Pass(b[from:i])
+			from = i
+			s.query(msg, whole, o)
+
+		case pgwire.Sync:
+			s.skipToSync = false
+			if !v.copyIn { // while it takes copy data the server ignores Sync
+				v.q.push(expect{kind: expectSync})
+			}
+
+		case pgwire.Bind:
+			consumed, ok := s.bind(b, from, i, size, o)
+			if !ok {
+				goto done
+			}
+			if consumed > 0 {
+				i += consumed
+				from = i
+				s.skip = size - consumed
+				continue
+			}
+
+		case pgwire.Execute:
+			e := expect{kind: expectExecute}
+			if s.bound != nil && s.bound.set != nil && whole && len(msg) == pgwire.HeaderLen+5 {
+				e.set = s.bound.set
+				v.setting = true
+			}
+			v.q.push(e)
+			s.l.counters.Queries++
+
+		case pgwire.Parse:
+			if !whole && size <= maxInspected {
+				goto done
+			}
+			o.Server.Pass(b[from:i])
+			from = i
+			if s.parse(msg, size, o) { // answered or rewritten
+				i += len(msg)
+				from = i
+				s.skip = size - len(msg)
+				continue
+			}
+
+		case pgwire.Describe, pgwire.Close:
+			if !whole {
+				if size > maxName {
+					s.protocolViolation("message too long", o)
+				}
+				goto done
+			}
+			o.Server.Pass(b[from:i])
+			from = i
+			if s.describeOrClose(typ, msg, o) {
+				i += size
+				from = i
+				continue
+			}
+
+		case pgwire.Flush:
+			s.releaseLocal(o)
+
+		case pgwire.CopyDone, pgwire.CopyFail:
+			if v.copyIn {
+				v.copyIn = false
+			} else if v.q.n > 0 {
+				v.q.push(expect{kind: expectCopyEnd})
+			}
+
+		case pgwire.FunctionCall:
+			// A function named by its object identifier: anything may happen.
+			v.effects |= sqltext.Look | sqltext.SequenceWrite
+			v.seqOwner, s.seqAt = s, v
+			v.q.push(expect{kind: expectFunction})
+			s.l.counters.Queries++
+
+		case pgwire.Terminate:
+			o.Server.Pass(b[from:i])
+			o.CloseClient = true
+			return len(b)
+
+		default:
+			o.Server.Pass(b[from:i])
+			s.protocolViolation("invalid frontend message type "+quoteByte(typ), o)
+			return len(b)
+		}
+		i += len(msg)
+		s.skip = size - len(msg)
+	}
+done:
+	o.Server.Pass(b[from:i])
+	return i
+}
+
+// maxName is the largest message, in bytes, that holds little but a name.
+const maxName = 64 << 10
+
+// query looks at a simple query before it passes. text may be cut short when it is too large to be collected.
+func (s *session) query(msg []byte, whole bool, o *engine.Output) {
+	v := s.srv
+	e := expect{kind: expectQuery}
+	s.l.counters.Queries++
+	s.unnamed, v.unnamed, s.bound = nil, nil, nil // a simple query destroys it
+	if !whole {
+		s.unreadable()
+		v.q.push(e)
+		return
+	}
+	a := &s.l.analysis
+	text := msg[pgwire.HeaderLen:]
+	if n := len(text); n > 0 && text[n-1] == 0 {
+		text = text[:n-1]
+	}
+	sqltext.Analyze(text, s.reading(), s.l.db.routines.Load(), a)
+	if a.Effects != 0 {
+		eff := a.Effects
+		if set, ok := plainSet(a, text); ok && v.q.n == 0 && v.tx == pgwire.Idle {
+			e.set = set
+			v.setting = true
+			eff &^= sqltext.Look
+		}
+		s.before(eff, a, text, o)
+	}
+	v.q.push(e)
+}
+
+// reading says how the server will read a text that is sent now: as the client knows its settings, unless something is
+// under way that may change them.
+func (s *session) reading() sqltext.Mode {
+	if s.srv.setting || s.srv.effects&sqltext.Look != 0 {
+		return 0
+	}
+	return s.mode
+}
+
+// unreadable accounts for a statement too large to be looked at: afterwards the session's settings are asked for, and the
+// server connection is used by nobody else.
+func (s *session) unreadable() {
+	v := s.srv
+	v.effects |= sqltext.Look | sqltext.SequenceWrite | sqltext.DDL | sqltext.RoutineDDL | sqltext.Ends
+	v.seqOwner, s.seqAt = s, v
+	v.retire = true
+}
+
+// before accounts for what a statement may leave behind, and prepares the server connection for what it relies on.
+func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, o *engine.Output) {
+	v := s.srv
+	if eff&sqltext.Unclear != 0 {
+		eff |= sqltext.Anything
+		v.retire = true
+	}
+	if eff&sqltext.SequenceRead != 0 {
+		if eff&sqltext.Unknown == 0 {
+			s.l.db.sequences.Store(true)
+		}
+		if v.seqOwner != s {
+			v.forgetSequences(s, o)
+		}
+	}
+	if eff&sqltext.UsesPrepared != 0 {
+		for i := range a.PreparedLen() {
+			op, name := a.Prepared(i)
+			s.usePrepared(op, string(name), o)
+		}
+		if a.MorePrepared {
+			eff |= sqltext.Anything
+		}
+	}
+	if eff&sqltext.DropsPrepared != 0 {
+		// What is on the server connection will be gone. The client's own names go when the server has said so.
+		v.prepared.clear()
+		v.unnamed, v.hasProbe = nil, false
+		if s.dropped == nil {
+			s.dropped, s.stmts = s.stmts, nil
+		}
+	}
+	if eff&sqltext.SequenceWrite != 0 {
+		v.seqOwner, s.seqAt = s, v
+	}
+	if eff&noteworthy != 0 {
+		v.digest = sqltext.AppendDigest(v.digest[:0], text)
+		for i := range a.SettingsLen() {
+			s.mention(string(a.Setting(i)))
+		}
+	}
+	v.effects |= eff
+}
+
+// noteworthy are the effects after which an operator may see the statement's digest.
+const noteworthy = sqltext.Look | sqltext.Load | sqltext.Opaque | sqltext.UnknownSetting | sqltext.SequenceRead
+
+// mention remembers a custom setting, since the server does not list those.
+func (s *session) mention(name string) {
+	if !slices.Contains(s.custom, name) && len(s.custom) < maxCustom {
+		s.custom = append(s.custom, name)
+	}
+}
+
+// maxCustom bounds the custom settings carried for a session.
+const maxCustom = 256
+
+// parse handles a Parse message. It reports whether it was answered or rewritten, rather than left to pass.
+func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
+	v := s.srv
+	name, rest, ok := pgwire.CString(msg[pgwire.HeaderLen:])
+	if !ok {
+		v.q.push(expect{kind: expectParse})
+		return false // the server will complain
+	}
+	if len(msg) < size {
+		// Too large to be kept, so it cannot be prepared elsewhere: the session stays with this server connection.
+		s.unreadable()
+		s.pin(pinLargeStatement, "")
+		if len(name) == 0 {
+			s.unnamed, v.unnamed = nil, nil
+		}
+		v.q.push(expect{kind: expectParse})
+		return false
+	}
+	text, tail, ok := pgwire.CString(rest)
+	types, valid := typesOf(tail)
+	if !ok || !valid {
+		v.q.push(expect{kind: expectParse})
+		return false
+	}
+	st := s.l.intern(text, types, s.reading())
+	if len(name) == 0 {
+		s.unnamed, v.unnamed = st, st
+		v.q.push(expect{kind: expectParse})
+		return false
+	}
+	if old := s.stmts[string(name)]; old != nil {
+		// The name is taken. The server is made to say so, in its turn and with all that follows from an error.
+		srvName := v.ensure(s.l, old.stmt, 0, o)
+		o.Server.Set(pgwire.AppendParse(o.Server.Grow(), srvName, string(text), types))
+		v.q.push(expect{kind: expectParse, ref: &namedStmt{name: string(name), stmt: st, dup: true}})
+		return true
+	}
+	ref := &namedStmt{name: string(name), stmt: st, generation: s.l.db.generation.Load()}
+	if s.stmts == nil {
+		s.stmts = make(map[string]*namedStmt)
+	}
+	s.stmts[ref.name] = ref
+	if e := v.prepared.get(st); e != nil && e.generation >= ref.generation {
+		s.l.counters.PreparedHits++
+		v.q.push(expect{kind: localParse, ref: ref})
+		return true
+	}
+	dst := o.Server.Grow()
+	if e := v.prepared.byStmt[st]; e != nil {
+		dst = v.unprepare(dst, e)
+	}
+	dst, e := v.prepare(dst, s.l, st)
+	o.Server.Set(pgwire.AppendParse(dst, e.name, string(text), types))
+	v.q.push(expect{kind: expectParse, ref: ref})
+	return true
+}
+
+// bind handles a Bind message that starts at b[i]. consumed is how much of it was rewritten, 0 when it passes as it is; ok
+// is false when more bytes are needed.
+func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed int, ok bool) {
+	v := s.srv
+	msg := b[i:min(i+size, len(b))]
+	portal, rest, ok := pgwire.CString(msg[pgwire.HeaderLen:])
+	var name []byte
+	if ok {
+		name, rest, ok = pgwire.CString(rest)
+	}
+	if !ok {
+		if len(msg) < size && len(msg) < maxName {
+			return 0, false
+		}
+		if len(msg) < size {
+			s.protocolViolation("name too long", o)
+			return 0, false
+		}
+		v.q.push(expect{kind: expectBind})
+		return 0, true // malformed: the server will complain
+	}
+	var st *stmt
+	var ref *namedStmt
+	if len(name) == 0 {
+		st = s.unnamed
+	} else if ref = s.stmts[string(name)]; ref != nil {
+		st = ref.stmt
+	}
+	s.bound = nil
+	if len(portal) == 0 {
+		s.bound = st
+	}
+	if st == nil {
+		if len(name) == 0 && v.unnamed != nil {
+			// What is there belongs to somebody else.
+			o.Server.Pass(b[from:i])
+			o.Server.Set(pgwire.AppendClose(o.Server.Grow(), 'S', ""))
+			v.q.push(expect{kind: hiddenClose})
+			v.unnamed = nil
+			o.Server.Pass(msg)
+			v.q.push(expect{kind: expectBind})
+			return len(msg), true
+		}
+		if len(name) > 0 {
+			o.Server.Pass(b[from:i])
+			s.ensureSQL(string(name), o)
+			o.Server.Pass(msg)
+			v.q.push(expect{kind: expectBind})
+			return len(msg), true
+		}
+		v.q.push(expect{kind: expectBind})
+		return 0, true
+	}
+	if len(name) == 0 && v.unnamed == st && st.effects == 0 {
+		v.q.push(expect{kind: expectBind})
+		return 0, true
+	}
+	o.Server.Pass(b[from:i])
+	if st.effects != 0 {
+		s.beforeStmt(st, o)
+	}
+	if len(name) == 0 {
+		if v.unnamed != st {
+			o.Server.Set(pgwire.AppendParse(o.Server.Grow(), "", string(st.text), st.types))
+			v.q.push(expect{kind: hiddenParse})
+			v.unnamed = st
+			s.l.counters.Reprepares++
+		}
+		o.Server.Pass(msg)
+		v.q.push(expect{kind: expectBind})
+		return len(msg), true
+	}
+	srvName := v.ensure(s.l, st, ref.generation, o)
+	dst := append(o.Server.Grow(), pgwire.Bind)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(size-1-len(name)+len(srvName)))
+	dst = append(append(dst, portal...), 0)
+	dst = append(append(dst, srvName...), 0)
+	o.Server.Set(append(dst, rest...))
+	v.q.push(expect{kind: expectBind})
+	return len(msg), true
+}
+
+// beforeStmt is before for a prepared statement about to run.
+func (s *session) beforeStmt(st *stmt, o *engine.Output) {
+	eff := st.effects
+	if st.set != nil && s.srv.tx == pgwire.Idle {
+		eff &^= sqltext.Look // the success of its Execute tells
+	}
+	a := &s.l.analysis
+	if eff&(sqltext.UsesPrepared|noteworthy) != 0 {
+		sqltext.Analyze(st.text, s.reading(), s.l.db.routines.Load(), a)
+	}
+	s.before(eff, a, st.text, o)
+}
+
+// describeOrClose handles Describe and Close. It reports whether the message was answered or rewritten.
+func (s *session) describeOrClose(typ byte, msg []byte, o *engine.Output) bool {
+	v := s.srv
+	kind := expectDescribe
+	if typ == pgwire.Close {
+		kind = expectClose
+	}
+	body := msg[pgwire.HeaderLen:]
+	if len(body) < 2 || body[0] != 'S' {
+		if kind == expectClose {
+			v.effects |= sqltext.Ends
+		}
+		v.q.push(expect{kind: kind})
+		return false
+	}
+	name, _, ok := pgwire.CString(body[1:])
+	if !ok {
+		v.q.push(expect{kind: kind})
+		return false
+	}
+	if len(name) == 0 {
+		if kind == expectClose {
+			s.unnamed, v.unnamed = nil, nil
+		} else if s.unnamed != nil && v.unnamed != s.unnamed {
+			o.Server.Set(pgwire.AppendParse(o.Server.Grow(), "", string(s.unnamed.text), s.unnamed.types))
+			v.q.push(expect{kind: hiddenParse})
+			v.unnamed = s.unnamed
+		} else if s.unnamed == nil && v.unnamed != nil {
+			o.Server.Set(pgwire.AppendClose(o.Server.Grow(), 'S', ""))
+			v.q.push(expect{kind: hiddenClose})
+			v.unnamed = nil
+		}
+		v.q.push(expect{kind: kind})
+		return false
+	}
+	ref := s.stmts[string(name)]
+	if ref == nil {
+		s.ensureSQL(string(name), o)
+		if kind == expectClose {
+			v.effects |= sqltext.Look // it may be one made with PREPARE
+		}
+		v.q.push(expect{kind: kind})
+		return false
+	}
+	if kind == expectClose {
+		delete(s.stmts, ref.name)
+		v.q.push(expect{kind: localClose, ref: ref})
+		return true
+	}
+	srvName := v.ensure(s.l, ref.stmt, ref.generation, o)
+	dst := append(o.Server.Grow(), pgwire.Describe)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(4+1+len(srvName)+1))
+	dst = append(dst, 'S')
+	dst = append(append(dst, srvName...), 0)
+	o.Server.Set(dst)
+	v.q.push(expect{kind: kind})
+	return true
+}
+
+// withoutServer takes the client's bytes while no server connection is there: only a farewell, or a request that is to be
+// refused, can be consumed.
+func (s *session) withoutServer(b []byte, o *engine.Output) int {
+	i := 0
+	for !o.CloseClient {
+		if s.discard > 0 {
+			n := min(s.discard, len(b)-i)
+			s.discard -= n
+			i += n
+			if s.discard > 0 {
+				return i
+			}
+			if s.discardEnds {
+				s.discardEnds = false
+				s.answerRefusal(o)
+			}
+		}
+		if len(b)-i < pgwire.HeaderLen {
+			return i
+		}
+		size, err := pgwire.Size(b[i:])
+		if err != nil {
+			s.protocolViolation("invalid message length", o)
+			return len(b)
+		}
+		if b[i] == pgwire.Terminate {
+			o.CloseClient = true
+			return len(b)
+		}
+		if s.refuse == nil {
+			return i
+		}
+		switch b[i] {
+		case pgwire.Query, pgwire.FunctionCall, pgwire.Sync:
+			s.discardEnds = true
+		}
+		s.discard = size
+	}
+	return i
+}
+
+// answerRefusal answers the request just dropped.
+func (s *session) answerRefusal(o *engine.Output) {
+	status := byte(pgwire.Idle)
+	if s.aborted {
+		status = pgwire.Failed
+	}
+	dst := pgwire.AppendError(o.Client.Grow(), s.refuse)
+	o.Client.Set(pgwire.AppendReadyForQuery(dst, status))
+	s.refuse = nil
+}
+
+// releaseLocal gives the client the answers that are Forebay's to give, as far as it is their turn.
+func (s *session) releaseLocal(o *engine.Output) {
+	v := s.srv
+	for v.q.n > 0 {
+		switch v.q.peek() {
+		case localParse:
+			o.Client.Set(pgwire.AppendEmpty(o.Client.Grow(), pgwire.ParseComplete))
+		case localClose:
+			o.Client.Set(pgwire.AppendEmpty(o.Client.Grow(), pgwire.CloseComplete))
+		case expectCopyEnd:
+		default:
+			return
+		}
+		v.q.pop()
+	}
+}
+
+func quoteByte(c byte) string {
+	const digits = "0123456789abcdef"
+	return "0x" + string([]byte{digits[c>>4], digits[c&15]})
+}

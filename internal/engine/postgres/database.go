@@ -1,0 +1,298 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/postgres/login"
+	"forebay/internal/engine/postgres/routines"
+	"forebay/internal/engine/postgres/sqltext"
+	"forebay/internal/resource"
+	"forebay/internal/wire/pgwire"
+)
+
+// database is what the sessions and server connections of one user and database share. It is safe for concurrent use.
+type database struct {
+	eng   *Engine
+	key   engine.Key
+	creds engine.Credentials
+	log   *slog.Logger
+	proxy atomic.Pointer[resource.Proxy]
+
+	routines   atomic.Pointer[sqltext.Routines] // nil: not known, so every routine may do anything
+	print      atomic.Pointer[string]           // fingerprint of the catalog that routines was read from
+	stale      chan struct{}                    // one token: the catalog has changed
+	loadMu     sync.Mutex                       // one look at the catalog at a time
+	generation atomic.Uint64                    // of the schema: counts changes that may invalidate prepared statements
+	sequences  atomic.Bool                      // sessions here use currval or lastval
+
+	mu       sync.Mutex
+	welcomes map[engine.Fit]welcome // guarded by mu; by startup settings
+}
+
+// welcome is what a client is told at the end of its log-in.
+type welcome struct {
+	shown reported
+	bytes []byte // ParameterStatus messages
+}
+
+// maxWelcomes bounds the combinations of startup settings of which the welcome is remembered.
+const maxWelcomes = 1000
+
+// welcomeFor returns the welcome for a client with these startup settings, if one like it has been welcomed before.
+func (d *database) welcomeFor(startup engine.Fit) (welcome, bool) {
+	d.mu.Lock()
+	w, ok := d.welcomes[startup]
+	d.mu.Unlock()
+	if ok {
+		return w, true
+	}
+	// Clients that differ only in their name need no server to learn what it would say.
+	ss := settingsOf(startup)
+	name, ok := ss.find("application_name")
+	if !ok || !printable(name) {
+		return welcome{}, false
+	}
+	d.mu.Lock()
+	w, ok = d.welcomes[ss.with(setting{name: "application_name", reset: true}).fit()]
+	d.mu.Unlock()
+	if !ok {
+		return welcome{}, false
+	}
+	return makeWelcome(settingsOf(w.shown).with(setting{name: "application_name", value: name}).fit()), true
+}
+
+// printable reports whether the server takes an application name as it is.
+func printable(s string) bool {
+	return len(s) < 64 && !strings.ContainsFunc(s, func(r rune) bool { return r < 32 || r > 126 })
+}
+
+// newWelcome remembers what the server reports with these startup settings.
+func (d *database) newWelcome(startup engine.Fit, now reported) welcome {
+	w := makeWelcome(now)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.welcomes) >= maxWelcomes {
+		clear(d.welcomes)
+	}
+	d.welcomes[startup] = w
+	return w
+}
+
+func makeWelcome(now reported) welcome {
+	w := welcome{shown: now}
+	for _, e := range settingsOf(now) {
+		w.bytes = pgwire.AppendParameterStatus(w.bytes, e.name, e.value)
+	}
+	return w
+}
+
+// forgetWelcomes is called when the server may have changed: a new connection tells.
+func (d *database) forgetWelcomes() {
+	d.mu.Lock()
+	clear(d.welcomes)
+	d.mu.Unlock()
+}
+
+func (d *database) maxPrepared() int { return d.proxy.Load().Pool.MaxPreparedStatements }
+
+// Apply implements engine.Database.
+func (d *database) Apply(p *resource.Proxy) { d.proxy.Store(p) }
+
+// NewLocal implements engine.Database.
+func (d *database) NewLocal(c *engine.Counters) engine.Local {
+	if c.Pins == nil {
+		c.Pins = make(map[string]uint64)
+	}
+	return &local{db: d, stmts: newInterned(), counters: c}
+}
+
+// local is the part of a database that belongs to one loop.
+type local struct {
+	db       *database
+	stmts    interned
+	counters *engine.Counters
+	analysis sqltext.Analysis
+}
+
+// intern returns the statement with that text and those types, the same for all sessions of the loop.
+func (l *local) intern(text, types []byte, mode sqltext.Mode) *stmt {
+	h := l.stmts.hash(text, types)
+	if s := l.stmts.find(h, text, types); s != nil && mode == sqltext.Standard {
+		return s
+	}
+	s := &stmt{text: slices.Clone(text), types: slices.Clone(types), hash: h}
+	a := &l.analysis
+	sqltext.Analyze(s.text, mode, l.db.routines.Load(), a)
+	s.effects = a.Effects
+	if set, ok := plainSet(a, s.text); ok {
+		s.set = set
+	}
+	if len(text) <= maxInternedText && mode == sqltext.Standard {
+		l.stmts.add(s)
+	}
+	return s
+}
+
+// Dial implements engine.Database.
+func (d *database) Dial(ctx context.Context, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
+	s, err := d.login(ctx, transport)
+	if err != nil {
+		return engine.Dialed{}, err
+	}
+	if err := d.prepareServer(ctx, s); err != nil {
+		return engine.Dialed{}, err
+	}
+	v := &server{db: d, pid: s.PID, secret: s.SecretKey, fit: noSettings, tx: pgwire.Idle}
+	var rep settings
+	for _, p := range s.Params {
+		rep = rep.with(setting{name: p.Name, value: p.Value})
+	}
+	v.reported = rep.fit()
+	limits, err := capacity(ctx, s)
+	if err != nil {
+		s.Close()
+		return engine.Dialed{}, wrapLogin(err)
+	}
+	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: limits}, nil
+}
+
+// login logs in to the target with the secret's present credentials, over the transport that dial gives.
+func (d *database) login(ctx context.Context, transport func(context.Context) (net.Conn, error)) (*login.Server, error) {
+	p := d.proxy.Load()
+	sec, entry, err := d.creds.Lookup(ctx, d.key.User)
+	if err != nil {
+		return nil, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
+	}
+	ver, err := d.eng.verifiers.Of(sec, entry.ClientPasswordAuthType)
+	if err != nil {
+		return nil, &loginError{err: err, permanent: true}
+	}
+	o, err := dialOptions(p)
+	if err != nil {
+		return nil, &loginError{err: err}
+	}
+	o.Database = d.key.Database
+	o.Credentials = ver.Credentials()
+	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }
+	s, err := login.Dial(ctx, o)
+	if err != nil {
+		return nil, wrapLogin(err)
+	}
+	return s, nil
+}
+
+// prepareServer does what has to be done once on each new server connection.
+func (d *database) prepareServer(ctx context.Context, s *login.Server) error {
+	if d.routines.Load() == nil {
+		if err := d.loadRoutines(ctx, s); err != nil {
+			d.log.Warn("the database's routines could not be read: every statement that calls one is followed by a look at the session",
+				slog.String("database", d.key.Database), slog.String("user", d.key.User), slog.Any("error", err))
+		}
+	}
+	if q := d.proxy.Load().Pool.InitQuery; q != "" {
+		if _, err := s.Query(ctx, q); err != nil {
+			s.Close()
+			return wrapLogin(fmt.Errorf("init_query: %w", err))
+		}
+	}
+	return nil
+}
+
+// loadRoutines reads the database's catalog of routines, unless it is as it was.
+func (d *database) loadRoutines(ctx context.Context, q routines.Querier) error {
+	d.loadMu.Lock()
+	defer d.loadMu.Unlock()
+	print, err := routines.Fingerprint(ctx, q)
+	if err != nil {
+		return err
+	}
+	if old := d.print.Load(); old != nil && *old == print && d.routines.Load() != nil {
+		return nil
+	}
+	r, err := routines.Load(ctx, q)
+	if err != nil {
+		d.routines.Store(nil)
+		return err
+	}
+	d.routines.Store(r)
+	d.print.Store(&print)
+	return nil
+}
+
+// staleRoutines has the catalog read again soon; until then every routine may do anything.
+func (d *database) staleRoutines() {
+	d.routines.Store(nil)
+	select {
+	case d.stale <- struct{}{}:
+	default:
+	}
+}
+
+// Stale implements engine.Database.
+func (d *database) Stale() <-chan struct{} { return d.stale }
+
+// Maintain implements engine.Database: it reads the catalog of routines again when that has changed.
+func (d *database) Maintain(ctx context.Context, t engine.Target) (engine.Capacity, error) {
+	s, err := d.login(ctx, t.Dial)
+	if err != nil {
+		var le *loginError
+		if errors.As(err, &le) && le.reply != nil {
+			return engine.Capacity{}, &engine.AnswerError{Err: err}
+		}
+		return engine.Capacity{}, err
+	}
+	defer s.Close()
+	c, err := capacity(ctx, s)
+	if err != nil {
+		return c, err
+	}
+	if err := d.loadRoutines(ctx, s); err != nil {
+		return c, fmt.Errorf("routines of database %q: %w", d.key.Database, err)
+	}
+	return c, nil
+}
+
+// loginError is a failed log-in to a server. Permanent ones fail the clients that wait; others are tried again until
+// their borrow timeout.
+type loginError struct {
+	err       error
+	reply     *pgwire.Error
+	permanent bool
+}
+
+func (e *loginError) Error() string   { return e.err.Error() }
+func (e *loginError) Permanent() bool { return e.permanent }
+
+// Unwrap lets a client be told what the server said.
+func (e *loginError) Unwrap() []error {
+	if e.reply != nil {
+		return []error{e.err, e.reply}
+	}
+	return []error{e.err}
+}
+
+func wrapLogin(err error) error {
+	var se *login.ServerError
+	if !errors.As(err, &se) {
+		return &loginError{err: err}
+	}
+	return &loginError{
+		err:       err,
+		reply:     &pgwire.Error{Severity: "FATAL", Code: se.Code, Message: se.Message, Detail: se.Detail, Hint: se.Hint},
+		permanent: permanentCode(se.Code),
+	}
+}
+
+// permanentCode reports whether waiting will not help: wrong credentials (28), no such database (3D), no privilege (42).
+func permanentCode(code string) bool {
+	return strings.HasPrefix(code, "28") || strings.HasPrefix(code, "3D") || strings.HasPrefix(code, "42") || strings.HasPrefix(code, "22")
+}

@@ -1,0 +1,159 @@
+package postgres
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/postgres/login"
+	"forebay/internal/resource"
+	"forebay/internal/secret"
+)
+
+// Engine is the PostgreSQL engine.
+type Engine struct {
+	log       *slog.Logger
+	verifiers *login.Verifiers
+	tls       sync.Map // *tls.Config -> *login.ServerTLS
+}
+
+// New makes the engine. Verifiers are derived from the secrets of store.
+func New(log *slog.Logger, store secret.Store) *Engine {
+	return &Engine{log: log, verifiers: login.NewVerifiers(store)}
+}
+
+// Accept implements engine.Engine.
+func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions) (*engine.Login, error) {
+	lo := login.AcceptOptions{
+		RequireTLS: o.Proxy.RequireTLS,
+		Lookup: func(ctx context.Context, user string) (*login.Verifier, error) {
+			sec, entry, err := o.Credentials.Lookup(ctx, user)
+			if errors.Is(err, secret.ErrNotFound) {
+				return nil, login.ErrUnknownUser
+			}
+			if err != nil {
+				return nil, err
+			}
+			return e.verifiers.Of(sec, entry.ClientPasswordAuthType)
+		},
+	}
+	if len(o.Proxy.Auth) > 0 {
+		lo.UnknownUserAuthType = o.Proxy.Auth[0].ClientPasswordAuthType
+	}
+	if o.TLS != nil {
+		t, err := e.serverTLS(o.TLS)
+		if err != nil {
+			return nil, err
+		}
+		lo.TLS = t
+	}
+	c, err := login.Accept(ctx, nc, lo)
+	if err != nil {
+		return nil, err
+	}
+	if c.Cancel != nil {
+		return &engine.Login{Conn: c.Conn, Cancel: &engine.Cancel{PID: c.Cancel.PID, Secret: c.Cancel.Secret}}, nil
+	}
+	var startup settings
+	for _, p := range c.Params {
+		startup = startup.with(setting{name: lower(p.Name), value: p.Value})
+	}
+	fit := startup.fit()
+	return &engine.Login{
+		Conn:     c.Conn,
+		TLS:      c.TLS,
+		Key:      engine.Key{User: c.User, Database: c.Database},
+		Buffered: c.Buffered,
+		NewSession: func(l engine.Local, id engine.SessionID) engine.Session {
+			return &session{l: l.(*local), id: id, want: fit, startup: fit, greeting: c.Greeting, minor: c.ProtocolMinor}
+		},
+	}, nil
+}
+
+func (e *Engine) serverTLS(cfg *tls.Config) (*login.ServerTLS, error) {
+	if t, ok := e.tls.Load(cfg); ok {
+		return t.(*login.ServerTLS), nil
+	}
+	t, err := login.NewServerTLS(cfg)
+	if err != nil {
+		return nil, err
+	}
+	e.tls.Store(cfg, t)
+	return t, nil
+}
+
+// DefaultDatabase implements engine.Engine.
+func (e *Engine) DefaultDatabase() string { return "postgres" }
+
+// Open implements engine.Engine.
+func (e *Engine) Open(p *resource.Proxy, k engine.Key, c engine.Credentials, _ engine.Target) engine.Database {
+	d := &database{
+		eng: e, key: k, creds: c, stale: make(chan struct{}, 1),
+		log:      e.log.With(slog.String("proxy", p.Name), slog.String("user", k.User), slog.String("database", k.Database)),
+		welcomes: make(map[engine.Fit]welcome),
+	}
+	d.proxy.Store(p)
+	return d
+}
+
+// capacity asks the server how many connections it allows.
+func capacity(ctx context.Context, s *login.Server) (engine.Capacity, error) {
+	var c engine.Capacity
+	rows, err := s.Query(ctx, `SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')`)
+	if err != nil {
+		return c, err
+	}
+	for _, r := range rows {
+		if len(r) != 2 || r[0] == nil || r[1] == nil {
+			continue
+		}
+		n, err := strconv.Atoi(*r[1])
+		if err != nil {
+			return c, fmt.Errorf("postgres: setting %s: %w", *r[0], err)
+		}
+		if *r[0] == "max_connections" {
+			c.MaxConnections = n
+		} else {
+			c.Reserved += n
+		}
+	}
+	return c, nil
+}
+
+// dialOptions are the options for reaching the target that do not depend on user and database.
+func dialOptions(p *resource.Proxy) (login.DialOptions, error) {
+	o := login.DialOptions{
+		Address: net.JoinHostPort(p.Target.Host, strconv.Itoa(p.Target.Port)),
+		TLSMode: p.Target.TLSMode,
+	}
+	if p.Target.CAFile != "" {
+		pem, err := os.ReadFile(p.Target.CAFile)
+		if err != nil {
+			return o, fmt.Errorf("postgres: CA file of the target: %w", err)
+		}
+		o.RootCAs = x509.NewCertPool()
+		if !o.RootCAs.AppendCertsFromPEM(pem) {
+			return o, fmt.Errorf("postgres: no certificate in %s", p.Target.CAFile)
+		}
+	}
+	return o, nil
+}
+
+// lower folds ASCII, as the server does with the names of settings.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}

@@ -1,0 +1,237 @@
+package postgres
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/postgres/sqltext"
+	"forebay/internal/wire/pgwire"
+)
+
+// A statement's text only says when to look; what a session really holds is asked of the server. The probe is one
+// prepared query that lists everything a PostgreSQL session can hold beyond its transactions: settings, roles, channels,
+// temporary objects, holdable cursors, prepared statements, advisory locks. It runs after a transaction that contained
+// anything which may change them, and before the connection serves another session.
+
+// probeName is the probe's name on server connections.
+const probeName = namePrefix + "probe"
+
+// probeSQL lists the state as rows of a kind, a name and a value. Everything is named with its schema: the session's
+// search_path may hold anything. The parameter is the names of custom settings, which pg_settings does not show.
+const probeSQL = `SELECT 's'::pg_catalog.text, name, setting FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'` +
+	` AND name OPERATOR(pg_catalog.<>) ALL ('{transaction_isolation,transaction_read_only,transaction_deferrable}'::pg_catalog.text[])` +
+	` UNION ALL SELECT 'r', 'role', pg_catalog.current_setting('role')` +
+	` UNION ALL SELECT 'u', 'session_authorization', session_user::pg_catalog.text` +
+	` UNION ALL SELECT 'c', n, pg_catalog.current_setting(n, true) FROM pg_catalog.unnest($1::pg_catalog.text[]) AS n` +
+	` UNION ALL SELECT 'l', NULL, NULL FROM pg_catalog.pg_listening_channels()` +
+	` UNION ALL (SELECT 't', NULL, NULL FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() LIMIT 1)` +
+	` UNION ALL SELECT 'h', name, NULL FROM pg_catalog.pg_cursors WHERE is_holdable` +
+	` UNION ALL SELECT 'p', name, statement FROM pg_catalog.pg_prepared_statements WHERE from_sql` +
+	` UNION ALL SELECT 'a', NULL, NULL FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()`
+
+// probeResult is what the probe found.
+type probeResult struct {
+	settings  settings // sorted
+	channels  bool
+	temporary bool
+	cursors   bool
+	advisory  bool
+	sql       []sqlStmt
+	malformed bool
+	cols      [3][]byte
+}
+
+// probing reports whether a probe is under way.
+func (v *server) probing() bool {
+	for i := range v.q.n {
+		if v.q.at(i).kind == hiddenProbe {
+			return true
+		}
+	}
+	return false
+}
+
+// startProbe asks the server what the session holds.
+func (s *session) startProbe(o *engine.Output) {
+	v := s.srv
+	v.probe = probeResult{}
+	dst := o.Server.Grow()
+	if !v.hasProbe {
+		// Close first: a probe that failed half-way may have left it. The answers are ignored, like the Bind's.
+		dst = pgwire.AppendClose(dst, 'S', probeName)
+		dst = pgwire.AppendParse(dst, probeName, probeSQL, []byte{0, 0})
+		v.hasProbe = true
+	}
+	dst = pgwire.AppendBindExecute(dst, probeName, s.customNames())
+	dst = pgwire.AppendEmpty(dst, pgwire.Sync)
+	v.q.push(expect{kind: hiddenProbe})
+	o.Server.Set(dst)
+	s.l.counters.Probes++
+}
+
+// customNames is an array literal of the custom settings to ask for: those that the session or the database's routines
+// mention.
+func (s *session) customNames() string {
+	names := map[string]bool{}
+	for _, n := range s.custom {
+		names[n] = true
+	}
+	for _, e := range settingsOf(s.want) {
+		if strings.Contains(e.name, ".") {
+			names[e.name] = true
+		}
+	}
+	for _, n := range s.l.db.routines.Load().Settings() {
+		names[n] = true
+	}
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, n := range slices.Sorted(maps.Keys(names)) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('"')
+		b.WriteString(strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(n))
+		b.WriteByte('"')
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+// row takes over one row.
+func (p *probeResult) row(body []byte) {
+	cols, ok := pgwire.Row(p.cols[:0], body)
+	if !ok || len(cols) != 3 || len(cols[0]) != 1 {
+		p.malformed = true
+		return
+	}
+	name, value := string(cols[1]), string(cols[2])
+	switch cols[0][0] {
+	case 's':
+		p.settings = append(p.settings, setting{name: strings.ToLower(name), value: value})
+	case 'c':
+		if cols[2] != nil {
+			p.settings = append(p.settings, setting{name: strings.ToLower(name), value: value})
+		}
+	case 'r':
+		if value != "none" {
+			p.settings = append(p.settings, setting{name: settingRole, value: value})
+		}
+	case 'u':
+		p.settings = append(p.settings, setting{name: settingSession, value: value})
+	case 'l':
+		p.channels = true
+	case 't':
+		p.temporary = true
+	case 'h':
+		p.cursors = true
+	case 'p':
+		p.sql = append(p.sql, sqlStmt{name: name, text: value})
+	case 'a':
+		p.advisory = true
+	default:
+		p.malformed = true
+	}
+}
+
+// finish puts the settings in order. user is who the connection logged in as: being that is no setting.
+func (p *probeResult) finish(user string) {
+	p.settings = slices.DeleteFunc(p.settings, func(e setting) bool { return e.name == settingSession && e.value == user })
+	slices.SortFunc(p.settings, func(a, b setting) int { return strings.Compare(a.name, b.name) })
+	p.settings = slices.CompactFunc(p.settings, func(a, b setting) bool { return a.name == b.name })
+}
+
+// look decides, with the session idle, whether the server has to be asked what the session holds.
+func (s *session) look(o *engine.Output) {
+	v := s.srv
+	eff := v.effects
+	v.effects = 0
+	if eff&sqltext.DDL != 0 {
+		s.l.db.generation.Add(1)
+	}
+	if eff&sqltext.RoutineDDL != 0 {
+		s.l.db.staleRoutines()
+	}
+	if s.gone && !s.cleaning {
+		if eff&sqltext.Look != 0 {
+			s.clean(o)
+		}
+		return
+	}
+	digest := string(v.digest)
+	if eff&sqltext.Load != 0 {
+		s.pin(pinLibrary, digest)
+	}
+	if eff&sqltext.Opaque != 0 {
+		s.pin(pinOpaque, digest)
+	}
+	if eff&sqltext.UnknownSetting != 0 {
+		s.pin(pinUnknownSetting, digest)
+	}
+	if eff&sqltext.SequenceWrite != 0 && s.l.db.sequences.Load() {
+		s.pin(pinSequence, digest)
+	}
+	if eff&sqltext.Look != 0 || eff&sqltext.Ends != 0 && len(s.pins) > 0 {
+		s.startProbe(o)
+	}
+}
+
+// looked takes over what the probe found.
+func (s *session) looked(o *engine.Output) {
+	v := s.srv
+	p := &v.probe
+	p.finish(s.l.db.key.User)
+	if v.hiddenErr != nil || p.malformed {
+		v.hiddenErr = nil
+		v.hasProbe = false
+		v.retire = true
+		if s.gone {
+			o.CloseServer = true
+			return
+		}
+		s.pin(pinUnverified, string(v.digest))
+		return
+	}
+	v.fit = p.settings.fit()
+	if s.gone {
+		if s.cleaning {
+			if p.channels || p.temporary || p.cursors || p.advisory || len(p.sql) > 0 || hasState(p.settings) {
+				o.CloseServer = true // the reset did not do what it should
+			}
+			v.effects = 0
+			return
+		}
+		s.clean(o)
+		return
+	}
+	want := p.settings
+	for _, e := range settingsOf(s.startup) {
+		if _, ok := want.find(e.name); !ok {
+			want = want.with(e)
+		}
+	}
+	s.want = want.fit()
+	digest := string(v.digest)
+	s.pinWhile(p.temporary, pinTemporary, digest)
+	s.pinWhile(p.channels, pinListen, digest)
+	s.pinWhile(p.cursors, pinCursor, digest)
+	s.pinWhile(p.advisory, pinAdvisory, digest)
+	s.unpin(pinUnverified)
+	s.carrySQL(p.sql)
+	if v.fit != s.want && v.idle() {
+		s.apply(o)
+	}
+}
+
+// hasState reports whether settings differ from those of a new connection. A custom setting once used is empty, not
+// absent, after a reset.
+func hasState(ss settings) bool {
+	for _, e := range ss {
+		if !strings.Contains(e.name, ".") || e.value != "" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,217 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/postgres/login"
+	"forebay/internal/engine/postgres/sqltext"
+	"forebay/internal/wire/pgwire"
+)
+
+// server is the protocol state of one server connection. Owned by loop, but for the fields that log-in set.
+type server struct {
+	// Static after log-in.
+	db     *database
+	pid    uint32
+	secret []byte
+
+	// What the connection's session has now.
+	fit      engine.Fit // settings that differ from those after log-in
+	reported reported   // ParameterStatus
+	prepared preparedSet
+	unnamed  *stmt    // the unnamed prepared statement
+	tx       byte     // transaction status in the last ReadyForQuery
+	seqOwner *session // the session whose statements last may have touched a sequence
+	sqlOwner *session // the session whose SQL-level prepared statements are here
+	sqlNames []string // their names
+	hasProbe bool     // the probe statement is prepared
+
+	// What is under way.
+	q         queue
+	skip      int             // bytes still to pass of the message that the server is sending
+	effects   sqltext.Effects // of what ran since the session's state was last known
+	sets      []setting       // plain SETs that have succeeded in this cycle
+	digest    []byte          // of the last statement with an effect
+	setting   bool            // a plain SET is under way
+	failed    bool            // an error came in this cycle
+	copyIn    bool            // the server takes copy data
+	fatal     *pgwire.Error   // the server's last words
+	probe     probeResult
+	hiddenErr *pgwire.Error // error of the hidden request under way
+	applying  engine.Fit    // what hiddenApply makes
+	since     int64         // when the cycle's first request was sent, by the loop's clock
+	retire    bool          // close when given back
+}
+
+// Fit implements engine.Server.
+func (v *server) Fit() engine.Fit { return v.fit }
+
+// Bye implements engine.Server.
+func (v *server) Bye() []byte { return []byte{pgwire.Terminate, 0, 0, 0, 4} }
+
+// Cancel implements engine.Server.
+func (v *server) Cancel(ctx context.Context, t engine.Target) error {
+	o, err := dialOptions(v.db.proxy.Load())
+	if err != nil {
+		return err
+	}
+	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return t.Dial(ctx) }
+	return login.SendCancel(ctx, o, v.pid, v.secret)
+}
+
+// Idle implements engine.Server: nothing was asked, so only reports, notices and last words may come.
+func (v *server) Idle(b []byte) (int, bool) {
+	i := 0
+	for len(b)-i >= pgwire.HeaderLen {
+		size, err := pgwire.Size(b[i:])
+		if err != nil || size > maxInspected {
+			return i, false
+		}
+		if len(b)-i < size {
+			break
+		}
+		body := b[i+pgwire.HeaderLen : i+size]
+		switch b[i] {
+		case pgwire.ParameterStatus:
+			v.report(body)
+		case pgwire.NoticeResponse, pgwire.NotificationResponse:
+		default:
+			return i, false
+		}
+		i += size
+	}
+	return i, true
+}
+
+// report takes over a ParameterStatus message.
+func (v *server) report(body []byte) {
+	name, rest, ok := pgwire.CString(body)
+	if !ok {
+		return
+	}
+	value, _, ok := pgwire.CString(rest)
+	if !ok {
+		return
+	}
+	v.reported = settingsOf(v.reported).with(setting{name: string(name), value: string(value)}).fit()
+}
+
+// hiding reports whether what the server answers now is for Forebay alone.
+func (v *server) hiding() bool { return v.q.n > 0 && v.q.ring[v.q.head].kind >= hiddenParse }
+
+// idle reports that nothing is under way and no transaction is open.
+func (v *server) idle() bool { return v.q.n == 0 && v.tx == pgwire.Idle && v.skip == 0 && !v.copyIn }
+
+// visible reports whether something of the client's is outstanding.
+func (v *server) visible() bool {
+	for i := range v.q.n {
+		if !v.q.at(i).kind.hidden() {
+			return true
+		}
+	}
+	return false
+}
+
+// undo takes back what the messages that the server will skip did to the session's statements and to what is known of the
+// connection: after an error the server ignores everything up to the next Sync. Newest first, so that a name closed and
+// made anew gets its old meaning back. It returns false if that Sync has not been sent yet.
+func (v *server) undo(s *session) (synced bool) {
+	last := v.q.n
+	for i := range v.q.n {
+		if v.q.at(i).kind == expectSync {
+			last, synced = i, true
+			break
+		}
+	}
+	for i := last - 1; i >= 0; i-- {
+		switch e := v.q.at(i); e.kind {
+		case expectParse, localParse:
+			switch {
+			case e.ref == nil:
+				s.unnamed, v.unnamed = nil, nil
+			case e.ref.dup:
+			default:
+				if s.stmts[e.ref.name] == e.ref {
+					delete(s.stmts, e.ref.name)
+				}
+				if e.kind == expectParse {
+					v.forget(e.ref.stmt)
+				}
+			}
+		case localClose:
+			if _, taken := s.stmts[e.ref.name]; !taken {
+				s.stmts[e.ref.name] = e.ref
+			}
+		case hiddenParse:
+			if e.ref != nil && e.ref.stmt != nil {
+				v.forget(e.ref.stmt)
+			} else {
+				v.unnamed = nil
+			}
+		}
+	}
+	for range last {
+		v.q.pop()
+	}
+	return synced
+}
+
+// forget drops a statement from what the connection has prepared.
+func (v *server) forget(st *stmt) {
+	if e := v.prepared.byStmt[st]; e != nil {
+		v.prepared.remove(e)
+	}
+}
+
+// ensure makes the statement prepared on this connection, with a Parse of Forebay's own if need be, and returns its name.
+// A copy older than the given schema generation is made anew.
+func (v *server) ensure(l *local, st *stmt, generation uint64, o *engine.Output) string {
+	e := v.prepared.get(st)
+	if e != nil && e.generation >= generation {
+		l.counters.PreparedHits++
+		return e.name
+	}
+	dst := o.Server.Grow()
+	if e != nil {
+		dst = v.unprepare(dst, e)
+	}
+	dst, e = v.prepare(dst, l, st)
+	dst = pgwire.AppendParse(dst, e.name, string(st.text), st.types)
+	v.q.push(expect{kind: hiddenParse, ref: &namedStmt{stmt: st}})
+	o.Server.Set(dst)
+	l.counters.Reprepares++
+	return e.name
+}
+
+// prepare gives the statement a name on this connection, making room for it.
+func (v *server) prepare(dst []byte, l *local, st *stmt) ([]byte, *prepared) {
+	for v.prepared.len() >= max(1, l.db.maxPrepared()) {
+		dst = v.unprepare(dst, v.prepared.oldest())
+	}
+	return dst, v.prepared.add(st, l.db.generation.Load())
+}
+
+func (v *server) unprepare(dst []byte, e *prepared) []byte {
+	v.prepared.remove(e)
+	v.q.push(expect{kind: hiddenClose})
+	return pgwire.AppendClose(dst, 'S', e.name)
+}
+
+// statusOf is the transaction status in the body of ReadyForQuery.
+func statusOf(body []byte) byte {
+	if len(body) != 1 {
+		return 0
+	}
+	return body[0]
+}
+
+// typesOf splits a Parse message's parameter types off; ok is false when the message is malformed.
+func typesOf(b []byte) (types []byte, ok bool) {
+	if len(b) < 2 || len(b) != 2+4*int(binary.BigEndian.Uint16(b)) {
+		return nil, false
+	}
+	return b, true
+}

@@ -1,0 +1,372 @@
+package postgres
+
+import (
+	"crypto/subtle"
+	"encoding/binary"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/postgres/sqltext"
+	"forebay/internal/wire/pgwire"
+)
+
+// maxInspected is the largest message, in bytes, that is collected whole to be looked into: statement texts, mostly.
+// Larger ones stream through, and the state that they may leave is unknown: the server connection is not used again.
+const maxInspected = 1 << 20
+
+// session is the protocol state of one client. It is kept small: there are tens of thousands. Owned by loop.
+type session struct {
+	l   *local
+	srv *server // nil while no server connection is lent
+	id  engine.SessionID
+
+	want     engine.Fit // settings that the session has
+	startup  engine.Fit // those it asked for at the start: RESET goes back to them
+	shown    reported   // ParameterStatus as the client knows it
+	greeting []byte     // what the welcome begins with; nil once sent
+	stmts    map[string]*namedStmt
+	dropped  map[string]*namedStmt // stmts before a DEALLOCATE ALL that has not succeeded yet
+	unnamed  *stmt
+	bound    *stmt     // what the unnamed portal was last bound to
+	sql      []sqlStmt // SQL-level prepared statements
+	custom   []string  // custom settings that the session has mentioned
+	pins     []engine.Pin
+	refuse   *pgwire.Error // answer to the next request
+	seqAt    *server       // where the session's statements last touched a sequence
+	minor    int           // protocol 3.minor
+	mode     sqltext.Mode  // how texts are to be read
+
+	skip        int  // bytes still to pass of the message that the client is sending
+	discard     int  // bytes still to drop of it, where there is no server connection
+	discardEnds bool // and then the refusal is answered
+	skipToSync  bool // the server ignores everything up to Sync, and so do we
+	waitApply   bool // the client is not read until the server connection has taken the settings
+	aborted     bool // the server connection was lost in a transaction: the client must end it first
+	gone        bool // the client has left
+	cleaning    bool // and the server connection is being made clean
+}
+
+// sqlStmt is a prepared statement made with SQL's PREPARE.
+type sqlStmt struct {
+	name    string
+	text    string // the PREPARE itself
+	effects sqltext.Effects
+}
+
+// Start implements engine.Session.
+func (s *session) Start(o *engine.Output) bool {
+	if w, ok := s.l.db.welcomeFor(s.startup); ok {
+		s.welcome(w, o)
+		return false
+	}
+	return true
+}
+
+// welcome ends the connection phase in the client's eyes.
+func (s *session) welcome(w welcome, o *engine.Output) {
+	dst := append(o.Client.Grow(), s.greeting...)
+	s.greeting = nil
+	s.know(w.shown)
+	dst = append(dst, w.bytes...)
+	secret := s.id.Secret[:4]
+	if s.minor >= 2 {
+		secret = s.id.Secret[:]
+	}
+	dst = pgwire.AppendBackendKeyData(dst, s.id.PID, secret)
+	o.Client.Set(pgwire.AppendReadyForQuery(dst, pgwire.Idle))
+}
+
+// Fit implements engine.Session.
+func (s *session) Fit() engine.Fit { return s.want }
+
+// Attach implements engine.Session.
+func (s *session) Attach(sv engine.Server, o *engine.Output) {
+	v := sv.(*server)
+	s.srv = v
+	v.effects = 0
+	if v.sqlOwner != nil && v.sqlOwner != s {
+		v.dropSQLStatements(o)
+	}
+	if s.l.db.sequences.Load() && v.seqOwner != s && v.seqOwner != nil {
+		v.forgetSequences(s, o)
+	}
+	switch {
+	case v.fit != s.want:
+		s.apply(o)
+	case s.greeting != nil:
+		s.welcome(s.l.db.newWelcome(s.startup, v.reported), o)
+	case v.reported != s.shown:
+		s.show(v.reported, o)
+	}
+	if s.aborted {
+		s.abort(o)
+	}
+}
+
+// Detach implements engine.Session.
+func (s *session) Detach() {
+	s.srv = nil
+	s.bound = nil
+	s.skipToSync = false
+	s.waitApply = false
+}
+
+// apply makes the server connection's settings those of the session.
+func (s *session) apply(o *engine.Output) {
+	v := s.srv
+	c := between(settingsOf(v.fit), settingsOf(s.want))
+	if !c.safe || s.greeting != nil {
+		s.waitApply = true
+	}
+	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), c.sql))
+	v.q.push(expect{kind: hiddenApply})
+	v.applying = s.want
+	s.l.counters.Replays++
+}
+
+// applied ends apply.
+func (s *session) applied(o *engine.Output) {
+	v := s.srv
+	waited := s.waitApply
+	s.waitApply = false
+	if e := v.hiddenErr; e != nil {
+		v.hiddenErr = nil
+		if s.greeting != nil {
+			// A startup parameter that the server does not take: it would have refused the client, so do we.
+			s.greeting = nil
+			s.fatal(&pgwire.Error{Code: e.Code, Message: e.Message, Detail: e.Detail, Hint: e.Hint}, o)
+			return
+		}
+		if !waited {
+			o.CloseServer = true // what the client sent behind has run with other settings
+		}
+		s.fatal(&pgwire.Error{Code: e.Code, Message: "the session's settings could not be restored: " + e.Message, Detail: e.Detail, Hint: e.Hint}, o)
+		return
+	}
+	v.fit = v.applying
+	if s.greeting != nil {
+		s.welcome(s.l.db.newWelcome(s.startup, v.reported), o)
+		return
+	}
+	if v.reported != s.shown {
+		s.show(v.reported, o)
+	}
+}
+
+// show tells the client of reported settings that differ from what it knows.
+func (s *session) show(now reported, o *engine.Output) {
+	old, dst := settingsOf(s.shown), o.Client.Grow()
+	for _, e := range settingsOf(now) {
+		if v, ok := old.find(e.name); !ok || v != e.value {
+			dst = pgwire.AppendParameterStatus(dst, e.name, e.value)
+		}
+	}
+	o.Client.Set(dst)
+	s.know(now)
+}
+
+// know takes over what the client knows of its settings.
+func (s *session) know(now reported) {
+	s.shown = now
+	s.mode = modeOf(settingsOf(now))
+}
+
+// modeOf says how statement texts are to be read with these settings.
+func modeOf(now settings) sqltext.Mode {
+	conforming, _ := now.find("standard_conforming_strings")
+	encoding, _ := now.find("client_encoding")
+	if conforming == "on" && !unsafeEncodings[encoding] {
+		return sqltext.Standard
+	}
+	return 0
+}
+
+// unsafeEncodings may have an ASCII byte, a backslash too, as the second byte of a character.
+var unsafeEncodings = map[string]bool{
+	"BIG5": true, "GB18030": true, "GBK": true, "JOHAB": true, "SHIFT_JIS_2004": true, "SJIS": true, "UHC": true,
+}
+
+// abort puts the server connection into a failed transaction: the client's own was lost with another connection, and
+// everything but its end is to be refused, which the server itself does best.
+func (s *session) abort(o *engine.Output) {
+	s.aborted = false
+	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), `BEGIN; ROLLBACK TO SAVEPOINT "forebay: this transaction was lost with its server connection"`))
+	s.srv.q.push(expect{kind: hiddenAbort})
+}
+
+// Open implements engine.Session.
+func (s *session) Open() bool {
+	return !s.waitApply && (s.srv == nil || s.srv.q.n < maxOutstanding)
+}
+
+// Done implements engine.Session.
+func (s *session) Done() bool {
+	return s.srv != nil && s.srv.idle() && s.skip == 0 && !s.skipToSync && len(s.pins) == 0 && s.greeting == nil
+}
+
+// Busy implements engine.Session.
+func (s *session) Busy() bool {
+	return s.srv != nil && (s.srv.tx != pgwire.Idle || s.srv.q.n > 0 || s.skip > 0)
+}
+
+// Pinned implements engine.Session.
+func (s *session) Pinned() string {
+	if len(s.pins) == 0 {
+		return ""
+	}
+	return s.pins[0].Reason
+}
+
+// Retire implements engine.Session.
+func (s *session) Retire() bool { return s.srv != nil && s.srv.retire }
+
+// Matches implements engine.Session.
+func (s *session) Matches(c *engine.Cancel) bool {
+	secret := s.id.Secret[:4]
+	if s.minor >= 2 {
+		secret = s.id.Secret[:]
+	}
+	return c.PID == s.id.PID && subtle.ConstantTimeCompare(c.Secret, secret) == 1
+}
+
+// Describe implements engine.Session.
+func (s *session) Describe() engine.SessionInfo {
+	info := engine.SessionInfo{Pins: s.pins, State: "idle"}
+	info.Application, _ = settingsOf(s.shown).find("application_name")
+	if s.srv != nil {
+		switch {
+		case s.srv.q.n > 0:
+			info.State = "active"
+		case s.srv.tx == pgwire.InTransaction:
+			info.State = "idle in transaction"
+		case s.srv.tx == pgwire.Failed:
+			info.State = "idle in failed transaction"
+		}
+	}
+	return info
+}
+
+// Refuse implements engine.Session.
+func (s *session) Refuse(err error, o *engine.Output) {
+	e := errorOf(err)
+	if s.greeting != nil {
+		s.greeting = nil
+		s.fatal(e, o)
+		return
+	}
+	e.Severity = "ERROR"
+	s.refuse = e
+}
+
+// Refusing implements engine.Session.
+func (s *session) Refusing() bool { return s.refuse != nil }
+
+// fatal ends the client's connection with an error.
+func (s *session) fatal(e *pgwire.Error, o *engine.Output) {
+	e.Severity = "FATAL"
+	o.Client.Set(pgwire.AppendError(o.Client.Grow(), e))
+	o.CloseClient = true
+}
+
+// End implements engine.Session.
+func (s *session) End(err error, o *engine.Output) {
+	s.fatal(errorOf(err), o)
+}
+
+// ServerLost implements engine.Session. The client keeps its connection: each request that was outstanding is answered
+// with an error, and a transaction that was open is failed until the client ends it.
+func (s *session) ServerLost(err error, o *engine.Output) {
+	v := s.srv
+	if s.gone || v == nil {
+		return
+	}
+	e := lostError(v.fatal, err)
+	if s.greeting != nil {
+		s.greeting = nil
+		s.fatal(e, o)
+		return
+	}
+	if v.skip > 0 {
+		// The client has half a message: there is no way to go on.
+		o.CloseClient = true
+		return
+	}
+	open := v.tx != pgwire.Idle
+	unknown := v.effects&sqltext.Look != 0 || v.probing()
+	pinned := len(s.pins) > 0
+	s.unpinAll()
+	s.sql = nil
+	if unknown && !open {
+		// Statements that may have changed the session's settings succeeded, but what they are is lost.
+		e.Detail = "The session's settings were lost with its server connection."
+		s.fatal(e, o)
+		return
+	}
+	status := byte(pgwire.Idle)
+	if open {
+		status = pgwire.Failed
+		s.aborted = true
+	}
+	answered, unsynced := false, v.failed || v.copyIn
+	dst := o.Client.Grow()
+	for v.q.n > 0 {
+		k := v.q.pop().kind
+		switch {
+		case k.hidden():
+		case k.endsCycle():
+			dst = pgwire.AppendReadyForQuery(pgwire.AppendError(dst, e), status)
+			answered, unsynced = true, false
+		default:
+			unsynced = true // only a Sync still to come will have it answered
+		}
+	}
+	o.Client.Set(dst)
+	// The rest of a message that the client is sending is dropped.
+	s.discard, s.skip = s.skip, 0
+	if unsynced || s.skipToSync || !answered && (open || pinned || s.discard > 0) {
+		s.refuse = e // the client has yet to hear of it
+	}
+}
+
+// ClientGone implements engine.Session.
+func (s *session) ClientGone(o *engine.Output) bool {
+	s.gone = true
+	v := s.srv
+	if v == nil {
+		return false
+	}
+	if v.visible() || v.skip > 0 || s.skip > 0 || v.copyIn || v.retire || s.skipToSync || s.sticky() {
+		return false
+	}
+	if v.tx == pgwire.Idle && len(s.pins) == 0 && v.effects&sqltext.Look == 0 {
+		return true
+	}
+	s.clean(o)
+	return true
+}
+
+// clean makes the server connection as new: the client has left state behind.
+func (s *session) clean(o *engine.Output) {
+	v := s.srv
+	s.cleaning = true
+	s.unpinAll()
+	dst := o.Server.Grow()
+	if v.tx != pgwire.Idle {
+		dst = pgwire.AppendQuery(dst, "ROLLBACK")
+		v.q.push(expect{kind: hiddenReset})
+	}
+	dst = pgwire.AppendQuery(dst, "DISCARD ALL")
+	v.q.push(expect{kind: hiddenReset})
+	o.Server.Set(dst)
+	v.prepared.clear()
+	v.unnamed, v.hasProbe = nil, false
+	v.sqlOwner, v.sqlNames = nil, nil
+	v.seqOwner = nil
+	s.startProbe(o) // a reset is verified, not assumed
+}
+
+// protocolViolation ends a client's connection that sends what the protocol does not allow.
+func (s *session) protocolViolation(message string, o *engine.Output) {
+	s.fatal(&pgwire.Error{Code: "08P01", Message: message}, o)
+}
+
+func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }

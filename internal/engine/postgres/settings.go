@@ -1,0 +1,202 @@
+package postgres
+
+import (
+	"slices"
+	"strings"
+	"unique"
+
+	"forebay/internal/engine"
+)
+
+// settings is a set of session settings that differ from what a new server connection has: names with their values, as
+// set_config takes them. It is sorted by name, never has a name twice, and is never changed once made.
+type settings []setting
+
+type setting struct {
+	name  string // lower case
+	value string
+	reset bool // a change that puts the setting back; never in a set
+}
+
+// Names that are not ordinary settings but behave like them here.
+const (
+	settingRole    = "role"
+	settingSession = "session_authorization"
+)
+
+// noSettings is the fit of a session that changed nothing.
+var noSettings = settings(nil).fit()
+
+// fit encodes the set into a comparable value.
+func (s settings) fit() engine.Fit {
+	if len(s) == 0 {
+		return unique.Make("")
+	}
+	var b strings.Builder
+	for _, e := range s {
+		b.WriteString(e.name)
+		b.WriteByte(0)
+		b.WriteString(e.value)
+		b.WriteByte(0)
+	}
+	return unique.Make(b.String())
+}
+
+// settingsOf decodes what fit encoded.
+func settingsOf(f engine.Fit) settings {
+	enc := f.Value()
+	if enc == "" {
+		return nil
+	}
+	parts := strings.Split(strings.TrimSuffix(enc, "\x00"), "\x00")
+	s := make(settings, 0, len(parts)/2)
+	for i := 0; i+1 < len(parts); i += 2 {
+		s = append(s, setting{name: parts[i], value: parts[i+1]})
+	}
+	return s
+}
+
+func (s settings) find(name string) (value string, ok bool) {
+	i, ok := slices.BinarySearchFunc(s, name, func(e setting, n string) int { return strings.Compare(e.name, n) })
+	if !ok {
+		return "", false
+	}
+	return s[i].value, true
+}
+
+// with returns a copy of s with the change made.
+func (s settings) with(change setting) settings {
+	i, found := slices.BinarySearchFunc(s, change.name, func(e setting, n string) int { return strings.Compare(e.name, n) })
+	out := slices.Clone(s)
+	switch {
+	case change.reset && found:
+		return slices.Delete(out, i, i+1)
+	case change.reset:
+		return out
+	case found:
+		out[i].value = change.value
+		return out
+	}
+	return slices.Insert(out, i, change)
+}
+
+// plain names are settings of the server itself whose values depend on nothing that another session or a catalog change
+// could alter, and that any user may set: a value that was accepted once is accepted again. Changes of these alone need
+// not be waited for.
+var plain = map[string]bool{
+	"application_name": true, "bytea_output": true, "client_encoding": true, "client_min_messages": true,
+	"constraint_exclusion": true, "datestyle": true, "default_transaction_deferrable": true,
+	"default_transaction_isolation": true, "default_transaction_read_only": true, "enable_bitmapscan": true,
+	"enable_hashagg": true, "enable_hashjoin": true, "enable_indexonlyscan": true, "enable_indexscan": true,
+	"enable_material": true, "enable_mergejoin": true, "enable_nestloop": true, "enable_seqscan": true,
+	"enable_sort": true, "extra_float_digits": true, "from_collapse_limit": true, "geqo": true,
+	"idle_in_transaction_session_timeout": true, "intervalstyle": true, "jit": true, "join_collapse_limit": true,
+	"lc_messages": false, "lock_timeout": true, "plan_cache_mode": true, "random_page_cost": true,
+	"row_security": true, "search_path": true, "seq_page_cost": true, "standard_conforming_strings": true,
+	"statement_timeout": true, "synchronous_commit": true, "timezone": true, "work_mem": true, "xmloption": true,
+}
+
+// change is a way from one set of settings to another.
+type change struct {
+	sql  string
+	safe bool // cannot fail: all names are plain
+}
+
+// between builds the statements that turn a server connection's settings into the wanted ones. They run as one simple
+// query, so in one transaction: all or none.
+func between(have, want settings) change {
+	c := change{safe: true}
+	var b, late strings.Builder
+	i, j := 0, 0
+	for i < len(have) || j < len(want) {
+		switch {
+		case j == len(want) || i < len(have) && have[i].name < want[j].name:
+			writeReset(&b, &late, have[i].name)
+			c.safe = c.safe && plain[have[i].name]
+			i++
+		case i == len(have) || want[j].name < have[i].name:
+			writeSet(&b, &late, want[j])
+			c.safe = c.safe && plain[want[j].name]
+			j++
+		default:
+			if have[i].value != want[j].value {
+				writeSet(&b, &late, want[j])
+				c.safe = c.safe && plain[want[j].name]
+			}
+			i++
+			j++
+		}
+	}
+	// Roles come last: they may take away the right to set the others. Leaving a role comes first for the same reason.
+	if v, had := have.find(settingRole); had {
+		if w, ok := want.find(settingRole); !ok || w != v {
+			c.sql = "RESET ROLE;"
+		}
+	}
+	if v, had := have.find(settingSession); had {
+		if w, ok := want.find(settingSession); !ok || w != v {
+			c.sql = "RESET SESSION AUTHORIZATION;"
+		}
+	}
+	c.sql += b.String() + late.String()
+	return c
+}
+
+func writeReset(b, _ *strings.Builder, name string) {
+	if name == settingRole || name == settingSession {
+		return // said first
+	}
+	b.WriteString("RESET ")
+	writeName(b, name)
+	b.WriteByte(';')
+}
+
+func writeSet(b, late *strings.Builder, e setting) {
+	switch e.name {
+	case settingSession:
+		// Before the role, which it resets.
+		rest := late.String()
+		late.Reset()
+		late.WriteString("SET SESSION AUTHORIZATION ")
+		writeLiteral(late, e.value)
+		late.WriteByte(';')
+		late.WriteString(rest)
+		return
+	case settingRole:
+		late.WriteString("SET ROLE ")
+		writeLiteral(late, e.value)
+		late.WriteByte(';')
+		return
+	}
+	b.WriteString("SELECT pg_catalog.set_config(")
+	writeLiteral(b, e.name)
+	b.WriteByte(',')
+	writeLiteral(b, e.value)
+	b.WriteString(",false);")
+}
+
+func writeName(b *strings.Builder, name string) {
+	for i, part := range strings.Split(name, ".") {
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteByte('"')
+		b.WriteString(strings.ReplaceAll(part, `"`, `""`))
+		b.WriteByte('"')
+	}
+}
+
+// writeLiteral writes a string constant that means the same whatever standard_conforming_strings says.
+func writeLiteral(b *strings.Builder, s string) {
+	if strings.Contains(s, `\`) {
+		b.WriteString(" E")
+		s = strings.ReplaceAll(s, `\`, `\\`)
+	}
+	b.WriteByte('\'')
+	b.WriteString(strings.ReplaceAll(s, `'`, `''`))
+	b.WriteByte('\'')
+}
+
+// reported is what a server connection has said in ParameterStatus messages: settings of which every client must know the
+// current value. Interned, so that equal reports are equal pointers.
+type reported = engine.Fit

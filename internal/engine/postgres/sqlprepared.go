@@ -1,0 +1,114 @@
+package postgres
+
+import (
+	"slices"
+	"strings"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/postgres/sqltext"
+	"forebay/internal/wire/pgwire"
+)
+
+// Statements prepared with SQL's PREPARE keep their names on the server: a server connection holds those of one session
+// at a time, and another session's are made there again from the text of the PREPARE when they are executed.
+
+// carrySQL takes over the SQL-level prepared statements that the probe found.
+func (s *session) carrySQL(found []sqlStmt) {
+	v := s.srv
+	s.sql, v.sqlNames, v.sqlOwner = nil, nil, nil
+	cannot := ""
+	for _, st := range found {
+		v.sqlOwner = s
+		v.sqlNames = append(v.sqlNames, st.name)
+		var a sqltext.Analysis
+		sqltext.Analyze([]byte(st.text), s.mode, s.l.db.routines.Load(), &a)
+		if a.Statements != 1 || len(st.text) > maxInspected {
+			cannot = st.name // its text is that of a whole query string
+			continue
+		}
+		st.effects = a.Effects
+		s.sql = append(s.sql, st)
+	}
+	if cannot != "" {
+		s.pin(pinSQLStatement, string(v.digest))
+	} else {
+		s.unpin(pinSQLStatement)
+	}
+}
+
+// usePrepared prepares the server connection for a text that executes or deallocates a prepared statement.
+func (s *session) usePrepared(op sqltext.PreparedOp, name string, o *engine.Output) {
+	if op == sqltext.OpPrepare {
+		return
+	}
+	s.ensureSQL(name, o)
+	if op == sqltext.OpDeallocate {
+		delete(s.stmts, name)
+		s.srv.effects |= sqltext.Look
+	}
+}
+
+// ensureSQL makes the named SQL-level prepared statement of the session present on the server connection.
+func (s *session) ensureSQL(name string, o *engine.Output) {
+	v := s.srv
+	i := slices.IndexFunc(s.sql, func(st sqlStmt) bool { return st.name == name })
+	if i < 0 {
+		s.ensureNamed(name, o)
+		return
+	}
+	v.effects |= s.sql[i].effects
+	if s.sql[i].effects&sqltext.SequenceWrite != 0 {
+		v.seqOwner, s.seqAt = s, v
+	}
+	if slices.Contains(v.sqlNames, name) && v.sqlOwner == s || v.tx == pgwire.Failed || !v.q.closed() {
+		return
+	}
+	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), s.sql[i].text))
+	v.q.push(expect{kind: hiddenSet})
+	v.sqlOwner = s
+	v.sqlNames = append(v.sqlNames, name)
+	s.l.counters.Reprepares++
+}
+
+// ensureNamed lets SQL's EXECUTE and DEALLOCATE reach a statement that the client prepared at protocol level: it is made
+// under the client's own name too.
+func (s *session) ensureNamed(name string, o *engine.Output) {
+	v := s.srv
+	ref := s.stmts[name]
+	if ref == nil {
+		return
+	}
+	v.effects |= ref.stmt.effects | sqltext.Look
+	if v.sqlOwner == s && slices.Contains(v.sqlNames, name) {
+		return
+	}
+	o.Server.Set(pgwire.AppendParse(o.Server.Grow(), name, string(ref.stmt.text), ref.stmt.types))
+	v.q.push(expect{kind: hiddenParse, ref: &namedStmt{}})
+	v.sqlOwner = s
+	v.sqlNames = append(v.sqlNames, name)
+	v.retire = true // the name is the client's: nobody else may meet it
+}
+
+// dropSQLStatements removes the SQL-level prepared statements of another session.
+func (v *server) dropSQLStatements(o *engine.Output) {
+	var b strings.Builder
+	for _, n := range v.sqlNames {
+		b.WriteString(`DEALLOCATE "`)
+		b.WriteString(strings.ReplaceAll(n, `"`, `""`))
+		b.WriteString(`";`)
+	}
+	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), b.String()))
+	v.q.push(expect{kind: hiddenSet})
+	v.sqlOwner, v.sqlNames = nil, nil
+}
+
+// forgetSequences makes currval and lastval answer as in a new session, before s uses the server connection: what they
+// would tell is another session's.
+func (v *server) forgetSequences(s *session, o *engine.Output) {
+	if v.tx == pgwire.Failed || !v.q.closed() {
+		return
+	}
+	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), "DISCARD SEQUENCES"))
+	v.q.push(expect{kind: hiddenSet})
+	v.seqOwner = s
+}

@@ -1,0 +1,145 @@
+package testkit
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"forebay/internal/dataplane"
+	"forebay/internal/engine"
+	"forebay/internal/engine/postgres"
+	"forebay/internal/localserver"
+	"forebay/internal/resource"
+	"forebay/internal/secret"
+)
+
+// ForebayOptions say what a test's Forebay is like. The zero value does for most.
+type ForebayOptions struct {
+	Users  map[string]string // password by user; nil: only the server's superuser, postgres
+	TLS    *tls.Config       // nil: clients are not offered TLS
+	Loops  int               // 0 = 1
+	Change func(p *resource.Proxy)
+	Log    slog.Handler // nil: t.Log at level Warn and above
+}
+
+// Forebay is a data plane in this process, in front of a real server.
+type Forebay struct {
+	Plane *dataplane.Plane
+	Proxy resource.Proxy
+	Host  string
+	Port  int
+	users *users
+}
+
+// PoolSize is how many server connections a test's Forebay has, unless the test says otherwise.
+const PoolSize = 5
+
+// StartForebay puts a Forebay in front of pg, and closes it with the test.
+func StartForebay(t testing.TB, pg *localserver.Postgres, o ForebayOptions) *Forebay {
+	t.Helper()
+	f := &Forebay{users: &users{passwords: maps.Clone(o.Users)}}
+	if o.Users == nil {
+		f.users.passwords = map[string]string{"postgres": pg.Password()}
+	}
+	h := o.Log
+	if h == nil {
+		h = slog.NewTextHandler(logWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn})
+	}
+	log := slog.New(h)
+	opts := dataplane.Options{
+		Log: log, Secrets: f.users, Loops: max(1, o.Loops),
+		Engines: map[resource.EngineFamily]engine.Engine{resource.PostgreSQL: postgres.New(log, f.users)},
+	}
+	if o.TLS != nil {
+		opts.Certificates = func(*resource.Proxy) (*tls.Config, error) { return o.TLS, nil }
+	}
+	plane, err := dataplane.New(opts)
+	if err != nil {
+		t.Fatalf("start Forebay: %v", err)
+	}
+	t.Cleanup(plane.Close)
+	f.Plane = plane
+	f.Proxy = resource.Proxy{
+		Name: "test", EngineFamily: resource.PostgreSQL,
+		Endpoints:         []resource.Endpoint{{Name: "default", Listen: "127.0.0.1:0"}},
+		IdleClientTimeout: 30 * time.Minute,
+		Target:            resource.Target{Host: pg.Host(), Port: pg.Port(), TLSMode: resource.TLSDisable, ConnectTimeout: 5 * time.Second},
+		Pool: resource.ConnectionPoolConfig{
+			MaxConnectionsPercent: 100, MaxIdleConnectionsPercent: 50, ConnectionBorrowTimeout: 30 * time.Second,
+			MaxConnections: PoolSize, IdleTimeout: 5 * time.Minute, Lifetime: 24 * time.Hour,
+			MaxPreparedStatements: 200, RoutineScanInterval: 30 * time.Second,
+		},
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.users.passwords)) {
+		f.Proxy.Auth = append(f.Proxy.Auth, resource.AuthEntry{Secret: name, ClientPasswordAuthType: resource.PostgresSCRAM})
+	}
+	if o.Change != nil {
+		o.Change(&f.Proxy)
+	}
+	f.Apply(t)
+	host, port, _ := net.SplitHostPort(plane.Addrs()["test"]["default"])
+	f.Host = host
+	f.Port, _ = strconv.Atoi(port)
+	return f
+}
+
+// Apply applies f.Proxy as it is now.
+func (f *Forebay) Apply(t testing.TB) {
+	t.Helper()
+	if err := f.Plane.Apply(t.Context(), resource.Snapshot{Proxies: []resource.Proxy{f.Proxy}}); err != nil {
+		t.Fatalf("apply: %v", err)
+	}
+}
+
+// DSN is a connection string for a user of f, plain unless more says otherwise ("sslmode=require").
+func (f *Forebay) DSN(user, database, more string) string {
+	if more == "" {
+		more = "sslmode=disable"
+	}
+	return "host=" + f.Host + " port=" + strconv.Itoa(f.Port) + " user=" + user + " password=" + f.users.password(user) + " dbname=" + database + " " + more
+}
+
+// SetPassword changes a user's secret.
+func (f *Forebay) SetPassword(user, password string) {
+	f.users.mu.Lock()
+	defer f.users.mu.Unlock()
+	f.users.passwords[user] = password
+}
+
+// users is a secret store with one secret for each user, under the user's name.
+type users struct {
+	mu        sync.Mutex
+	passwords map[string]string
+}
+
+func (u *users) password(user string) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.passwords[user]
+}
+
+// Get implements secret.Store.
+func (u *users) Get(_ context.Context, name string) (secret.Secret, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	p, ok := u.passwords[name]
+	if !ok {
+		return secret.Secret{}, secret.ErrNotFound
+	}
+	return secret.Secret{Name: name, Version: p, Username: name, Password: secret.Password(p)}, nil
+}
+
+// logWriter logs with the test's output.
+type logWriter struct{ t testing.TB }
+
+func (w logWriter) Write(b []byte) (int, error) {
+	w.t.Logf("%s", b[:max(0, len(b)-1)])
+	return len(b), nil
+}
