@@ -16,8 +16,8 @@ import (
 // it says what to install.
 var ErrNotInstalled = errors.New("database server is not installed")
 
-// randomWord returns n random characters from an alphabet that needs no quoting in SQL, shells and URLs.
-func randomWord(n int) string {
+// RandomWord returns n random characters from an alphabet that needs no quoting in SQL, shells and URLs.
+func RandomWord(n int) string {
 	const alphabet = "abcdefghijkmnpqrstuvwxyz23456789" // 32 characters, so that a byte's low bits are unbiased
 	b := make([]byte, n)
 	rand.Read(b)

@@ -145,7 +145,7 @@ func (p *Postgres) provision(ctx context.Context, o PostgresOptions) error {
 	if err := p.startOnPort(ctx, o); err != nil {
 		return err
 	}
-	own := randomWord(24)
+	own := RandomWord(24)
 	if err := p.Exec(ctx, "ALTER ROLE postgres PASSWORD "+quoteLiteral(own)); err != nil {
 		return err
 	}
@@ -180,6 +180,9 @@ func (p *Postgres) startOnPort(ctx context.Context, o PostgresOptions) error {
 
 // errPortTaken means that the server could not listen on its port.
 var errPortTaken = errors.New("the port is taken")
+
+// errStillThere means that a process of the server's last run is still there.
+var errStillThere = errors.New("the last run has not ended")
 
 // startLocked starts the server program and waits until it answers.
 func (p *Postgres) startLocked(ctx context.Context) error {
@@ -225,6 +228,9 @@ func (p *Postgres) awaitReady(ctx context.Context, proc *process) error {
 			if strings.Contains(log, "could not bind") {
 				return fmt.Errorf("%w: %s", errPortTaken, log)
 			}
+			if strings.Contains(log, "pre-existing shared memory block") {
+				return fmt.Errorf("%w: %s", errStillThere, log)
+			}
 			return fmt.Errorf("the server ended at once (%v): %s", proc.err, log)
 		case <-ctx.Done():
 			return fmt.Errorf("the server does not answer: %w (%w): %s", ctx.Err(), err, p.Log())
@@ -240,10 +246,18 @@ func (p *Postgres) Restart(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.endLocked()
-	if err := p.startLocked(ctx); err != nil {
-		return fmt.Errorf("PostgreSQL %s: restart: %w", p.install.Version, err)
+	for try := 1; ; try++ {
+		err := p.startLocked(ctx)
+		// The children of a killed server take a moment to go.
+		if errors.Is(err, errStillThere) && try < 100 && ctx.Err() == nil {
+			time.Sleep(20 * time.Millisecond)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("PostgreSQL %s: restart: %w", p.install.Version, err)
+		}
+		return nil
 	}
-	return nil
 }
 
 // Kill ends the server at once, as a crash would: clients see their connections break without a word. Restart brings
@@ -338,8 +352,10 @@ func (p *Postgres) DSN(user, database, password string) string {
 	if p.tls {
 		mode = "require"
 	}
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(user, password), Host: p.Addr(), Path: "/" + database,
-		RawQuery: "sslmode=" + mode}
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(user, password), Host: p.Addr(), Path: "/" + database,
+		RawQuery: "sslmode=" + mode,
+	}
 	return u.String()
 }
 

@@ -50,16 +50,6 @@ func (p *process) signal(s syscall.Signal) error {
 	return err
 }
 
-// ended reports whether the process has ended.
-func (p *process) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // watchdog is a small shell process that outlives us if we are killed, and then removes the server's files.
 type watchdog struct {
 	cmd   *exec.Cmd

@@ -18,6 +18,11 @@ func serverAttr(a account, chroot string) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Credential: a.credential, Chroot: chroot, Pdeathsig: syscall.SIGQUIT}
 }
 
+// childAttr makes a Child: a session of its own, killed when we die.
+func childAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+}
+
 func chrootAttr(chroot string) *syscall.SysProcAttr { return &syscall.SysProcAttr{Chroot: chroot} }
 
 // killTree kills the process and its children at once. The parent is stopped first, so that it starts no more.

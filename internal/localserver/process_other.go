@@ -11,6 +11,8 @@ func serverAttr(a account, chroot string) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Credential: a.credential, Chroot: chroot}
 }
 
+func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
 func chrootAttr(chroot string) *syscall.SysProcAttr { return &syscall.SysProcAttr{Chroot: chroot} }
 
 // killTree ends the process and its children: without a portable way to list them, by an immediate shutdown.

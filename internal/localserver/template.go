@@ -33,7 +33,7 @@ func makeDataDir(ctx context.Context, in Install, a account, chroot, base string
 			return string(password), nil
 		}
 	}
-	secret := randomWord(24)
+	secret := RandomWord(24)
 	if err := runInitdb(ctx, in, a, chroot, base, secret); err != nil {
 		return "", err
 	}

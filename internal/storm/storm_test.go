@@ -215,8 +215,10 @@ func TestResultJSON(t *testing.T) {
 func TestParseTarget(t *testing.T) {
 	t.Parallel()
 	got, err := storm.ParseTarget("postgres://app:p%40ss@db.example/?sslmode=disable&application_name=x")
-	want := storm.Target{Addr: "db.example:5432", User: "app", Password: "p@ss", Database: "app",
-		Params: map[string]string{"application_name": "x"}}
+	want := storm.Target{
+		Addr: "db.example:5432", User: "app", Password: "p@ss", Database: "app",
+		Params: map[string]string{"application_name": "x"},
+	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("err %v (-want +got):\n%s", err, diff)
 	}

@@ -1,0 +1,32 @@
+package demo
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Command returns "forebay demo".
+func Command() *cobra.Command {
+	o := defaults
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "a private PostgreSQL, a storm of clients without and with Forebay, side by side",
+		Long: `Starts a private PostgreSQL in a temporary folder, sends a storm of short-lived clients straight at it, then puts
+Forebay in front of it and sends the same storm through Forebay. Prints the two results side by side, and leaves both
+running, with a psql line to paste, until Ctrl-C. Needs PostgreSQL's server programs, and nothing else.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SilenceUsage = true // from here on an error is not about the flags
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+			defer stop()
+			return Run(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.Once, "once", false, "stop after the comparison; exit with 0 only if every client through Forebay succeeded")
+	f.IntVar(&o.Clients, "clients", o.Clients, "how many clients come")
+	return cmd
+}
