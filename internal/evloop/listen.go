@@ -37,7 +37,7 @@ func Listen(ctx context.Context, loops []*Loop, addr string, accept func(Accepte
 	if err != nil {
 		return nil, err
 	}
-	if err := deepBacklog(fd); err != nil {
+	if err := prepareListener(fd); err != nil {
 		closeFD(fd)
 		return nil, err
 	}

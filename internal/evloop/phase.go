@@ -17,10 +17,11 @@ type phase struct {
 	local net.Addr
 	peer  net.Addr
 
-	onLoop atomic.Bool   // the query phase has begun
-	ready  chan struct{} // one token: something changed since the last look
-	gone   chan struct{} // closed with the connection
-	want   atomic.Int32  // what the goroutine waits for; kept only for a poller that needs to know
+	onLoop  atomic.Bool   // the query phase has begun
+	ready   chan struct{} // one token: something changed since the last look
+	gone    chan struct{} // closed with the connection
+	emptied bool          // used by the goroutine of the connection phase alone
+	want    atomic.Int32  // what the goroutine waits for; kept only for a poller that needs to know
 
 	mu       sync.Mutex
 	deadline time.Time // guarded by mu
@@ -42,9 +43,22 @@ func newPhase(c *Conn, local, peer net.Addr) *phase {
 }
 
 // Ready wakes the goroutine of the connection phase. Called on the loop.
-func (p *phase) Ready(*Conn) {
+func (p *phase) Ready(c *Conn) {
 	p.want.Store(0)
+	if c.hup {
+		p.hup.Store(true)
+	}
 	p.signal()
+}
+
+// hasEvent takes the token, if there is one.
+func (p *phase) hasEvent() bool {
+	select {
+	case <-p.ready:
+		return true
+	default:
+		return false
+	}
 }
 
 func (p *phase) signal() {
@@ -67,12 +81,18 @@ func (p *phase) Read(b []byte) (int, error) {
 		return 0, nil
 	}
 	for {
-		n, err := p.try(recv, b)
-		if err == nil && n == 0 {
-			return 0, io.EOF
-		}
-		if err != ErrAgain {
-			return n, err
+		// A socket that the last read emptied is not asked again before an event says that there is more.
+		err := ErrAgain
+		if !p.emptied || p.hup.Load() || p.hasEvent() {
+			var n int
+			n, err = p.try(recv, b)
+			if err == nil && n == 0 {
+				return 0, io.EOF
+			}
+			p.emptied = err == nil && n < len(b) && !p.hup.Load()
+			if err != ErrAgain {
+				return n, err
+			}
 		}
 		if err := p.wait(wantRead); err != nil {
 			return 0, err
@@ -161,6 +181,7 @@ func (p *phase) wait(want int32) error {
 	}
 	select {
 	case <-p.ready:
+		p.emptied = false
 		return nil
 	case <-p.gone:
 		return net.ErrClosed

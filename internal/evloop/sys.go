@@ -28,7 +28,17 @@ type poller interface {
 // (net.core.somaxconn).
 const listenBacklog = 8192
 
-func deepBacklog(fd int) error { return unix.Listen(fd, listenBacklog) }
+// prepareListener deepens the backlog, and sets what accepted sockets inherit: small answers must not wait for an
+// acknowledgement of the one before, and a peer that has vanished must be noticed one day.
+func prepareListener(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return err
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1); err != nil {
+		return err
+	}
+	return unix.Listen(fd, listenBacklog)
+}
 
 // dupFD duplicates the descriptor of a socket of package net, non-blocking, so that the original can be closed and the Go
 // runtime's own poller is rid of it.

@@ -57,10 +57,6 @@ func acceptFD(fd int) (int, net.Addr, error) {
 		return -1, nil, syscall.Errno(e)
 	}
 	nfd := int(n)
-	// Small answers must not wait for an acknowledgement of the one before.
-	one := int32(1)
-	unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(nfd), unix.IPPROTO_TCP, unix.TCP_NODELAY, uintptr(unsafe.Pointer(&one)), 4, 0)
-	unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(nfd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, uintptr(unsafe.Pointer(&one)), 4, 0)
 	return nfd, rawAddr(&sa), nil
 }
 
