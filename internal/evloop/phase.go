@@ -20,6 +20,7 @@ type phase struct {
 	onLoop  atomic.Bool   // the query phase has begun
 	ready   chan struct{} // one token: something changed since the last look
 	gone    chan struct{} // closed with the connection
+	hup     atomic.Bool   // the peer has closed its side: there is an end to be read
 	emptied bool          // used by the goroutine of the connection phase alone
 	want    atomic.Int32  // what the goroutine waits for; kept only for a poller that needs to know
 
