@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"forebay/internal/resource"
@@ -36,9 +37,14 @@ type Log struct {
 
 // Admin is the address for metrics, health and the state of the pools.
 type Admin struct {
-	Listen      string // host:port; empty: there is none
-	AllowRemote bool   // an address that is not loopback is meant
-	Hosts       []string
+	Listen      string   // host:port; empty: there is none
+	AllowRemote bool     // an address that is not loopback is meant
+	Hosts       []string // names, beside localhost and this machine's, by which requests may come
+}
+
+// Equal reports whether a and b say the same.
+func (a Admin) Equal(b Admin) bool {
+	return a.Listen == b.Listen && a.AllowRemote == b.AllowRemote && slices.Equal(a.Hosts, b.Hosts)
 }
 
 // Secret says where a secret is. One of File and Env is set.

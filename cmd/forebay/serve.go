@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+
+	"forebay/internal/app"
+	"forebay/internal/config"
+
+	"github.com/spf13/cobra"
+)
+
+const defaultConfig = "forebay.yaml"
+
+func configFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVarP(path, "config", "c", defaultConfig, "configuration file")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // fails only for a flag that does not exist
+}
+
+func serveCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "serve clients as the configuration file says",
+		Long: `Serves clients as the configuration file says, and writes its log to standard error.
+
+SIGHUP applies a changed file; a broken one changes nothing, and the log says why. SIGTERM and SIGINT drain: no new
+clients, open transactions may finish for as long as drain_timeout says. A second signal stops at once.
+
+Exit codes: 0 after draining, 1 for an error while running, 2 for a configuration that is not usable.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return app.Run(cmd.Context(), app.Options{ConfigPath: path, Version: versionText(), Log: cmd.ErrOrStderr()})
+		},
+	}
+	configFlag(cmd, &path)
+	return cmd
+}
+
+func checkCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "check the configuration file without starting anything",
+		Long: `Checks the configuration file, and the secrets and certificates that it names, without starting anything. Prints ok, or
+each error with file, line, field and what was expected; then the exit code is 2.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := config.Load(path); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "ok")
+			return err
+		},
+	}
+	configFlag(cmd, &path)
+	return cmd
+}

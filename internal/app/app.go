@@ -1,0 +1,176 @@
+// Package app builds all components in order, runs them, and stops them in reverse: log, configuration, secrets,
+// certificates, data plane, admin server. It is what `forebay serve` runs, and what a test or the demo starts.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"forebay/internal/admin"
+	"forebay/internal/certs"
+	"forebay/internal/config"
+	"forebay/internal/resource"
+	"forebay/internal/secret"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Options say what to run. Only ConfigPath is required.
+type Options struct {
+	ConfigPath string
+	Version    string
+	Log        io.Writer                   // nil: standard error
+	LookupEnv  func(string) (string, bool) // nil: the process's environment
+	Signals    <-chan os.Signal            // for Run; nil: the process's own SIGHUP, SIGINT and SIGTERM
+	NewPlane   NewPlane                    // nil: the real data plane
+}
+
+// App is a running Forebay. Open makes one; Close ends it.
+type App struct {
+	// Static after Open.
+	opts     Options
+	log      *slog.Logger
+	level    *slog.LevelVar
+	secrets  *secret.Mux
+	certs    *certs.Manager
+	registry *prometheus.Registry
+	reloads  reloadMetrics
+	plane    Plane
+	view     View
+	admin    *admin.Server // nil: none configured
+
+	config   atomic.Pointer[config.Config] // what is in force
+	draining atomic.Bool
+
+	reload  sync.Mutex                     // one change at a time
+	sources map[config.Secret]secret.Store // guarded by reload
+	known   map[string]secret.Store        // guarded by reload; what secrets gives out, by name
+}
+
+// Open reads the configuration and starts everything. When it returns, clients are served. An error that matches
+// config.ErrInvalid lists what is wrong with the configuration.
+func Open(ctx context.Context, o Options) (*App, error) {
+	if o.Log == nil {
+		o.Log = os.Stderr
+	}
+	if o.LookupEnv == nil {
+		o.LookupEnv = os.LookupEnv
+	}
+	if o.NewPlane == nil {
+		o.NewPlane = defaultPlane
+	}
+	cfg, err := config.LoadEnv(o.ConfigPath, o.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{opts: o, level: &slog.LevelVar{}, secrets: &secret.Mux{}, known: map[string]secret.Store{}}
+	a.level.Set(cfg.Log.Level)
+	a.log = newLog(o.Log, cfg.Log.Format, a.level)
+	a.registry, a.reloads = newRegistry(o.Version)
+	a.certs = certs.New(a.log, listenHosts(cfg.Snapshot)...)
+	a.raiseDescriptorLimit()
+
+	a.plane, a.view, err = o.NewPlane(PlaneOptions{
+		Log: a.log, Secrets: a.secrets, Certificates: a.certs.Config,
+		Loops: cfg.Loops, Handshakes: cfg.Handshakes, Registry: a.registry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("app: %w", err)
+	}
+	if err := a.apply(ctx, cfg); err != nil {
+		a.plane.Close()
+		return nil, fmt.Errorf("app: %w", err)
+	}
+	if cfg.Admin.Listen != "" {
+		if a.admin, err = admin.Open(ctx, a.adminOptions(cfg.Admin)); err != nil {
+			a.plane.Close()
+			return nil, fmt.Errorf("app: %w", err)
+		}
+	}
+	a.log.Info("ready", "version", o.Version, "endpoints", a.endpoints(), "admin", a.AdminAddr())
+	return a, nil
+}
+
+// Drain takes no new clients and lets transactions finish: as long as the configuration allows, or until ctx ends.
+func (a *App) Drain(ctx context.Context) error {
+	a.draining.Store(true)
+	if limit := a.config.Load().DrainTimeout; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	return a.plane.Drain(ctx)
+}
+
+// Close ends everything at once, in reverse order of the start. The admin server goes last: until then it says how far
+// things are.
+func (a *App) Close() error {
+	a.plane.Close()
+	if a.admin == nil {
+		return nil
+	}
+	return a.admin.Close()
+}
+
+// Addrs returns the addresses that are listened on, by proxy and endpoint name.
+func (a *App) Addrs() map[string]map[string]string { return a.plane.Addrs() }
+
+// AdminAddr is the admin server's address, or empty if there is none.
+func (a *App) AdminAddr() string {
+	if a.admin == nil {
+		return ""
+	}
+	return a.admin.Addr()
+}
+
+// endpoints lists the addresses for the log, such as app/default=127.0.0.1:6432.
+func (a *App) endpoints() []string {
+	var all []string
+	for proxy, endpoints := range a.plane.Addrs() {
+		for name, addr := range endpoints {
+			all = append(all, proxy+"/"+name+"="+addr)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// listenHosts are the names and addresses by which clients may know this process.
+func listenHosts(s resource.Snapshot) []string {
+	var hosts []string
+	for _, p := range s.Proxies {
+		for _, e := range p.Endpoints {
+			if host, _, err := net.SplitHostPort(e.Listen); err == nil {
+				hosts = append(hosts, host)
+			}
+		}
+	}
+	return hosts
+}
+
+func (a *App) raiseDescriptorLimit() {
+	limit, err := raiseDescriptorLimit()
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+	case err != nil:
+		a.log.Warn("the limit of open files could not be raised", "limit", limit, "err", err)
+	default:
+		a.log.Info("limit of open files; each client and each server connection is one", "limit", limit)
+	}
+}
+
+func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
