@@ -102,11 +102,8 @@ func Open(ctx context.Context, o Options) (*App, error) {
 // Drain takes no new clients and lets transactions finish: as long as the configuration allows, or until ctx ends.
 func (a *App) Drain(ctx context.Context) error {
 	a.draining.Store(true)
-	if limit := a.config.Load().DrainTimeout; limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, a.config.Load().DrainTimeout)
+	defer cancel()
 	return a.plane.Drain(ctx)
 }
 

@@ -36,7 +36,7 @@ func (c *checker) file(path string, f *file) *Config {
 		Log:          c.log(f.Log),
 		Loops:        f.Loops,
 		Handshakes:   f.Handshakes,
-		DrainTimeout: c.span("drain_timeout", f.DrainTimeout, 0, true).orZero(),
+		DrainTimeout: c.span("drain_timeout", f.DrainTimeout, 0, true).orForever(),
 	}
 	c.count("loops", f.Loops, 0, maxLoops)
 	c.count("handshakes", f.Handshakes, 1, maxHandshakes)
@@ -72,7 +72,7 @@ func (c *checker) admin(s adminSection) Admin {
 			c.errorf(fmt.Sprintf("admin.hosts[%d]", i), "expected a host name without port, got %q", clip(h))
 		}
 	}
-	return Admin{Listen: s.Listen, AllowRemote: s.AllowRemote, Hosts: s.Hosts}
+	return Admin(s)
 }
 
 // skip reports whether a check has nothing to look at, because the field or a section around it could not be decoded.

@@ -154,10 +154,6 @@ func (c *checker) target(at string, s targetSection) resource.Target {
 	}
 }
 
-// Forever stands for a borrow timeout without limit: no process lives so long, and it can be added to any time. Zero
-// means something else there.
-const Forever = maxSpan
-
 func (c *checker) pool(at string, s poolSection) resource.ConnectionPoolConfig {
 	percent, idle := join(at, "max_connections_percent"), join(at, "max_idle_connections_percent")
 	ok := c.count(percent, s.MaxConnectionsPercent, 1, 100)
@@ -178,14 +174,10 @@ func (c *checker) pool(at string, s poolSection) resource.ConnectionPoolConfig {
 	c.count(join(at, "max_connections"), s.MaxConnections, 0, maxConnections)
 	c.count(join(at, "reserved_connections"), s.ReservedConnections, 0, maxConnections)
 	c.count(join(at, "max_prepared_statements"), s.MaxPreparedStatements, 1, maxPreparedStatements)
-	borrow := c.span(join(at, "connection_borrow_timeout"), s.ConnectionBorrowTimeout, 0, true)
-	if borrow.unlimited {
-		borrow.of = Forever
-	}
 	return resource.ConnectionPoolConfig{
 		MaxConnectionsPercent:     s.MaxConnectionsPercent,
 		MaxIdleConnectionsPercent: s.MaxIdleConnectionsPercent,
-		ConnectionBorrowTimeout:   borrow.of,
+		ConnectionBorrowTimeout:   c.span(join(at, "connection_borrow_timeout"), s.ConnectionBorrowTimeout, 0, true).orForever(),
 		InitQuery:                 s.InitQuery,
 		MaxConnections:            s.MaxConnections,
 		ReservedConnections:       s.ReservedConnections,

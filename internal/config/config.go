@@ -24,10 +24,14 @@ type Config struct {
 	Admin        Admin
 	Loops        int           // event loops; 0 = half the cores, at least one
 	Handshakes   int           // connection phases under way at once
-	DrainTimeout time.Duration // for open transactions after a request to stop; 0 = as long as they take
+	DrainTimeout time.Duration // for open transactions after a request to stop; Forever = as long as they take
 	Secrets      []Secret
 	Snapshot     resource.Snapshot
 }
+
+// Forever stands for unlimited where zero means something else: longer than any process lives, and safe to add to any
+// time.
+const Forever = maxSpan
 
 // Log says what is logged and how.
 type Log struct {

@@ -28,6 +28,14 @@ func (s span) orZero() time.Duration {
 	return s.of
 }
 
+// orForever is the duration, with Forever for unlimited, where zero means something else.
+func (s span) orForever() time.Duration {
+	if s.unlimited {
+		return Forever
+	}
+	return s.of
+}
+
 func (s span) String() string {
 	if s.unlimited {
 		return "unlimited"
