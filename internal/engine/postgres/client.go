@@ -204,10 +204,10 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 		v.retire = true
 	}
 	if eff&sqltext.SequenceRead != 0 {
-		if eff&sqltext.Unknown == 0 {
-			s.l.db.sequences.Store(true)
+		if eff&(sqltext.Unknown|sqltext.RoutineDDL|sqltext.UnknownSetting) == 0 {
+			s.l.db.sequences.Store(true) // said in so many words, not merely possible
 		}
-		if v.seqOwner != s {
+		if v.seqOwner != s || s.seqAt != v { // another session's values, or older ones of its own
 			v.forgetSequences(s, o)
 		}
 	}
