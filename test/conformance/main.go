@@ -1,0 +1,145 @@
+// Command conformance runs the test suite of the pgx module, the driver that speaks most of PostgreSQL's protocol, against
+// a private server, first direct and then through Forebay, and compares: what passes direct must pass through Forebay.
+// docs/conformance.md says how to read its output. It exits 0 when nothing but documented differences remain, 1 when there
+// are others, 2 when it could not run.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// options are the command line.
+type options struct {
+	run      string   // regular expression of tests, "" for all
+	packages []string // packages of the suite
+	only     string   // "direct", "forebay" or "" for both
+	log      bool     // Forebay's log on standard error
+	keep     bool     // leave the copied suite where it is
+	retries  int      // further tries for a test that differs
+	expected string   // file of documented differences
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.run, "run", "", "run only tests that match this regular expression (go test -run)")
+	flag.StringVar(&o.only, "only", "", `"direct" or "forebay": one side alone, without a comparison`)
+	flag.BoolVar(&o.log, "log", false, "show Forebay's log")
+	flag.BoolVar(&o.keep, "keep", false, "keep the copy of the suite and say where it is")
+	flag.IntVar(&o.retries, "retries", 2, "how often a test that differs is tried again before it counts")
+	flag.StringVar(&o.expected, "expected", "test/conformance/expected-differences.txt", "the documented differences")
+	flag.Parse()
+	if o.packages = flag.Args(); len(o.packages) == 0 {
+		o.packages = []string{"./..."}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := conform(ctx, o)
+	var differs *differsError
+	switch {
+	case errors.As(err, &differs):
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(1)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(2)
+	}
+}
+
+// differsError means that tests pass direct and do not through Forebay.
+type differsError struct{ n int }
+
+func (e *differsError) Error() string {
+	return fmt.Sprintf("%d tests pass direct but not through Forebay", e.n)
+}
+
+// conform does it all.
+func conform(ctx context.Context, o options) error {
+	expected, err := readExpected(o.expected)
+	if err != nil {
+		return err
+	}
+	suite, err := copySuite(ctx)
+	if err != nil {
+		return err
+	}
+	if o.keep {
+		fmt.Println("the suite is in", suite.dir)
+	} else {
+		defer suite.remove()
+	}
+	pg, err := startServer(ctx, suite)
+	if err != nil {
+		return err
+	}
+	defer pg.Stop()
+	f, err := startForebay(ctx, suite, pg, o.log)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	fmt.Printf("pgx %s against PostgreSQL %s: %s\n", suite.version, pg.Version().Version, strings.Join(o.packages, " "))
+
+	direct, through := environment(suite, pg.Port(), pg.CAFile()), environment(suite, f.port, suite.cert("ca.pem"))
+	if o.only != "" {
+		env := through
+		if o.only == "direct" {
+			env = direct
+		}
+		r, err := suite.test(ctx, env, o.run, o.packages)
+		if err != nil {
+			return err
+		}
+		r.print(os.Stdout, o.only)
+		return nil
+	}
+	want, err := suite.test(ctx, direct, o.run, o.packages)
+	if err != nil {
+		return err
+	}
+	want.print(os.Stdout, "direct")
+	got, err := suite.test(ctx, through, o.run, o.packages)
+	if err != nil {
+		return err
+	}
+	got.print(os.Stdout, "through Forebay")
+	c := compare(want, got, expected)
+	for range o.retries {
+		if len(c.unexpected) == 0 {
+			break
+		}
+		if err := again(ctx, suite, through, got, c.unexpected); err != nil {
+			return err
+		}
+		c = compare(want, got, expected)
+	}
+	c.print(os.Stdout, got)
+	if n := len(c.unexpected); n > 0 {
+		return &differsError{n}
+	}
+	return nil
+}
+
+// again runs the tests that differ once more, one package after the other and nothing beside it. A test that passes now is
+// counted as unsteady, not as a difference: some of the suite measure time.
+func again(ctx context.Context, s *suite, env []string, got *results, differ []difference) error {
+	byPackage := map[string][]string{}
+	for _, d := range differ {
+		top, _, _ := strings.Cut(d.test, "/")
+		byPackage[d.pkg] = append(byPackage[d.pkg], top)
+	}
+	for pkg, tests := range byPackage {
+		r, err := s.test(ctx, env, "^("+strings.Join(tests, "|")+")$", []string{pkg})
+		if err != nil {
+			return err
+		}
+		got.retried(r)
+	}
+	return nil
+}

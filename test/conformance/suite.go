@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// module is the module whose tests are run; go.mod says which version.
+const module = "github.com/jackc/pgx/v5"
+
+// suite is a copy of the module's sources with its tests.
+type suite struct {
+	version string
+	dir     string // all files of ours
+	src     string // the module
+	certs   string // its certificates, decoded; readable by the server's account
+}
+
+// copySuite copies the sources from the module cache, where they cannot be written to.
+func copySuite(ctx context.Context) (*suite, error) {
+	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", module).Output()
+	if err != nil {
+		return nil, fmt.Errorf("find the sources of %s: %w", module, err)
+	}
+	var m struct{ Version, Dir string }
+	if err := json.Unmarshal(out, &m); err != nil {
+		return nil, fmt.Errorf("find the sources of %s: %w", module, err)
+	}
+	dir, err := os.MkdirTemp("", "forebay-conformance-")
+	if err != nil {
+		return nil, err
+	}
+	s := &suite{version: m.Version, dir: dir, src: filepath.Join(dir, "pgx"), certs: filepath.Join(dir, "certs")}
+	if err := s.fill(m.Dir); err != nil {
+		s.remove()
+		return nil, fmt.Errorf("copy the sources of %s: %w", module, err)
+	}
+	return s, nil
+}
+
+// fill copies the sources and decodes the certificates.
+func (s *suite) fill(from string) error {
+	if err := os.Chmod(s.dir, 0o755); err != nil { // the server's account reads the CA certificate
+		return err
+	}
+	if err := os.CopyFS(s.src, os.DirFS(from)); err != nil {
+		return err
+	}
+	if err := filepath.WalkDir(s.src, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.Chmod(path, 0o755)
+		}
+		return os.Chmod(path, 0o644)
+	}); err != nil {
+		return err
+	}
+	if err := os.Mkdir(s.certs, 0o755); err != nil {
+		return err
+	}
+	coded, err := filepath.Glob(filepath.Join(s.src, "testsetup", "certs", "*.b64"))
+	if err != nil {
+		return err
+	}
+	for _, name := range coded {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		plain, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(b)), ""))
+		if err != nil {
+			return fmt.Errorf("%s: %w", filepath.Base(name), err)
+		}
+		mode := os.FileMode(0o644)
+		if strings.Contains(name, ".key.") {
+			mode = 0o600
+		}
+		if err := os.WriteFile(filepath.Join(s.certs, strings.TrimSuffix(filepath.Base(name), ".b64")), plain, mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cert names a file of the suite's certificates.
+func (s *suite) cert(name string) string { return filepath.Join(s.certs, name) }
+
+func (s *suite) remove() { os.RemoveAll(s.dir) }
+
+// packageLimit is how long the tests of one package may take.
+const packageLimit = "10m"
+
+// test runs tests and collects their results. Tests that fail are no error.
+func (s *suite) test(ctx context.Context, env []string, run string, packages []string) (*results, error) {
+	args := []string{"test", "-json", "-count=1", "-vet=off", "-timeout=" + packageLimit}
+	if run != "" {
+		args = append(args, "-run="+run)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
+	cmd.Dir = s.src
+	// The suite has its own requirements; a workspace or a vendor folder of ours must not matter.
+	cmd.Env = append(append(cleanEnv(), "GOWORK=off", "GOFLAGS="), env...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("go test: %w", err)
+	}
+	r, readErr := readResults(out)
+	err = cmd.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case readErr != nil:
+		return nil, fmt.Errorf("go test: read its output: %w", readErr)
+	case len(r.tests) == 0:
+		return nil, fmt.Errorf("go test: no test has run (%v): %s%s", err, stderr.String(), strings.Join(r.builds, ""))
+	case len(r.builds) > 0:
+		return nil, fmt.Errorf("go test: a package does not build: %s", strings.Join(r.builds, ""))
+	}
+	return r, nil
+}
+
+// cleanEnv is our environment without what would steer a PostgreSQL client.
+func cleanEnv() []string {
+	var env []string
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "PG") {
+			env = append(env, e)
+		}
+	}
+	return env
+}
