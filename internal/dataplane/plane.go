@@ -39,6 +39,7 @@ type Plane struct {
 	loops   []*evloop.Loop
 	workers []*session.Worker
 	gate    *gate
+	tidier  tidier
 	ctx     context.Context // ends with Close
 	stop    context.CancelFunc
 	running sync.WaitGroup

@@ -200,7 +200,10 @@ func (px *proxy) accept(a evloop.Accepted) {
 		a.Net.Close()
 		return
 	}
-	if !px.plane.gate.enter(func() { px.connect(a) }) {
+	if !px.plane.gate.enter(func() {
+		px.connect(a)
+		px.plane.tidier.phaseEnded()
+	}) {
 		px.gone()
 		a.Net.Close()
 	}

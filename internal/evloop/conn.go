@@ -49,8 +49,9 @@ func (c *Conn) Closed() bool { return c.fd < 0 }
 func (c *Conn) SetHandler(h Handler) { c.handler = h }
 
 // Start ends the connection phase: from now on the loop owns the connection and tells h of its events. nc is what the
-// connection phase ended with: the value of Blocking, or a *tls.Conn over it. h is called once at once, since bytes may
-// have arrived. Call it on the loop, after the goroutine of the connection phase has let go.
+// connection phase ended with: the net.Conn that it began with, or a *tls.Conn over it. Bytes may have arrived already: the
+// caller looks, by calling h.Ready, when it is ready itself. Call it on the loop, after the goroutine of the connection
+// phase has let go.
 func (c *Conn) Start(nc net.Conn, h Handler) {
 	if t, ok := nc.(*tls.Conn); ok {
 		c.tls = t
@@ -61,7 +62,6 @@ func (c *Conn) Start(nc net.Conn, h Handler) {
 	}
 	c.handler = h
 	c.readable, c.writable = true, true
-	h.Ready(c)
 }
 
 // Read reads into b what the socket has. It returns ErrAgain when that is nothing, io.EOF when the peer has closed. A
@@ -89,8 +89,19 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// readTLS fills b with as many records as have arrived: crypto/tls gives out one at a time.
+// readTLS fills b with as many records as have arrived: crypto/tls gives out one at a time. It may have something to say
+// itself: the answer to a key update, or an alert.
 func (c *Conn) readTLS(b []byte) (int, error) {
+	l := c.loop
+	l.records = l.records[:0]
+	n, err := c.readRecords(b)
+	if len(l.records) > 0 && c.err == nil {
+		_ = c.send(l.records) // kept for the next Write
+	}
+	return n, err
+}
+
+func (c *Conn) readRecords(b []byte) (int, error) {
 	n := 0
 	for n < len(b) {
 		m, err := c.tls.Read(b[n:])
@@ -235,6 +246,7 @@ func (c *Conn) Move(to *Loop, then func(error)) {
 		return
 	}
 	from.remove(c)
+	from.unqueue(c)
 	c.readable, c.drained = true, false // events between the two loops are not seen
 	posted := to.Post(func() {
 		c.loop = to

@@ -66,7 +66,7 @@ func (sv *Server) pump() {
 		closeServer := o.CloseServer
 		var werr error
 		if o.Server.Len() > 0 {
-			sv.w.Stats.ServerBytesOut += uint64(o.Server.Len())
+			sv.pool.stats.ServerBytesOut += uint64(o.Server.Len())
 			werr = sv.conn.Write(o.Server.Bytes())
 		}
 		s.fed = false
@@ -105,7 +105,7 @@ var errIdleClosed = errors.New("the server closed it while idle")
 func (sv *Server) read() ([]byte, error) {
 	if sv.in == nil {
 		n, err := sv.conn.Read(sv.w.Loop.Buffer())
-		sv.w.Stats.ServerBytesIn += uint64(n)
+		sv.pool.stats.ServerBytesIn += uint64(n)
 		return sv.w.Loop.Buffer()[:n], err
 	}
 	if cap(sv.in)-len(sv.in) < spareSize/2 {
@@ -114,7 +114,7 @@ func (sv *Server) read() ([]byte, error) {
 		sv.in = bigger
 	}
 	n, err := sv.conn.Read(sv.in[len(sv.in):cap(sv.in)])
-	sv.w.Stats.ServerBytesIn += uint64(n)
+	sv.pool.stats.ServerBytesIn += uint64(n)
 	sv.in = sv.in[:len(sv.in)+n]
 	return sv.in, err
 }
@@ -125,11 +125,14 @@ func (sv *Server) lost(err error) {
 		return
 	}
 	s := sv.session
-	sv.drop()
+	why := EndLost
+	if errors.Is(err, engine.ErrUnsure) {
+		why = EndUnsure
+	}
+	sv.drop(why)
 	if s == nil {
 		return
 	}
-	sv.w.Stats.ServersLost++
 	s.fed = false
 	if s.client == nil {
 		return
@@ -145,7 +148,7 @@ func (sv *Server) lost(err error) {
 }
 
 // drop closes the connection at once and takes it out of the pool.
-func (sv *Server) drop() {
+func (sv *Server) drop(why Ending) {
 	if sv.conn.Closed() {
 		return
 	}
@@ -155,12 +158,14 @@ func (sv *Server) drop() {
 	}
 	sv.session = nil
 	sv.conn.Close()
+	sv.pool.stats.Ended[why]++
 	sv.forget()
 	sv.pool.shard.Remove(&sv.slot, sv.w.Loop.Nanos())
 }
 
 // bye closes the connection in good order and takes it out of the pool.
 func (sv *Server) bye() {
+	sv.pool.stats.Ended[EndState]++
 	sv.close()
 	sv.pool.shard.Remove(&sv.slot, sv.w.Loop.Nanos())
 }
@@ -192,7 +197,7 @@ func (sv *Server) limit(d time.Duration) {
 	time.AfterFunc(d, func() {
 		sv.w.Loop.Post(func() {
 			if sv.session == s && s.client == nil {
-				sv.drop()
+				sv.drop(EndAbandoned)
 			}
 		})
 	})
@@ -229,8 +234,11 @@ func (p *Pool) Open(*pool.Shard) {
 		}
 		sv.slot.Owner = sv
 		sv.slot.Fit = sv.eng.Fit()
-		p.shard.Opened(&sv.slot, now)
 		o.Conn.Start(o.Dialed.Conn, sv)
+		p.shard.Opened(&sv.slot, now)
+		if !o.Conn.Closed() {
+			sv.Ready(o.Conn)
+		}
 	})
 }
 

@@ -76,15 +76,16 @@ func (p *Pool) Begin(c *evloop.Conn, l *engine.Login, slot uint32, id engine.Ses
 	if l.TLS {
 		p.stats.ClientsTLS++
 	}
+	c.Start(l.Conn, s)
 	o := p.w.output()
 	needs := s.eng.Start(o)
 	s.sendClient(o)
 	if needs && s.client != nil {
 		s.borrow()
 	}
+	s.started = true
 	if s.client != nil {
-		s.started = true
-		c.Start(l.Conn, s)
+		s.Ready(c)
 	}
 	return s
 }
@@ -168,12 +169,16 @@ func (s *Session) pump() {
 		}
 		s.active = s.w.Loop.Nanos()
 		o := s.w.output()
+		queries := s.pool.Counters.Queries
 		n := s.eng.FromClient(b, o)
+		if c.TLS() != nil {
+			s.pool.stats.QueriesTLS += s.pool.Counters.Queries - queries
+		}
 		s.fed = true
 		sv, closeServer := s.server, o.CloseServer
 		var err error
 		if sv != nil && o.Server.Len() > 0 {
-			s.w.Stats.ServerBytesOut += uint64(o.Server.Len())
+			s.pool.stats.ServerBytesOut += uint64(o.Server.Len())
 			err = sv.conn.Write(o.Server.Bytes())
 		}
 		s.sendClient(o) // from here on o may be somebody else's
@@ -212,7 +217,7 @@ const maxUnsent = 64 << 10
 func (s *Session) read() ([]byte, error) {
 	if s.in == nil {
 		n, err := s.client.Read(s.w.Loop.Buffer())
-		s.w.Stats.ClientBytesIn += uint64(n)
+		s.pool.stats.ClientBytesIn += uint64(n)
 		return s.w.Loop.Buffer()[:n], err
 	}
 	if len(s.in) == cap(s.in) {
@@ -222,7 +227,7 @@ func (s *Session) read() ([]byte, error) {
 		s.in = bigger
 	}
 	n, err := s.client.Read(s.in[len(s.in):cap(s.in)])
-	s.w.Stats.ClientBytesIn += uint64(n)
+	s.pool.stats.ClientBytesIn += uint64(n)
 	s.in = s.in[:len(s.in)+n]
 	return s.in, err
 }
@@ -233,7 +238,7 @@ func (s *Session) sendClient(o *engine.Output) {
 		return
 	}
 	if n := o.Client.Len(); n > 0 {
-		s.w.Stats.ClientBytesOut += uint64(n)
+		s.pool.stats.ClientBytesOut += uint64(n)
 		if err := s.client.Write(o.Client.Bytes()); err != nil {
 			s.clientGone()
 			return
@@ -266,7 +271,7 @@ func (s *Session) attach(sv *Server) {
 	o := s.w.output()
 	s.eng.Attach(sv.eng, o)
 	if o.Server.Len() > 0 {
-		s.w.Stats.ServerBytesOut += uint64(o.Server.Len())
+		s.pool.stats.ServerBytesOut += uint64(o.Server.Len())
 		if err := sv.conn.Write(o.Server.Bytes()); err != nil {
 			s.sendClient(o)
 			sv.lost(err)
@@ -279,7 +284,11 @@ func (s *Session) attach(sv *Server) {
 // served continues the session with the server connection that it waited for.
 func (s *Session) served(sv *Server) {
 	s.waiting = false
-	s.pool.stats.waited(s.w.Loop.Nanos() - s.queued)
+	wait := s.w.Loop.Nanos() - s.queued
+	s.pool.stats.waited(wait)
+	if s.started {
+		s.pool.stats.RequestWait += uint64(wait)
+	}
 	s.attach(sv)
 	if s.server == nil || s.client == nil {
 		return
@@ -353,12 +362,12 @@ func (s *Session) leave(linger bool) {
 	}
 	var o engine.Output
 	if !s.eng.ClientGone(&o) {
-		sv.drop()
+		sv.drop(EndAbandoned)
 		return
 	}
 	if o.Server.Len() > 0 {
 		if err := sv.conn.Write(o.Server.Bytes()); err != nil {
-			sv.drop()
+			sv.drop(EndLost)
 			return
 		}
 		sv.limit(cleanLimit)

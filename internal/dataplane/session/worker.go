@@ -27,14 +27,6 @@ type Worker struct {
 	depth    int // of sessions served within one another
 	pools    []*Pool
 	spare    [][]byte // buffers for messages that came in pieces
-	Stats    Stats
-}
-
-// Stats is what a worker counts. Owned by loop.
-type Stats struct {
-	ClientBytesIn, ClientBytesOut uint64
-	ServerBytesIn, ServerBytesOut uint64
-	ServersLost                   uint64
 }
 
 // NewWorker makes the worker of a loop. Call it before the loop runs, or on it.
@@ -148,16 +140,41 @@ type Pool struct {
 
 // PoolStats is what a pool counts beside the shard's own figures. Owned by loop.
 type PoolStats struct {
-	ClientsIn     int // sessions
-	ClientsTLS    int
-	ServersTLS    int
-	InTransaction int
-	WaitNanos     [len(WaitBuckets) + 1]uint64 // waits by bucket
-	WaitSum       uint64
-	OpenAttempts  uint64
-	OpenFailures  uint64
-	TLSOpened     uint64
-	QueriesTLS    uint64
+	ClientsIn    int // sessions
+	ClientsTLS   int
+	ServersTLS   int
+	WaitNanos    [len(WaitBuckets) + 1]uint64 // borrows by how long they waited, not cumulative
+	WaitSum      uint64                       // nanoseconds
+	RequestWait  uint64                       // the part of WaitSum that requests waited; the rest was log-ins
+	OpenAttempts uint64
+	OpenFailures uint64
+	TLSOpened    uint64
+	QueriesTLS   uint64
+	Ended        [NumEndings]uint64 // server connections that ended in other ways than by the pool's choice
+
+	ClientBytesIn, ClientBytesOut uint64 // from and to clients, inside TLS
+	ServerBytesIn, ServerBytesOut uint64 // from and to server connections, inside TLS
+}
+
+// Ending says why a server connection ended that the pool would have kept.
+type Ending uint8
+
+const (
+	EndLost      Ending = iota // the server or the network ended it
+	EndUnsure                  // its state was unsure, or its protocol broken
+	EndAbandoned               // its client left in the middle of something
+	EndState                   // it held state that no reset undoes
+	NumEndings                 // how many there are
+)
+
+var endingNames = [NumEndings]string{"lost", "unsure", "abandoned", "state"}
+
+// String returns one lower-case word, for metrics.
+func (e Ending) String() string {
+	if e < NumEndings {
+		return endingNames[e]
+	}
+	return "unknown"
 }
 
 // WaitBuckets are the upper bounds of the wait histogram, in nanoseconds.
