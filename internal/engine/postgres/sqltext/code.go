@@ -213,8 +213,14 @@ func (s *bodyScan) word(id kwid, name string, before kind, beforeB byte, beforeK
 		}
 	case wTemp:
 		switch beforeKw {
-		case wCreate, wReplace, wLocal, wGlobal, wInto:
+		case wCreate, wReplace, wLocal, wGlobal:
 			s.Effects |= Look
+		case wInto: // a variable, unless a name follows
+			peek := s.lexer
+			peek.next()
+			if peek.kind == kQuoted || peek.kind == kUQuoted || peek.kind == kWord && (!peek.kw.hard || peek.kw.id == wTable) {
+				s.Effects |= Look
+			}
 		default: // a column or a variable, or the start of a piece of SQL
 			if before == kEOF {
 				s.Effects |= Look
