@@ -194,6 +194,7 @@ type Session interface {
 
 // SessionInfo is what an operator sees of a session.
 type SessionInfo struct {
+	PID         uint32 // as the client knows it
 	Application string
 	Pins        []Pin
 	State       string // idle, active, idle in transaction, ...
@@ -202,8 +203,9 @@ type SessionInfo struct {
 // Pin is why a session keeps its server connection.
 type Pin struct {
 	Reason string
-	Digest string
-	Since  int64 // Unix nanoseconds
+	Digest string // of the statement that led to it, without literals
+	Fix    string // how an application avoids it
+	Since  int64  // Unix nanoseconds
 }
 
 // Counters is what an engine counts on one loop. Owned by loop.
@@ -214,10 +216,12 @@ type Counters struct {
 	Transactions     uint64
 	QueryNanos       uint64 // database time, summed over request cycles
 	QueryCycles      uint64
+	InTransaction    int    // server connections with a transaction open now
+	Pinned           int    // sessions pinned now
 	Probes           uint64 // looks at a server connection's session state
 	Replays          uint64 // server connections whose settings were changed to fit a session
 	Pins             map[string]uint64
 	Reprepares       uint64
 	PreparedHits     uint64
-	StatementsHealed uint64
+	StatementsHealed uint64 // prepared statements found out of date, and made anew from then on
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/postgres/sqltext"
@@ -78,7 +79,6 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			e := expect{kind: expectExecute}
 			if s.bound != nil && s.bound.set != nil && whole && len(msg) == pgwire.HeaderLen+5 {
 				e.set = s.bound.set
-				v.setting = true
 			}
 			v.q.push(e)
 			s.l.counters.Queries++
@@ -170,7 +170,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) {
 		eff := a.Effects
 		if set, ok := plainSet(a, text); ok && v.q.n == 0 && v.tx == pgwire.Idle {
 			e.set = set
-			v.setting = true
+			v.setsSent++
 			eff &^= sqltext.Look
 		}
 		s.before(eff, a, text, o)
@@ -181,7 +181,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) {
 // reading says how the server will read a text that is sent now: as the client knows its settings, unless something is
 // under way that may change them.
 func (s *session) reading() sqltext.Mode {
-	if s.srv.setting || s.srv.effects&sqltext.Look != 0 {
+	if s.srv.setsSent > 0 || s.srv.effects&sqltext.Look != 0 {
 		return 0
 	}
 	return s.mode
@@ -220,6 +220,9 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 			eff |= sqltext.Anything
 		}
 	}
+	if eff&sqltext.DDL != 0 && eff&sqltext.Look == 0 && s.createsTemporary() {
+		eff |= sqltext.Look
+	}
 	if eff&sqltext.DropsPrepared != 0 {
 		// What is on the server connection will be gone. The client's own names go when the server has said so.
 		v.prepared.clear()
@@ -238,6 +241,12 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 		}
 	}
 	v.effects |= eff
+}
+
+// createsTemporary reports whether an object created without a schema may be a temporary one.
+func (s *session) createsTemporary() bool {
+	path, _ := settingsOf(s.want).find("search_path")
+	return strings.Contains(path, "pg_temp") || s.srv.effects&sqltext.Look != 0
 }
 
 // noteworthy are the effects after which an operator may see the statement's digest.
@@ -363,6 +372,9 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 		v.q.push(expect{kind: expectBind})
 		return 0, true
 	}
+	if st.catalog != s.l.db.routines.Load() {
+		s.l.analyze(st, s.reading())
+	}
 	if len(name) == 0 && v.unnamed == st && st.effects == 0 {
 		v.q.push(expect{kind: expectBind})
 		return 0, true
@@ -396,7 +408,8 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 func (s *session) beforeStmt(st *stmt, o *engine.Output) {
 	eff := st.effects
 	if st.set != nil && s.srv.tx == pgwire.Idle {
-		eff &^= sqltext.Look // the success of its Execute tells
+		eff &^= sqltext.Look // the success of its Execute tells; without one, see ready
+		s.srv.setsSent++
 	}
 	a := &s.l.analysis
 	if eff&(sqltext.UsesPrepared|noteworthy) != 0 {

@@ -32,6 +32,7 @@ type database struct {
 	stale      chan struct{}                    // one token: the catalog has changed
 	loadMu     sync.Mutex                       // one look at the catalog at a time
 	generation atomic.Uint64                    // of the schema: counts changes that may invalidate prepared statements
+	base       atomic.Pointer[reported]         // what a new server connection reports
 	sequences  atomic.Bool                      // sessions here use currval or lastval
 
 	mu       sync.Mutex
@@ -95,7 +96,7 @@ func makeWelcome(now reported) welcome {
 	return w
 }
 
-// forgetWelcomes is called when the server may have changed: a new connection tells.
+// forgetWelcomes is called when the server has changed: a new connection tells.
 func (d *database) forgetWelcomes() {
 	d.mu.Lock()
 	clear(d.welcomes)
@@ -130,16 +131,20 @@ func (l *local) intern(text, types []byte, mode sqltext.Mode) *stmt {
 		return s
 	}
 	s := &stmt{text: slices.Clone(text), types: slices.Clone(types), hash: h}
-	a := &l.analysis
-	sqltext.Analyze(s.text, mode, l.db.routines.Load(), a)
-	s.effects = a.Effects
-	if set, ok := plainSet(a, s.text); ok {
-		s.set = set
-	}
+	l.analyze(s, mode)
 	if len(text) <= maxInternedText && mode == sqltext.Standard {
 		l.stmts.add(s)
 	}
 	return s
+}
+
+// analyze finds out what a statement may leave behind, given the routines of the database as they are now.
+func (l *local) analyze(s *stmt, mode sqltext.Mode) {
+	a := &l.analysis
+	s.catalog = l.db.routines.Load()
+	sqltext.Analyze(s.text, mode, s.catalog, a)
+	s.effects = a.Effects
+	s.set, _ = plainSet(a, s.text)
 }
 
 // Dial implements engine.Database.
@@ -157,6 +162,9 @@ func (d *database) Dial(ctx context.Context, transport func(context.Context) (ne
 		rep = rep.with(setting{name: p.Name, value: p.Value})
 	}
 	v.reported = rep.fit()
+	if old := d.base.Swap(&v.reported); old != nil && *old != v.reported {
+		d.forgetWelcomes()
+	}
 	limits, err := capacity(ctx, s)
 	if err != nil {
 		s.Close()

@@ -46,7 +46,10 @@ func (s *session) pin(r pinReason, digest string) {
 	if s.pinnedFor(r) {
 		return
 	}
-	s.pins = append(s.pins, engine.Pin{Reason: string(r), Digest: digest, Since: time.Now().UnixNano()})
+	if len(s.pins) == 0 {
+		s.l.counters.Pinned++
+	}
+	s.pins = append(s.pins, engine.Pin{Reason: string(r), Digest: digest, Fix: fixes[r], Since: time.Now().UnixNano()})
 	s.l.counters.Pins[string(r)]++
 	s.l.db.log.Warn("session pinned to its server connection",
 		slog.String("reason", string(r)), slog.String("digest", digest), slog.String("fix", fixes[r]),
@@ -69,12 +72,18 @@ func (s *session) unpin(r pinReason) {
 	if len(s.pins) < n {
 		s.l.db.log.Info("session no longer pinned for this reason", slog.String("reason", string(r)), slog.Uint64("pid", uint64(s.id.PID)))
 	}
-	if len(s.pins) == 0 {
-		s.pins = nil
+	if n > 0 && len(s.pins) == 0 {
+		s.unpinAll()
 	}
 }
 
-func (s *session) unpinAll() { s.pins = nil }
+// unpinAll ends all reasons: the state is gone, or the server connection will be made clean or closed.
+func (s *session) unpinAll() {
+	if s.pins != nil {
+		s.pins = nil
+		s.l.counters.Pinned--
+	}
+}
 
 func (s *session) pinnedFor(r pinReason) bool {
 	return slices.ContainsFunc(s.pins, func(p engine.Pin) bool { return p.Reason == string(r) })

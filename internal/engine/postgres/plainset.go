@@ -20,8 +20,9 @@ func plainSet(a *sqltext.Analysis, text []byte) (*setting, bool) {
 		return &setting{name: string(a.SetName()), reset: true}, true
 	case sqltext.SetValue:
 		name := string(a.SetName())
-		value, ok := setValue(name, string(text[a.Set.From:a.Set.To]))
-		return &setting{name: name, value: value}, ok
+		if value, ok := setValue(name, string(text[a.Set.From:a.Set.To])); ok {
+			return &setting{name: name, value: value}, true
+		}
 	}
 	return nil, false
 }

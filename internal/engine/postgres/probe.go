@@ -31,6 +31,12 @@ const probeSQL = `SELECT 's'::pg_catalog.text, name, setting FROM pg_catalog.pg_
 	` UNION ALL SELECT 'p', name, statement FROM pg_catalog.pg_prepared_statements WHERE from_sql` +
 	` UNION ALL SELECT 'a', NULL, NULL FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()`
 
+// maxProbeTries is how often a probe that was cancelled is tried again.
+const maxProbeTries = 3
+
+// codeQueryCanceled is SQLSTATE query_canceled.
+const codeQueryCanceled = "57014"
+
 // probeResult is what the probe found.
 type probeResult struct {
 	settings  settings // sorted
@@ -57,6 +63,7 @@ func (v *server) probing() bool {
 func (s *session) startProbe(o *engine.Output) {
 	v := s.srv
 	v.probe = probeResult{}
+	v.since = *s.l.counters.Now // a request behind it waits for it, but not for what was before
 	dst := o.Server.Grow()
 	if !v.hasProbe {
 		// Close first: a probe that failed half-way may have left it. The answers are ignored, like the Bind's.
@@ -175,14 +182,24 @@ func (s *session) look(o *engine.Output) {
 	}
 	if eff&sqltext.Look != 0 || eff&sqltext.Ends != 0 && len(s.pins) > 0 {
 		s.startProbe(o)
+		s.waitApply = s.startup != noSettings // a RESET goes back to these, and the server does not know them
 	}
 }
 
 // looked takes over what the probe found.
 func (s *session) looked(o *engine.Output) {
 	v := s.srv
+	s.waitApply = false
 	p := &v.probe
 	p.finish(s.l.db.key.User)
+	if e := v.hiddenErr; e != nil && e.Code == codeQueryCanceled && v.probeTries < maxProbeTries {
+		// A cancel request of the client's that came late, or its statement_timeout: ask again.
+		v.hiddenErr, v.hasProbe = nil, false
+		v.probeTries++
+		s.startProbe(o)
+		return
+	}
+	v.probeTries = 0
 	if v.hiddenErr != nil || p.malformed {
 		v.hiddenErr = nil
 		v.hasProbe = false
@@ -194,12 +211,17 @@ func (s *session) looked(o *engine.Output) {
 		s.pin(pinUnverified, string(v.digest))
 		return
 	}
+	p.settings = slices.DeleteFunc(p.settings, func(e setting) bool {
+		// What a custom setting becomes after a reset. Only a session that names it may want it so.
+		return e.value == "" && strings.Contains(e.name, ".") && !slices.Contains(s.custom, e.name)
+	})
 	v.fit = p.settings.fit()
 	if s.gone {
 		if s.cleaning {
 			if p.channels || p.temporary || p.cursors || p.advisory || len(p.sql) > 0 || hasState(p.settings) {
 				o.CloseServer = true // the reset did not do what it should
 			}
+			v.fit = noSettings
 			v.effects = 0
 			return
 		}
@@ -208,7 +230,8 @@ func (s *session) looked(o *engine.Output) {
 	}
 	want := p.settings
 	for _, e := range settingsOf(s.startup) {
-		if _, ok := want.find(e.name); !ok {
+		// A custom setting that was reset is empty, not absent.
+		if v, ok := want.find(e.name); !ok || v == "" && strings.Contains(e.name, ".") {
 			want = want.with(e)
 		}
 	}

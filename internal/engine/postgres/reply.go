@@ -140,6 +140,7 @@ func (s *session) completed(set *setting, body []byte) {
 	v := s.srv
 	if set != nil {
 		v.sets = append(v.sets, *set)
+		v.setsSeen++
 		return
 	}
 	if len(body) < 8 || body[0] != 'D' {
@@ -216,6 +217,7 @@ func (s *session) failed(body []byte, o *engine.Output) (withheld bool) {
 	if e.Code == "0A000" && strings.HasPrefix(e.Message, "cached plan must not change result type") {
 		// The table has changed since the statement was prepared: whoever prepares it from now on gets a new one.
 		s.l.db.generation.Add(1)
+		s.l.counters.StatementsHealed++
 	}
 	head := v.q.peek()
 	if head == 0 || head.endsCycle() {
@@ -242,7 +244,7 @@ func (s *session) ready(status byte, o *engine.Output) {
 		}
 	}
 	before := v.tx
-	v.tx = status
+	s.transact(status)
 	v.copyIn = false
 	if status == pgwire.Idle {
 		s.l.counters.Transactions++
@@ -260,14 +262,32 @@ func (s *session) ready(status byte, o *engine.Output) {
 		s.releaseLocal(o)
 	}
 	if v.q.n == 0 {
-		v.setting = false
+		if v.setsSent != v.setsSeen {
+			v.effects |= sqltext.Look // one that failed, or ran in a way that was not seen
+		}
+		v.setsSent, v.setsSeen = 0, 0
 		c := s.l.counters
 		c.QueryNanos += uint64(*c.Now - v.since)
 		c.QueryCycles++
 		if status == pgwire.Idle && v.effects != 0 {
 			s.look(o)
+		} else if status == pgwire.Idle && v.fit != s.want {
+			s.apply(o) // requests were under way when a look found out
 		}
 	}
+}
+
+// transact takes over the transaction status that the server has reported.
+func (s *session) transact(status byte) {
+	v := s.srv
+	if was, is := v.tx != pgwire.Idle, status != pgwire.Idle; was != is {
+		if is {
+			s.l.counters.InTransaction++
+		} else {
+			s.l.counters.InTransaction--
+		}
+	}
+	v.tx = status
 }
 
 // settle takes over the plain SETs that succeeded in the cycle just ended: at once where the cycle was a transaction of
@@ -353,7 +373,7 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 	default:
 		return
 	}
-	v.tx = statusOf(body)
+	s.transact(statusOf(body))
 	if !kind.endsCycle() {
 		o.CloseServer = true // an answer that was not asked for
 		return

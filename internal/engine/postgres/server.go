@@ -30,20 +30,22 @@ type server struct {
 	hasProbe bool     // the probe statement is prepared
 
 	// What is under way.
-	q         queue
-	skip      int             // bytes still to pass of the message that the server is sending
-	effects   sqltext.Effects // of what ran since the session's state was last known
-	sets      []setting       // plain SETs that have succeeded in this cycle
-	digest    []byte          // of the last statement with an effect
-	setting   bool            // a plain SET is under way
-	failed    bool            // an error came in this cycle
-	copyIn    bool            // the server takes copy data
-	fatal     *pgwire.Error   // the server's last words
-	probe     probeResult
-	hiddenErr *pgwire.Error // error of the hidden request under way
-	applying  engine.Fit    // what hiddenApply makes
-	since     int64         // when the cycle's first request was sent, by the loop's clock
-	retire    bool          // close when given back
+	q          queue
+	skip       int             // bytes still to pass of the message that the server is sending
+	effects    sqltext.Effects // of what ran since the session's state was last known
+	sets       []setting       // plain SETs that have succeeded in this cycle
+	digest     []byte          // of the last statement with an effect
+	setsSent   int             // plain SETs sent since nothing was under way
+	setsSeen   int             // of these, seen to succeed
+	failed     bool            // an error came in this cycle
+	copyIn     bool            // the server takes copy data
+	fatal      *pgwire.Error   // the server's last words
+	probe      probeResult
+	probeTries int           // of the present probe, after the first
+	hiddenErr  *pgwire.Error // error of the hidden request under way
+	applying   engine.Fit    // what hiddenApply makes
+	since      int64         // when the cycle's first request was sent, by the loop's clock
+	retire     bool          // close when given back
 }
 
 // Fit implements engine.Server.

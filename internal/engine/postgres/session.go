@@ -83,6 +83,7 @@ func (s *session) Attach(sv engine.Server, o *engine.Output) {
 	v := sv.(*server)
 	s.srv = v
 	v.effects = 0
+	v.since = *s.l.counters.Now // making it ready is part of the database's time
 	if v.sqlOwner != nil && v.sqlOwner != s {
 		v.dropSQLStatements(o)
 	}
@@ -104,6 +105,9 @@ func (s *session) Attach(sv engine.Server, o *engine.Output) {
 
 // Detach implements engine.Session.
 func (s *session) Detach() {
+	if s.srv != nil && s.srv.tx != pgwire.Idle {
+		s.l.counters.InTransaction-- // it is closed with its transaction open
+	}
 	s.srv = nil
 	s.bound = nil
 	s.skipToSync = false
@@ -230,7 +234,7 @@ func (s *session) Matches(c *engine.Cancel) bool {
 
 // Describe implements engine.Session.
 func (s *session) Describe() engine.SessionInfo {
-	info := engine.SessionInfo{Pins: s.pins, State: "idle"}
+	info := engine.SessionInfo{PID: s.id.PID, Pins: s.pins, State: "idle"}
 	info.Application, _ = settingsOf(s.shown).find("application_name")
 	if s.srv != nil {
 		switch {
@@ -335,6 +339,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 		return false
 	}
 	if v.visible() || v.skip > 0 || s.skip > 0 || v.copyIn || v.retire || s.skipToSync || s.sticky() {
+		s.unpinAll()
 		return false
 	}
 	if v.tx == pgwire.Idle && len(s.pins) == 0 && v.effects&sqltext.Look == 0 {

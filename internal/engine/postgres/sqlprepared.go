@@ -76,6 +76,7 @@ func (s *session) ensureNamed(name string, o *engine.Output) {
 	v := s.srv
 	ref := s.stmts[name]
 	if ref == nil {
+		v.effects |= sqltext.Look | sqltext.SequenceWrite // made in this transaction, or by a function
 		return
 	}
 	v.effects |= ref.stmt.effects | sqltext.Look

@@ -10,12 +10,13 @@ import (
 )
 
 // stmt is a protocol-level prepared statement: its text and parameter types, shared by all sessions of a loop that
-// prepared the same. It is immutable.
+// prepared the same. Its text and types never change; what it may leave behind follows the catalog of routines.
 type stmt struct {
 	text    []byte
 	types   []byte // the Parse message's own encoding
 	effects sqltext.Effects
-	set     *setting // the text is a plain SET or RESET
+	set     *setting          // the text is a plain SET or RESET
+	catalog *sqltext.Routines // that effects were found with
 	hash    uint64
 }
 

@@ -300,11 +300,20 @@ func (a *acceptor) switchToTLS(ctx context.Context, under net.Conn) error {
 	t := tls.Server(under, a.o.TLS.config)
 	// Not HandshakeContext: the connection already follows ctx, and that would start a goroutine for each client.
 	if err := t.Handshake(); err != nil {
-		return fmt.Errorf("TLS handshake: %w", unexpected(err))
+		return &handshakeError{unexpected(err)}
 	}
 	a.tls, a.conn, a.r.conn = t, t, t
 	return nil
 }
+
+// handshakeError is a TLS handshake that failed.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
+
+// AuthFailure puts it with the failures of authentication, as the contract does (8.1).
+func (e *handshakeError) AuthFailure() bool { return true }
 
 // replayConn gives back bytes that were read to recognise TLS. Once they are used up it is its Conn.
 type replayConn struct {

@@ -3,6 +3,7 @@ package login
 import (
 	"encoding/binary"
 	"errors"
+	"strings"
 )
 
 // SQLSTATEs used in the connection phase.
@@ -40,6 +41,10 @@ func (e *Refusal) Error() string {
 }
 
 func (e *Refusal) Unwrap() error { return e.Err }
+
+// AuthFailure reports whether the client could not be authenticated, or came without TLS where that is required; other
+// refusals are about the protocol or the startup parameters (contract 8.1, ClientConnectionsSetupFailedAuth).
+func (e *Refusal) AuthFailure() bool { return strings.HasPrefix(e.SQLSTATE, "28") || e.Err != nil }
 
 // AppendTo appends the refusal as an ErrorResponse.
 func (e *Refusal) AppendTo(dst []byte) []byte {
