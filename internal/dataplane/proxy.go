@@ -378,6 +378,8 @@ type database struct {
 	target *target
 	key    engine.Key
 	db     engine.Database
+	asked  time.Time       // guarded by target.mu; when a client last asked for it
+	gone   chan struct{}   // closed when it is forgotten
 	pools  []*session.Pool // by loop; each made on its loop, before the database is handed out
 }
 
@@ -389,6 +391,7 @@ var errTargetClosed = errors.New("dataplane: the target was removed")
 func (t *target) database(k engine.Key) (*database, error) {
 	t.mu.Lock()
 	if d := t.dbs[k]; d != nil {
+		d.asked = time.Now()
 		t.mu.Unlock()
 		return d, nil
 	}
@@ -399,7 +402,7 @@ func (t *target) database(k engine.Key) (*database, error) {
 	cfg := t.cfg
 	t.mu.Unlock()
 
-	d := &database{target: t, key: k, db: t.px.eng.Open(cfg, k, t.px.creds, t), pools: make([]*session.Pool, len(t.px.plane.loops))}
+	d := &database{target: t, key: k, db: t.px.eng.Open(cfg, k, t.px.creds, t), gone: make(chan struct{}), pools: make([]*session.Pool, len(t.px.plane.loops))}
 	var ready sync.WaitGroup
 	for i, l := range t.px.plane.loops {
 		ready.Add(1)
@@ -423,6 +426,7 @@ func (t *target) database(k engine.Key) (*database, error) {
 		d.close(nil)
 		return nil, errTargetClosed
 	}
+	d.asked = time.Now()
 	t.dbs[k] = d
 	t.tasks.Go(d.refresh)
 	return d, nil

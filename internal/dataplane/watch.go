@@ -41,6 +41,8 @@ func (d *database) refresh() {
 		select {
 		case <-d.target.ctx.Done():
 			return
+		case <-d.gone:
+			return
 		case <-d.db.Stale():
 			d.target.maintain(d.db)
 		}
@@ -77,7 +79,40 @@ func (t *target) check() bool {
 	for _, db := range dbs {
 		ok = t.maintain(db) && ok
 	}
+	t.forgetUnused()
 	return ok
+}
+
+// unusedAfter is how long a user and database may go without a client before their pools are forgotten: log-in names are
+// the clients' to choose.
+const unusedAfter = 10 * time.Minute
+
+// forgetUnused ends the pools that nobody has used for long.
+func (t *target) forgetUnused() {
+	t.mu.Lock()
+	var old []*database
+	for _, d := range t.dbs {
+		if time.Since(d.asked) > unusedAfter {
+			old = append(old, d)
+		}
+	}
+	t.mu.Unlock()
+	for _, d := range old {
+		used := false
+		for i, l := range t.px.plane.loops {
+			l.Call(func() {
+				st := d.pools[i].Shard().Stats()
+				used = used || d.pools[i].PoolStats().ClientsIn > 0 || st.Open+st.Opening > 0
+			})
+		}
+		t.mu.Lock()
+		if !used && time.Since(d.asked) > unusedAfter && !t.closed {
+			delete(t.dbs, d.key)
+			close(d.gone)
+			d.close(engine.ErrShutdown)
+		}
+		t.mu.Unlock()
+	}
 }
 
 // maintain looks at the target through one database.

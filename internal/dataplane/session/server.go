@@ -11,15 +11,16 @@ import (
 
 // Server is one server connection in the query phase. Owned by loop.
 type Server struct {
-	w       *Worker
-	pool    *Pool
-	conn    *evloop.Conn
-	eng     engine.Server
-	slot    pool.Conn
-	session *Session // nil while idle
-	in      []byte   // the start of a message of the server's
-	tls     bool
-	cancels int // cancel requests under way: until they have arrived nobody else may have the connection
+	w        *Worker
+	pool     *Pool
+	conn     *evloop.Conn
+	eng      engine.Server
+	slot     pool.Conn
+	session  *Session // nil while idle
+	in       []byte   // the start of a message of the server's
+	tls      bool
+	returned int64 // when it was last given back
+	cancels  int   // cancel requests under way: until they have arrived nobody else may have the connection
 }
 
 // Engine is the connection's protocol state.
@@ -100,6 +101,31 @@ func (sv *Server) pump() {
 }
 
 var errIdleClosed = errors.New("the server closed it while idle")
+
+// restAfter is how long a server connection may have been idle before it is looked at once more before use.
+const restAfter = int64(100 * time.Millisecond)
+
+// alive reports whether a connection that was idle may be lent: the server may have closed it in this very moment, and
+// the client would hear of it. It is closed if not.
+func (sv *Server) alive(now int64) bool {
+	if now-sv.returned < restAfter {
+		return true
+	}
+	b, err := sv.read()
+	if err == evloop.ErrAgain {
+		return true
+	}
+	if err == nil {
+		n, ok := sv.eng.Idle(b)
+		if ok {
+			sv.in = sv.w.keep(sv.in, b[n:])
+			return true
+		}
+		err = errIdleClosed
+	}
+	sv.lost(err)
+	return false
+}
 
 // read reads from the server, behind what is there of an unfinished message.
 func (sv *Server) read() ([]byte, error) {

@@ -254,14 +254,18 @@ func (s *Session) borrow() bool {
 	now := s.w.Loop.Nanos()
 	s.waiting = true
 	s.queued = now
-	c := s.pool.shard.Borrow(&s.waiter, s.eng.Fit(), now)
-	if c == nil {
-		return s.server != nil
+	for {
+		c := s.pool.shard.Borrow(&s.waiter, s.eng.Fit(), now)
+		if c == nil {
+			return s.server != nil
+		}
+		if sv := c.Owner.(*Server); sv.alive(now) {
+			s.waiting = false
+			s.pool.stats.waited(0)
+			s.attach(sv)
+			return s.server != nil
+		}
 	}
-	s.waiting = false
-	s.pool.stats.waited(0)
-	s.attach(c.Owner.(*Server))
-	return s.server != nil
 }
 
 // attach links the server connection to the session.
@@ -319,6 +323,7 @@ func (s *Session) giveBack() {
 		return
 	}
 	sv.slot.Fit = sv.eng.Fit()
+	sv.returned = s.w.Loop.Nanos()
 	s.pool.shard.Return(&sv.slot, s.w.Loop.Nanos())
 }
 
