@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +52,8 @@ type Loop struct {
 	againNext []*Conn
 	now       time.Time
 	nanos     int64
-	empty     int // turns in a row without an event
+	empty     int    // turns in a row without an event
+	turns     uint64 // times that the poller returned
 	ticks     []*ticker
 	open      int
 	buf       []byte // what a handler reads into
@@ -63,7 +65,9 @@ type Loop struct {
 	stopped bool
 
 	wakePending atomic.Bool
-	spare       []func() // owned by loop; swapped with posted
+	wakeMu      sync.RWMutex // held to wake, and for writing to close the poller
+	closed      bool         // guarded by wakeMu
+	spare       []func()     // owned by loop; swapped with posted
 	done        chan struct{}
 }
 
@@ -122,15 +126,19 @@ func (l *Loop) Post(f func()) bool {
 	}
 	l.posted = append(l.posted, f)
 	l.mu.Unlock()
-	if l.wakePending.CompareAndSwap(false, true) {
-		l.poll.wake()
-	}
+	l.nudge()
 	return true
 }
 
-// nudge has the poller look again at what the connections wait for.
+// nudge has the loop look at what was posted, and the poller at what the connections wait for.
 func (l *Loop) nudge() {
-	if l.wakePending.CompareAndSwap(false, true) {
+	if !l.wakePending.CompareAndSwap(false, true) {
+		return
+	}
+	// The loop may have ended since: its descriptors' numbers may belong to somebody else by now.
+	l.wakeMu.RLock()
+	defer l.wakeMu.RUnlock()
+	if !l.closed {
 		l.poll.wake()
 	}
 }
@@ -161,14 +169,29 @@ func (l *Loop) Again(c *Conn) {
 	}
 }
 
+// unqueue takes back Again, before the connection is another loop's.
+func (l *Loop) unqueue(c *Conn) {
+	if !c.queued {
+		return
+	}
+	c.queued = false
+	l.again = slices.DeleteFunc(l.again, func(q *Conn) bool { return q == c })
+	for i, q := range l.againNext { // Run may be going through it
+		if q == c {
+			l.againNext[i] = nil
+		}
+	}
+}
+
 // Run runs the loop until Stop. It returns after the poller is closed.
 func (l *Loop) Run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(l.done)
-	defer l.poll.close()
+	defer l.end()
 	for {
 		n := l.wait()
+		l.turns++
 		l.tell()
 		if n == 0 && len(l.again) == 0 {
 			l.empty++
@@ -180,6 +203,9 @@ func (l *Loop) Run() {
 			l.again, l.againNext = l.againNext[:0], l.again
 			for i, c := range l.againNext {
 				l.againNext[i] = nil
+				if c == nil {
+					continue // moved to another loop
+				}
 				c.queued = false
 				if c.fd >= 0 {
 					c.handler.Ready(c)
@@ -194,6 +220,23 @@ func (l *Loop) Run() {
 				t.next = l.now.Add(t.every)
 				t.f(l.now)
 			}
+		}
+	}
+}
+
+// end closes what the loop still has.
+func (l *Loop) end() {
+	l.closeAll() // a connection may have come since Stop closed them
+	l.wakeMu.Lock()
+	defer l.wakeMu.Unlock()
+	l.closed = true
+	l.poll.close()
+}
+
+func (l *Loop) closeAll() {
+	for _, c := range l.conns {
+		if c != nil {
+			c.Close()
 		}
 	}
 }
@@ -247,11 +290,7 @@ func (l *Loop) runPosted() bool {
 // Stop ends Run after the work posted so far, and waits for it. Connections still open are closed.
 func (l *Loop) Stop() {
 	l.Post(func() {
-		for _, c := range l.conns {
-			if c != nil {
-				c.Close()
-			}
-		}
+		l.closeAll()
 		l.mu.Lock()
 		l.stopped = true
 		l.mu.Unlock()

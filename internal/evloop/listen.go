@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"syscall"
+	"time"
 )
 
 // Accepted is a new client connection in its connection phase. Its goroutine talks through Net and then either closes
@@ -18,7 +19,8 @@ type Listener struct {
 	loops  []*Loop
 	conn   *Conn // the listening socket, owned by loops[0]
 	addr   net.Addr
-	next   int // owned by loops[0]
+	next   int  // owned by loops[0]
+	paused bool // owned by loops[0]: accepting has just failed
 	accept func(Accepted)
 	failed func(error)
 }
@@ -43,6 +45,7 @@ func Listen(ctx context.Context, loops []*Loop, addr string, accept func(Accepte
 	}
 	l := &Listener{loops: loops, addr: nl.Addr(), accept: accept, failed: failed}
 	l.conn = &Conn{loop: loops[0], fd: fd, handler: l}
+	err = net.ErrClosed // when the loop has stopped
 	loops[0].Call(func() { err = loops[0].add(l.conn) })
 	if err != nil {
 		closeFD(fd)
@@ -62,8 +65,27 @@ func (l *Listener) Close() {
 // maxAccepts bounds the connections accepted in one turn, so that a storm of new clients does not starve the others.
 const maxAccepts = 64
 
+// retryAccept is how long a listener waits after accepting has failed. No event tells when descriptors are free again.
+const retryAccept = 100 * time.Millisecond
+
+// pause has what waits accepted a little later.
+func (l *Listener) pause() {
+	l.paused = true
+	time.AfterFunc(retryAccept, func() {
+		l.loops[0].Post(func() {
+			l.paused = false
+			if !l.conn.Closed() {
+				l.Ready(l.conn)
+			}
+		})
+	})
+}
+
 // Ready accepts what waits. Called on the first loop.
 func (l *Listener) Ready(c *Conn) {
+	if l.paused {
+		return
+	}
 	for range maxAccepts {
 		fd, sa, err := acceptFD(c.fd)
 		if err != nil {
@@ -72,9 +94,9 @@ func (l *Listener) Ready(c *Conn) {
 				return
 			}
 			if err != syscall.ECONNABORTED && err != syscall.EINTR {
-				// Out of descriptors: the connection stays in the backlog. Try again at the next event, not in a spin.
-				c.readable = false
+				// Out of descriptors: the connection stays in the backlog. Try again later, not in a spin.
 				l.failed(err)
+				l.pause()
 				return
 			}
 			continue

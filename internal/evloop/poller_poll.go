@@ -84,7 +84,9 @@ func (p *pollPoller) poll(d time.Duration, _ bool) int {
 				}
 			}
 			if c.hup {
-				ev = 0
+				ev &^= unix.POLLIN // known, and told for ever; unsent bytes may still leave
+			} else if !c.phase.blocking() {
+				ev |= pollHangUp
 			}
 		}
 		fd := int32(w.fd)
@@ -106,16 +108,16 @@ func (p *pollPoller) dispatch(n int, l *Loop) {
 	if n <= 0 {
 		return
 	}
-	who := append([]watched(nil), p.who...)
-	for i, w := range who {
-		if i+1 >= len(p.fds) {
-			break // added in this turn
-		}
-		ev := p.fds[i+1].Revents
-		if ev == 0 || p.fds[i+1].Fd < 0 {
+	if p.fds[0].Revents != 0 {
+		// The byte may have come after the work that it announced was done: then nobody else would take it.
+		p.drainWake()
+	}
+	for i, f := range p.fds[1:] { // p.who has grown, at most, since it was asked about
+		if f.Revents == 0 || f.Fd < 0 {
 			continue
 		}
-		l.event(w.slot, w.gen, ev&unix.POLLIN != 0, ev&unix.POLLOUT != 0, ev&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0)
+		w, gone := p.who[i], f.Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+		l.event(w.slot, w.gen, f.Revents&unix.POLLIN != 0, gone || f.Revents&unix.POLLOUT != 0, gone || f.Revents&pollHangUp != 0)
 	}
 }
 
