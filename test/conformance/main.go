@@ -97,6 +97,7 @@ func conform(ctx context.Context, o options) error {
 			return err
 		}
 		r.print(os.Stdout, o.only)
+		r.printFailures(os.Stdout)
 		return nil
 	}
 	want, err := suite.test(ctx, direct, o.run, o.packages)

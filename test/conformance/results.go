@@ -113,3 +113,12 @@ func (r *results) print(w io.Writer, name string) {
 	}
 	fmt.Fprintln(w)
 }
+
+// printFailures writes what the failed tests had to say.
+func (r *results) printFailures(w io.Writer) {
+	for _, id := range sorted(r.tests) {
+		if o := r.tests[id]; o == failed || o == cut {
+			fmt.Fprintf(w, "\n--- %s: %s\n%s", id, o, r.output[id])
+		}
+	}
+}
