@@ -86,6 +86,13 @@ func (sv *Server) pump() {
 		if sv.session != s {
 			return
 		}
+		if !s.used && s.started && s.client != nil && (len(s.in) > 0 || s.client.Readable()) {
+			// It has been made ready for a request that is still to be read. Given back now, it could go from one
+			// waiter to the next without ever serving one.
+			if s.pump(); sv.session != s {
+				return
+			}
+		}
 		s.giveBack()
 		if sv.session != s {
 			if s.client != nil && (len(s.in) > 0 || s.client.Readable()) {

@@ -42,6 +42,7 @@ type Session struct {
 	queued     int64 // when it began to wait for a server connection
 	slot       uint32
 	fed        bool // the engine has seen in and wants more
+	used       bool // the server connection has been sent something since it was borrowed
 	waiting    bool
 	started    bool
 	ending     bool
@@ -175,6 +176,7 @@ func (s *Session) pump() {
 			s.pool.stats.QueriesTLS += s.pool.Counters.Queries - queries
 		}
 		s.fed = true
+		s.used = s.used || n > 0
 		sv, closeServer := s.server, o.CloseServer
 		var err error
 		if sv != nil && o.Server.Len() > 0 {
@@ -271,7 +273,7 @@ func (s *Session) borrow() bool {
 // attach links the server connection to the session.
 func (s *Session) attach(sv *Server) {
 	s.server, sv.session = sv, s
-	s.fed = false
+	s.fed, s.used = false, false
 	o := s.w.output()
 	s.eng.Attach(sv.eng, o)
 	if o.Server.Len() > 0 {
