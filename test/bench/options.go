@@ -1,0 +1,83 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// options are read from the environment, since `make bench` passes that on.
+type options struct {
+	rounds      int
+	duration    time.Duration // of one measurement
+	only        []string      // beginnings of scenario names; none means all
+	peers       []string
+	scale       int // of pgbench's tables, 100,000 rows each
+	idleClients int
+	csv         string // where the raw rows go
+	markdown    string // file whose generated part is replaced; "" for none
+	forebay     string // the binary
+	sidTree     string // Debian sid tree with the current PgBouncer; "" for the system's
+	pprof       string // folder for CPU profiles of Forebay, one for each scenario; "" for none
+}
+
+func readOptions() (options, error) {
+	o := options{
+		only:     list(os.Getenv("ONLY")),
+		peers:    list(os.Getenv("PEERS")),
+		csv:      os.Getenv("CSV"),
+		markdown: os.Getenv("MARKDOWN"),
+		forebay:  os.Getenv("FOREBAY"),
+		sidTree:  os.Getenv("SID_TREE"),
+		pprof:    os.Getenv("PROFILES"),
+	}
+	if len(o.peers) == 0 {
+		o.peers = slices.Clone(peerNames)
+	}
+	for _, p := range o.peers {
+		if !slices.Contains(peerNames, p) {
+			return o, fmt.Errorf("PEERS: %q: expected some of %s", p, strings.Join(peerNames, ","))
+		}
+	}
+	if o.forebay == "" {
+		o.forebay = "bin/forebay"
+	}
+	var seconds int
+	for _, n := range []struct {
+		name             string
+		to               *int
+		value, low, high int
+	}{
+		{"ROUNDS", &o.rounds, 5, 1, 1000},
+		{"SECONDS", &seconds, 5, 3, 3600}, // the first second of a pgbench run does not count
+		{"SCALE", &o.scale, 10, 1, 10000},
+		{"IDLE_CLIENTS", &o.idleClients, 10000, 1, 60000},
+	} {
+		*n.to = n.value
+		s := os.Getenv("BENCH_" + n.name)
+		if s == "" {
+			continue
+		}
+		v, err := strconv.Atoi(s)
+		if err != nil || v < n.low || v > n.high {
+			return o, fmt.Errorf("%s: %q: expected a number from %d to %d", n.name, s, n.low, n.high)
+		}
+		*n.to = v
+	}
+	o.duration = time.Duration(seconds) * time.Second
+	return o, nil
+}
+
+func list(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// wants reports whether a scenario was asked for.
+func (o options) wants(name string) bool {
+	return len(o.only) == 0 || slices.ContainsFunc(o.only, func(p string) bool { return strings.HasPrefix(name, p) })
+}
