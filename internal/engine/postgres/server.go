@@ -117,6 +117,17 @@ func (v *server) visible() bool {
 	return false
 }
 
+// simple sends a simple query of Forebay's own. It destroys the unnamed statement.
+func (v *server) simple(sql string, kind expectKind, o *engine.Output) {
+	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), sql))
+	v.q.push(expect{kind: kind})
+	v.unnamed = nil
+}
+
+// skippedParse stands for an unnamed statement of which nothing is known: a Parse of one was skipped, so that the last one,
+// maybe another session's, is still there.
+var skippedParse = &stmt{}
+
 // undo takes back what the messages that the server will skip did to the session's statements and to what is known of the
 // connection: after an error the server ignores everything up to the next Sync. Newest first, so that a name closed and
 // made anew gets its old meaning back. It returns false if that Sync has not been sent yet.
@@ -133,7 +144,7 @@ func (v *server) undo(s *session) (synced bool) {
 		case expectParse, localParse:
 			switch {
 			case e.ref == nil:
-				s.unnamed, v.unnamed = nil, nil
+				s.unnamed, v.unnamed = nil, skippedParse
 			case e.ref.dup:
 			default:
 				if s.stmts[e.ref.name] == e.ref {
@@ -151,7 +162,7 @@ func (v *server) undo(s *session) (synced bool) {
 			if e.ref != nil && e.ref.stmt != nil {
 				v.forget(e.ref.stmt)
 			} else {
-				v.unnamed = nil
+				v.unnamed = skippedParse
 			}
 		}
 	}

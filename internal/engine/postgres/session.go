@@ -121,8 +121,7 @@ func (s *session) apply(o *engine.Output) {
 	if !c.safe || s.greeting != nil {
 		s.waitApply = true
 	}
-	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), c.sql))
-	v.q.push(expect{kind: hiddenApply})
+	v.simple(c.sql, hiddenApply, o)
 	v.applying = s.want
 	s.l.counters.Replays++
 }
@@ -193,8 +192,7 @@ var unsafeEncodings = map[string]bool{
 // everything but its end is to be refused, which the server itself does best.
 func (s *session) abort(o *engine.Output) {
 	s.aborted = false
-	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), `BEGIN; ROLLBACK TO SAVEPOINT "forebay: this transaction was lost with its server connection"`))
-	s.srv.q.push(expect{kind: hiddenAbort})
+	s.srv.simple(`BEGIN; ROLLBACK TO SAVEPOINT "forebay: this transaction was lost with its server connection"`, hiddenAbort, o)
 }
 
 // Open implements engine.Session.

@@ -15,7 +15,15 @@ import (
 // carrySQL takes over the SQL-level prepared statements that the probe found.
 func (s *session) carrySQL(found []sqlStmt) {
 	v := s.srv
-	s.sql, v.sqlNames, v.sqlOwner = nil, nil, nil
+	here := v.sqlNames
+	if v.sqlOwner != s {
+		here = nil
+	}
+	// Of those that were there, what the probe has not found is gone. The others are still only carried.
+	s.sql = slices.DeleteFunc(s.sql, func(st sqlStmt) bool {
+		return slices.Contains(here, st.name) || slices.ContainsFunc(found, func(f sqlStmt) bool { return f.name == st.name })
+	})
+	v.sqlNames, v.sqlOwner = nil, nil
 	cannot := ""
 	for _, st := range found {
 		v.sqlOwner = s
@@ -38,10 +46,10 @@ func (s *session) carrySQL(found []sqlStmt) {
 
 // usePrepared prepares the server connection for a text that executes or deallocates a prepared statement.
 func (s *session) usePrepared(op sqltext.PreparedOp, name string, o *engine.Output) {
-	if op == sqltext.OpPrepare {
+	if op == sqltext.OpPrepare && !slices.ContainsFunc(s.sql, func(st sqlStmt) bool { return st.name == name }) {
 		return
 	}
-	s.ensureSQL(name, o)
+	s.ensureSQL(name, o) // for PREPARE too: the name is taken, and the server is to say so
 	if op == sqltext.OpDeallocate {
 		delete(s.stmts, name)
 		s.srv.effects |= sqltext.Look
@@ -63,8 +71,7 @@ func (s *session) ensureSQL(name string, o *engine.Output) {
 	if slices.Contains(v.sqlNames, name) && v.sqlOwner == s || v.tx == pgwire.Failed || !v.q.closed() {
 		return
 	}
-	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), s.sql[i].text))
-	v.q.push(expect{kind: hiddenSet})
+	v.simple(s.sql[i].text, hiddenSet, o)
 	v.sqlOwner = s
 	v.sqlNames = append(v.sqlNames, name)
 	s.l.counters.Reprepares++
@@ -98,8 +105,7 @@ func (v *server) dropSQLStatements(o *engine.Output) {
 		b.WriteString(strings.ReplaceAll(n, `"`, `""`))
 		b.WriteString(`";`)
 	}
-	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), b.String()))
-	v.q.push(expect{kind: hiddenSet})
+	v.simple(b.String(), hiddenSet, o)
 	v.sqlOwner, v.sqlNames = nil, nil
 }
 
@@ -109,7 +115,6 @@ func (v *server) forgetSequences(s *session, o *engine.Output) {
 	if v.tx == pgwire.Failed || !v.q.closed() {
 		return
 	}
-	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), "DISCARD SEQUENCES"))
-	v.q.push(expect{kind: hiddenSet})
+	v.simple("DISCARD SEQUENCES", hiddenSet, o)
 	v.seqOwner = s
 }
