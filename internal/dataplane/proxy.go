@@ -40,7 +40,7 @@ type proxy struct {
 
 // clientStats counts clients before they have a session. Safe for concurrent use.
 type clientStats struct {
-	open, received, succeeded, failedAuth, failedOther, closed, refused atomic.Int64
+	open, received, succeeded, failedAuth, failedOther, closed, refused, cancels atomic.Int64
 }
 
 // change is a proxy's step from what it is to what is wanted: prepared first, then committed or undone.
@@ -226,6 +226,7 @@ func (px *proxy) connect(a evloop.Accepted) {
 		return
 	}
 	if l.Cancel != nil {
+		px.stats.cancels.Add(1)
 		px.gone()
 		px.cancel(ctx, l.Cancel)
 		a.Net.Close()
@@ -336,6 +337,9 @@ type target struct {
 	health   error                    // guarded by mu; nil: it answered
 	checked  time.Time                // guarded by mu; when health was last found out, zero: not yet
 	closed   bool                     // guarded by mu
+
+	availability availability // guarded by mu
+	past         []PoolTotals // by loop, each owned by it: the counters of pools that are no more
 }
 
 // unknownLimit is how many connections are opened before the target has said how many it allows.
@@ -343,7 +347,7 @@ const unknownLimit = 4
 
 func newTarget(px *proxy, cfg *resource.Proxy) *target {
 	t := &target{
-		px: px, cfg: cfg, dbs: make(map[engine.Key]*database),
+		px: px, cfg: cfg, dbs: make(map[engine.Key]*database), past: make([]PoolTotals, len(px.plane.loops)),
 		budget: pool.NewBudget(pool.Limits{MaxOpen: unknownLimit, MaxIdle: unknownLimit}),
 	}
 	t.ctx, t.stop = context.WithCancel(px.plane.ctx)

@@ -138,6 +138,7 @@ func (t *target) report(err error) {
 	t.mu.Lock()
 	changed := t.checked.IsZero() || (t.health == nil) != (err == nil)
 	t.health, t.checked = err, time.Now()
+	t.availability.record(t.checked, err == nil)
 	addr := addrOf(t.cfg)
 	t.mu.Unlock()
 	switch {

@@ -103,6 +103,12 @@ func (s *Session) Info() engine.SessionInfo {
 	return i
 }
 
+// Pinned reports whether the session keeps its server connection beyond the transaction. Owned by loop.
+func (s *Session) Pinned() bool { return s.server != nil && s.eng.Pinned() != "" }
+
+// Waiting reports whether the session waits for a server connection, and since when by the loop's clock. Owned by loop.
+func (s *Session) Waiting() (since int64, ok bool) { return s.queued, s.waiting }
+
 // Pool is the pool that the session borrows from.
 func (s *Session) Pool() *Pool { return s.pool }
 

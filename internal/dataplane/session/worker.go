@@ -66,8 +66,11 @@ func (w *Worker) tickPools() {
 		if !p.ended {
 			return false
 		}
-		st := p.shard.Stats()
-		return st.Open+st.Opening == 0
+		if st := p.shard.Stats(); st.Open+st.Opening > 0 {
+			return false
+		}
+		p.host.Dropped(p)
+		return true
 	})
 }
 
@@ -184,6 +187,8 @@ var WaitBuckets = [...]int64{100e3, 1e6, 5e6, 10e6, 50e6, 100e6, 500e6, 1e9, 5e9
 type Host interface {
 	// Open starts to log in to the target; the answer is posted to the loop.
 	Open(p *Pool, done func(o Opened, err error))
+	// Dropped says that p, which has ended, is no more: its figures are final.
+	Dropped(p *Pool)
 }
 
 // Opened is a server connection fresh from the connection phase.
