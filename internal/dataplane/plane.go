@@ -54,6 +54,7 @@ func New(o Options) (*Plane, error) {
 	if o.Loops <= 0 {
 		o.Loops = max(1, runtime.NumCPU()/2)
 	}
+	o.Loops = min(o.Loops, maxLoops)
 	if o.Handshakes <= 0 {
 		o.Handshakes = 512
 	}

@@ -281,15 +281,26 @@ func (px *proxy) refused(a evloop.Accepted, err error) {
 }
 
 // A session's process id says where the session is: the loop above, the slot below. The highest bit stays clear, since
-// clients take the number for signed.
-const slotBits = 24
+// clients take the number for signed. The one below it is set: no server's process ids are so high (Linux ends at 1<<22),
+// so a client that asks the database to end or to cancel what it takes for its own process never hits somebody else's.
+const (
+	notAProcess = 1 << 30
+	maxLoops    = notAProcess >> session.SlotBits
+)
 
-func pidOf(loop int, slot uint32) uint32 { return uint32(loop)<<slotBits | slot&(1<<slotBits-1) }
+func pidOf(loop int, slot uint32) uint32 {
+	return notAProcess | uint32(loop)<<session.SlotBits | slot
+}
+
+// placeOf is the other way round.
+func placeOf(pid uint32) (loop int, slot uint32) {
+	return int(pid&^notAProcess) >> session.SlotBits, pid & (1<<session.SlotBits - 1)
+}
 
 // cancel passes a cancel request on to the server connection that runs the statement meant, and returns when the request
 // has arrived there or there was nothing to cancel.
 func (px *proxy) cancel(ctx context.Context, c *engine.Cancel) {
-	loop, slot := int(c.PID>>slotBits), c.PID&(1<<slotBits-1)
+	loop, slot := placeOf(c.PID)
 	if loop >= len(px.plane.loops) {
 		return
 	}

@@ -48,15 +48,18 @@ type Session struct {
 	ending     bool
 }
 
+// SlotBits is how many bits a slot has. Far more slots than sessions: one is not used again soon, so that what names a
+// session that has ended, in a log or in a cancel request, does not name another.
+const SlotBits = 22
+
 // Slot reserves a place for a session, by which a cancel request finds it. Owned by loop.
 func (w *Worker) Slot() uint32 {
-	if n := len(w.freeSlot); n > 0 {
-		s := w.freeSlot[n-1]
-		w.freeSlot = w.freeSlot[:n-1]
-		return s
+	for {
+		w.lastSlot = (w.lastSlot + 1) & (1<<SlotBits - 1)
+		if w.lastSlot != 0 && w.sessions[w.lastSlot] == nil {
+			return w.lastSlot
+		}
 	}
-	w.nextSlot++
-	return w.nextSlot
 }
 
 // Begin makes a session of a client that has passed the connection phase, and starts it. closed is called once, when the
@@ -352,7 +355,6 @@ func (s *Session) leave(linger bool) {
 	}
 	s.w.unlink(s)
 	delete(s.w.sessions, s.slot)
-	s.w.freeSlot = append(s.w.freeSlot, s.slot)
 	if s.in != nil {
 		s.w.release(s.in)
 		s.in = nil

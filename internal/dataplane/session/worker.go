@@ -20,8 +20,7 @@ type Worker struct {
 
 	out      engine.Output
 	sessions map[uint32]*Session // by slot
-	nextSlot uint32
-	freeSlot []uint32
+	lastSlot uint32 // the last one handed out
 	oldest   *Session // list by the time at which they were last looked at for idleness
 	newest   *Session
 	depth    int // of sessions served within one another
