@@ -20,8 +20,8 @@ type Worker struct {
 
 	out      engine.Output
 	sessions map[uint32]*Session // by slot
-	lastSlot uint32 // the last one handed out
-	oldest   *Session // list by the time at which they were last looked at for idleness
+	lastSlot uint32              // the last one handed out
+	oldest   *Session            // list by the time at which they were last looked at for idleness
 	newest   *Session
 	depth    int // of sessions served within one another
 	pools    []*Pool
