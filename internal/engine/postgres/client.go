@@ -211,7 +211,7 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 			v.forgetSequences(s, o)
 		}
 	}
-	if eff&sqltext.UsesPrepared != 0 {
+	if eff&(sqltext.UsesPrepared|sqltext.Look) != 0 {
 		for i := range a.PreparedLen() {
 			op, name := a.Prepared(i)
 			s.usePrepared(op, string(name), o)
@@ -287,6 +287,9 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 		return false
 	}
 	st := s.l.intern(text, types, s.reading())
+	if st.prepared {
+		s.beforeStmt(st, o) // the answer to a Describe depends on what is prepared
+	}
 	if len(name) == 0 {
 		s.unnamed, v.unnamed = st, st
 		v.q.push(expect{kind: expectParse})

@@ -144,6 +144,7 @@ func (l *local) analyze(s *stmt, mode sqltext.Mode) {
 	s.catalog = l.db.routines.Load()
 	sqltext.Analyze(s.text, mode, s.catalog, a)
 	s.effects = a.Effects
+	s.prepared = a.PreparedLen() > 0
 	s.set, _ = plainSet(a, s.text)
 }
 

@@ -95,7 +95,45 @@ func setElement(s string) (elem, rest string, ok bool) {
 	return "", "", false
 }
 
-// quoteIdent quotes always, where the server would only if need be: the meaning is the same.
+// quoteIdent quotes an identifier where the server would (quote_identifier in its source), so that SHOW tells the client
+// the same.
 func quoteIdent(s string) string {
+	if plainIdent(s) && !keywords[s] {
+		return s
+	}
 	return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
+}
+
+// plainIdent reports whether an identifier is of the form that needs no quotes.
+func plainIdent(s string) bool {
+	for i, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || c == '_' || i > 0 && '0' <= c && c <= '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// keywords are those that the server quotes when they are identifiers: all but the unreserved ones.
+var keywords = wordSet(`
+all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both
+case cast char character check coalesce collate collation column concurrently constraint create cross
+current_catalog current_date current_role current_schema current_time current_timestamp current_user dec
+decimal default deferrable desc distinct do else end except exists extract false fetch float for foreign
+freeze from full grant greatest group grouping having ilike in initially inner inout int integer
+intersect interval into is isnull join json json_array json_arrayagg json_exists json_object
+json_objectagg json_query json_scalar json_serialize json_table json_value lateral leading least left
+like limit localtime localtimestamp merge_action national natural nchar none normalize not notnull null
+nullif numeric offset on only or order out outer overlaps overlay placing position precision primary real
+references returning right row select session_user setof similar smallint some substring symmetric
+system_user table tablesample then time timestamp to trailing treat trim true union unique user using
+values varchar variadic verbose when where window with xmlattributes xmlconcat xmlelement xmlexists
+xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable`)
+
+func wordSet(words string) map[string]bool {
+	set := make(map[string]bool)
+	for _, w := range strings.Fields(words) {
+		set[w] = true
+	}
+	return set
 }

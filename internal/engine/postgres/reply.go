@@ -153,6 +153,7 @@ func (s *session) completed(set *setting, body []byte) {
 		v.unnamed, v.hasProbe = nil, false
 		v.sqlOwner, v.sqlNames = nil, nil
 		s.dropped, s.sql = nil, nil
+		s.sqlState++
 		if tag == "DISCARD ALL" {
 			v.effects |= sqltext.Look
 			s.unnamed = nil

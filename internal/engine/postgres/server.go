@@ -27,6 +27,7 @@ type server struct {
 	seqOwner *session // the session whose statements last may have touched a sequence
 	sqlOwner *session // the session whose SQL-level prepared statements are here
 	sqlNames []string // their names
+	sqlState uint64   // the session's sqlState when they were as they should be
 	hasProbe bool     // the probe statement is prepared
 
 	// What is under way.

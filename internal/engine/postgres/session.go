@@ -28,6 +28,7 @@ type session struct {
 	unnamed  *stmt
 	bound    *stmt     // what the unnamed portal was last bound to
 	sql      []sqlStmt // SQL-level prepared statements
+	sqlState uint64    // counts what was taken out of sql
 	custom   []string  // custom settings that the session has mentioned
 	pins     []engine.Pin
 	refuse   *pgwire.Error // answer to the next request
@@ -84,7 +85,7 @@ func (s *session) Attach(sv engine.Server, o *engine.Output) {
 	s.srv = v
 	v.effects = 0
 	v.since = *s.l.counters.Now // making it ready is part of the database's time
-	if v.sqlOwner != nil && v.sqlOwner != s {
+	if v.sqlOwner != nil && (v.sqlOwner != s || v.sqlState != s.sqlState) {
 		v.dropSQLStatements(o)
 	}
 	if s.l.db.sequences.Load() && v.seqOwner != s && v.seqOwner != nil {

@@ -21,9 +21,14 @@ func (s *session) carrySQL(found []sqlStmt) {
 	}
 	// Of those that were there, what the probe has not found is gone. The others are still only carried.
 	s.sql = slices.DeleteFunc(s.sql, func(st sqlStmt) bool {
-		return slices.Contains(here, st.name) || slices.ContainsFunc(found, func(f sqlStmt) bool { return f.name == st.name })
+		i := slices.IndexFunc(found, func(f sqlStmt) bool { return f.name == st.name })
+		if i < 0 && slices.Contains(here, st.name) || i >= 0 && found[i].text != st.text {
+			s.sqlState++ // other server connections may still have it
+			return true
+		}
+		return i >= 0
 	})
-	v.sqlNames, v.sqlOwner = nil, nil
+	v.sqlNames, v.sqlOwner, v.sqlState = nil, nil, s.sqlState
 	cannot := ""
 	for _, st := range found {
 		v.sqlOwner = s
@@ -56,6 +61,9 @@ func (s *session) usePrepared(op sqltext.PreparedOp, name string, o *engine.Outp
 	}
 }
 
+// sqlName is the name under which a PREPARE is itself prepared for a moment.
+const sqlName = namePrefix + "sql"
+
 // ensureSQL makes the named SQL-level prepared statement of the session present on the server connection.
 func (s *session) ensureSQL(name string, o *engine.Output) {
 	v := s.srv
@@ -68,11 +76,19 @@ func (s *session) ensureSQL(name string, o *engine.Output) {
 	if s.sql[i].effects&sqltext.SequenceWrite != 0 {
 		v.seqOwner, s.seqAt = s, v
 	}
-	if slices.Contains(v.sqlNames, name) && v.sqlOwner == s || v.tx == pgwire.Failed || !v.q.closed() {
+	if slices.Contains(v.sqlNames, name) && v.sqlOwner == s || v.tx == pgwire.Failed {
 		return
 	}
-	v.simple(s.sql[i].text, hiddenSet, o)
-	v.sqlOwner = s
+	if v.q.closed() {
+		v.simple(s.sql[i].text, hiddenSet, o)
+	} else {
+		// Amid messages of the extended protocol. What these answer is ignored up to the CloseComplete.
+		dst := pgwire.AppendParse(o.Server.Grow(), sqlName, s.sql[i].text, []byte{0, 0})
+		dst = pgwire.AppendBindExecute(dst, sqlName)
+		o.Server.Set(pgwire.AppendClose(dst, 'S', sqlName))
+		v.q.push(expect{kind: hiddenClose})
+	}
+	v.sqlOwner, v.sqlState = s, s.sqlState
 	v.sqlNames = append(v.sqlNames, name)
 	s.l.counters.Reprepares++
 }
@@ -92,7 +108,7 @@ func (s *session) ensureNamed(name string, o *engine.Output) {
 	}
 	o.Server.Set(pgwire.AppendParse(o.Server.Grow(), name, string(ref.stmt.text), ref.stmt.types))
 	v.q.push(expect{kind: hiddenParse, ref: &namedStmt{}})
-	v.sqlOwner = s
+	v.sqlOwner, v.sqlState = s, s.sqlState
 	v.sqlNames = append(v.sqlNames, name)
 	v.retire = true // the name is the client's: nobody else may meet it
 }

@@ -12,12 +12,13 @@ import (
 // stmt is a protocol-level prepared statement: its text and parameter types, shared by all sessions of a loop that
 // prepared the same. Its text and types never change; what it may leave behind follows the catalog of routines.
 type stmt struct {
-	text    []byte
-	types   []byte // the Parse message's own encoding
-	effects sqltext.Effects
-	set     *setting          // the text is a plain SET or RESET
-	catalog *sqltext.Routines // that effects were found with
-	hash    uint64
+	text     []byte
+	types    []byte // the Parse message's own encoding
+	effects  sqltext.Effects
+	prepared bool              // it has to do with SQL-level prepared statements
+	set      *setting          // the text is a plain SET or RESET
+	catalog  *sqltext.Routines // that effects were found with
+	hash     uint64
 }
 
 // namedStmt is a session's name for a statement.
