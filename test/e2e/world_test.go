@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +18,7 @@ import (
 )
 
 // watchdog ends a statement that hangs. Nothing takes nearly so long.
-const watchdog = 30 * time.Second
+const watchdog = 6 * time.Second
 
 // world is a database of the test's own and a way to it: through a Forebay of the test's own, or directly.
 type world struct {
@@ -49,7 +50,7 @@ func newWorld(t *testing.T, o options) *world {
 	for u, p := range o.users {
 		users[u] = p
 	}
-	w.log = &pinLog{t: t, pins: make(map[uint32][]string)}
+	w.log = &pinLog{t: t, pins: make(map[uint32][]string), seen: make(map[string]int)}
 	w.f = testkit.StartForebay(t, w.db.Server, testkit.ForebayOptions{
 		Users: users, Loops: o.loops, Log: pinHandler{log: w.log},
 		Change: func(p *resource.Proxy) {
@@ -280,7 +281,14 @@ type pinLog struct {
 	t    *testing.T
 	mu   sync.Mutex
 	pins map[uint32][]string // guarded by mu; by the client's pid
-	seen []string            // guarded by mu; all reasons that ever were
+	seen map[string]int      // guarded by mu; how often for which reason
+}
+
+// total returns how often there was a pin for each reason.
+func (l *pinLog) total() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.seen)
 }
 
 // of returns the reasons for which a client is pinned, sorted.
@@ -320,7 +328,7 @@ func (h pinHandler) Handle(_ context.Context, r slog.Record) error {
 	switch r.Message {
 	case "session pinned to its server connection":
 		l.pins[pid] = append(l.pins[pid], reason)
-		l.seen = append(l.seen, reason)
+		l.seen[reason]++
 	case "session no longer pinned for this reason":
 		l.pins[pid] = slices.DeleteFunc(l.pins[pid], func(p string) bool { return p == reason })
 	default:
