@@ -22,9 +22,6 @@ func TestImports(t *testing.T) {
 		t.Fatal("no Go file found: the test looks in the wrong folder")
 	}
 	for _, v := range archtest.Check(archtest.Rules, files) {
-		if strings.HasPrefix(v.File, "internal/deps/") {
-			continue // only keeps modules in go.mod until the package that needs them is there
-		}
 		t.Error(v)
 	}
 }
