@@ -124,7 +124,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		case pgwire.FunctionCall:
 			// A function named by its object identifier: anything may happen.
 			v.effects |= sqltext.Look | sqltext.SequenceWrite
-			v.seqOwner = s
+			v.seqOwner, s.seqAt = s, v
 			v.q.push(expect{kind: expectFunction})
 			s.l.counters.Queries++
 
@@ -192,7 +192,7 @@ func (s *session) reading() sqltext.Mode {
 func (s *session) unreadable() {
 	v := s.srv
 	v.effects |= sqltext.Look | sqltext.SequenceWrite | sqltext.DDL | sqltext.RoutineDDL | sqltext.Ends
-	v.seqOwner = s
+	v.seqOwner, s.seqAt = s, v
 	v.retire = true
 }
 
@@ -232,7 +232,7 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 		}
 	}
 	if eff&sqltext.SequenceWrite != 0 {
-		v.seqOwner = s
+		v.seqOwner, s.seqAt = s, v
 	}
 	if eff&noteworthy != 0 {
 		v.digest = sqltext.AppendDigest(v.digest[:0], text)

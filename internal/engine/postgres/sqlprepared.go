@@ -74,7 +74,7 @@ func (s *session) ensureSQL(name string, o *engine.Output) {
 	}
 	v.effects |= s.sql[i].effects
 	if s.sql[i].effects&sqltext.SequenceWrite != 0 {
-		v.seqOwner = s
+		v.seqOwner, s.seqAt = s, v
 	}
 	if slices.Contains(v.sqlNames, name) && v.sqlOwner == s || v.tx == pgwire.Failed {
 		return
