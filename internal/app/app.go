@@ -17,6 +17,7 @@ import (
 	"forebay/internal/admin"
 	"forebay/internal/certs"
 	"forebay/internal/config"
+	"forebay/internal/metrics"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
 
@@ -42,7 +43,7 @@ type App struct {
 	secrets  *secret.Mux
 	certs    *certs.Manager
 	registry *prometheus.Registry
-	reloads  reloadMetrics
+	reloads  *metrics.Reloads
 	plane    Plane
 	view     View
 	admin    *admin.Server // nil: none configured
@@ -74,7 +75,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	a := &App{opts: o, level: &slog.LevelVar{}, secrets: &secret.Mux{}, known: map[string]secret.Store{}}
 	a.level.Set(cfg.Log.Level)
 	a.log = newLog(o.Log, cfg.Log.Format, a.level)
-	a.registry, a.reloads = newRegistry(o.Version)
+	a.registry, a.reloads = metrics.NewRegistry(o.Version)
 	a.certs = certs.New(a.log, listenHosts(cfg.Snapshot)...)
 	a.raiseDescriptorLimit()
 

@@ -1,9 +1,11 @@
 package app
 
 import (
+	"forebay/internal/admin"
 	"forebay/internal/dataplane"
 	"forebay/internal/engine"
 	"forebay/internal/engine/postgres"
+	"forebay/internal/metrics"
 	"forebay/internal/resource"
 )
 
@@ -22,5 +24,21 @@ func defaultPlane(o PlaneOptions) (Plane, View, error) {
 	if err != nil {
 		return nil, View{}, err
 	}
-	return p, View{}, nil
+	if err := o.Registry.Register(metrics.NewCollector(p.Collect)); err != nil {
+		p.Close()
+		return nil, View{}, err
+	}
+	return p, View{
+		Readiness: func() []admin.Readiness { return readiness(p.Readiness()) },
+		Pools:     func() any { return p.Pools() },
+		Pins:      func() any { return p.Pins() },
+	}, nil
+}
+
+func readiness(proxies []dataplane.Readiness) []admin.Readiness {
+	all := make([]admin.Readiness, len(proxies))
+	for i, r := range proxies {
+		all[i] = admin.Readiness{Proxy: r.Proxy, Ready: r.Ready, Reason: r.Reason}
+	}
+	return all
 }

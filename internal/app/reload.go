@@ -25,7 +25,7 @@ func (a *App) Reload(ctx context.Context) error {
 			a.log.Info("configuration reloaded", "file", cfg.Path, "endpoints", a.endpoints())
 		}
 	}
-	a.reloads.done(err)
+	a.reloads.Done(err)
 	var broken config.Errors
 	switch {
 	case errors.As(err, &broken):
@@ -54,7 +54,7 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	a.reload.Lock()
 	defer a.reload.Unlock()
 	err := a.applyLocked(ctx, cfg)
-	a.reloads.done(err)
+	a.reloads.Done(err)
 	return err
 }
 
