@@ -160,6 +160,10 @@ func (s *Session) pump() {
 				return
 			}
 		}
+		if !c.Readable() && (len(s.in) == 0 || s.fed) {
+			s.giveBack()
+			return
+		}
 		if !s.eng.Open() || s.server != nil && s.server.conn.Unsent() > 0 || c.Unsent() > maxUnsent {
 			return // until the server, or the client, takes more
 		}
