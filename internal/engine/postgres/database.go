@@ -163,7 +163,8 @@ func (d *database) Dial(ctx context.Context, transport func(context.Context) (ne
 		rep = rep.with(setting{name: p.Name, value: p.Value})
 	}
 	v.reported = rep.fit()
-	if old := d.base.Swap(&v.reported); old != nil && *old != v.reported {
+	now := v.reported // a copy: the connection's own changes, on its loop
+	if old := d.base.Swap(&now); old != nil && *old != now {
 		d.forgetWelcomes()
 	}
 	limits, err := capacity(ctx, s)
