@@ -57,11 +57,12 @@ func (c *Conn) Start(nc net.Conn, h Handler) {
 		c.tls = t
 	}
 	c.phase.end()
+	c.readable, c.writable = true, true
 	if c.tls == nil {
+		c.readable = !c.phase.foundEmpty()
 		c.phase = nil
 	}
 	c.handler = h
-	c.readable, c.writable = true, true
 }
 
 // Read reads into b what the socket has. It returns ErrAgain when that is nothing, io.EOF when the peer has closed. A

@@ -64,7 +64,8 @@ type Loop struct {
 	posted  []func()
 	stopped bool
 
-	wakePending atomic.Bool
+	wakePending atomic.Bool  // something was posted since the loop last looked
+	asleep      atomic.Bool  // the loop waits in the poller, or is about to
 	wakeMu      sync.RWMutex // held to wake, and for writing to close the poller
 	closed      bool         // guarded by wakeMu
 	spare       []func()     // owned by loop; swapped with posted
@@ -133,6 +134,10 @@ func (l *Loop) Post(f func()) bool {
 // nudge has the loop look at what was posted, and the poller at what the connections wait for.
 func (l *Loop) nudge() {
 	if !l.wakePending.CompareAndSwap(false, true) {
+		return
+	}
+	// A loop that is at work looks before it sleeps. Either it sees wakePending then, or we see asleep now.
+	if !l.asleep.Load() {
 		return
 	}
 	// The loop may have ended since: its descriptors' numbers may belong to somebody else by now.
@@ -244,8 +249,13 @@ func (l *Loop) closeAll() {
 // wait waits for events. While there is traffic it waits for a short time in a way that costs the Go scheduler nothing;
 // after a few turns without an event it gives its processor back and sleeps until something happens.
 func (l *Loop) wait() int {
+	if len(l.again) > 0 {
+		return l.poll.poll(0, true)
+	}
+	l.asleep.Store(true)
+	defer l.asleep.Store(false)
 	switch {
-	case len(l.again) > 0 || l.wakePending.Load():
+	case l.wakePending.Load():
 		return l.poll.poll(0, true)
 	case l.empty < busyTurns:
 		return l.poll.poll(20*time.Millisecond, true)

@@ -62,6 +62,10 @@ func (p *phase) hasEvent() bool {
 	}
 }
 
+// foundEmpty reports that the last read emptied the socket and that no event has come since. Owned by loop, once the
+// goroutine of the connection phase has let go.
+func (p *phase) foundEmpty() bool { return p.emptied && !p.hup.Load() && !p.hasEvent() }
+
 func (p *phase) signal() {
 	select {
 	case p.ready <- struct{}{}:

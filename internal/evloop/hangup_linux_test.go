@@ -1,0 +1,3 @@
+package evloop_test
+
+const hearsHangUp = true

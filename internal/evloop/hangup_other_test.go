@@ -1,0 +1,5 @@
+//go:build !linux
+
+package evloop_test
+
+const hearsHangUp = false
