@@ -229,6 +229,7 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 		v.unnamed, v.hasProbe = nil, false
 		if s.dropped == nil {
 			s.dropped, s.stmts = s.stmts, nil
+			s.dropIn = v.q.cycles()
 		}
 	}
 	if eff&sqltext.SequenceWrite != 0 {
@@ -299,6 +300,12 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 		// The name is taken. The server is made to say so, in its turn and with all that follows from an error.
 		srvName := v.ensure(s.l, old.stmt, 0, o)
 		o.Server.Set(pgwire.AppendParse(o.Server.Grow(), srvName, string(text), types))
+		v.q.push(expect{kind: expectParse, ref: &namedStmt{name: string(name), stmt: st, dup: true}})
+		return true
+	}
+	if s.hasSQL(string(name)) {
+		s.ensureSQL(string(name), o) // taken as well: the server says so
+		o.Server.Pass(msg)
 		v.q.push(expect{kind: expectParse, ref: &namedStmt{name: string(name), stmt: st, dup: true}})
 		return true
 	}
@@ -403,7 +410,7 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 	dst = append(append(dst, portal...), 0)
 	dst = append(append(dst, srvName...), 0)
 	o.Server.Set(append(dst, rest...))
-	v.q.push(expect{kind: expectBind})
+	v.q.push(expect{kind: expectBind, ref: ref})
 	return len(msg), true
 }
 
@@ -476,7 +483,7 @@ func (s *session) describeOrClose(typ byte, msg []byte, o *engine.Output) bool {
 	dst = append(dst, 'S')
 	dst = append(append(dst, srvName...), 0)
 	o.Server.Set(dst)
-	v.q.push(expect{kind: kind})
+	v.q.push(expect{kind: kind, ref: ref})
 	return true
 }
 

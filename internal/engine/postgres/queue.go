@@ -85,6 +85,17 @@ func (q *queue) pop() expect {
 	return out
 }
 
+// cycles is how many ReadyForQuery are still due.
+func (q *queue) cycles() int {
+	n := 0
+	for i := range q.n {
+		if q.at(i).kind.endsCycle() {
+			n++
+		}
+	}
+	return n
+}
+
 // drop removes the i-th oldest entry.
 func (q *queue) drop(i int) {
 	for ; i > 0; i-- {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 
 	"forebay/internal/engine"
@@ -176,7 +177,7 @@ func (s *session) forgetStatements() {
 	for name, ref := range s.stmts {
 		pending := false
 		for i := range v.q.n {
-			if v.q.at(i).ref == ref {
+			if e := v.q.at(i); e.ref == ref && (e.kind == expectParse || e.kind == localParse) {
 				pending = true
 			}
 		}
@@ -224,11 +225,20 @@ func (s *session) failed(body []byte, o *engine.Output) (withheld bool) {
 	if head == 0 || head.endsCycle() {
 		return false
 	}
-	if ref := v.q.at(0).ref; ref != nil && ref.dup && head == expectParse {
-		o.Client.Set(pgwire.AppendError(o.Client.Grow(), &pgwire.Error{
-			Severity: "ERROR", Code: e.Code, Message: `prepared statement "` + ref.name + `" already exists`,
-		}))
-		withheld = true
+	if ref := v.q.at(0).ref; ref != nil {
+		// The server says the name that the statement has there.
+		switch {
+		case head == expectParse && ref.dup && e.Code == "42P05":
+			o.Client.Set(pgwire.AppendError(o.Client.Grow(), &pgwire.Error{
+				Severity: "ERROR", Code: e.Code, Message: `prepared statement "` + ref.name + `" already exists`,
+			}))
+			withheld = true
+		case head != expectParse && e.Code == "26000":
+			o.Client.Set(pgwire.AppendError(o.Client.Grow(), &pgwire.Error{
+				Severity: "ERROR", Code: e.Code, Message: `prepared statement "` + ref.name + `" does not exist`,
+			}))
+			withheld = true
+		}
 	}
 	if !v.undo(s) {
 		s.skipToSync = true
@@ -253,10 +263,14 @@ func (s *session) ready(status byte, o *engine.Output) {
 	if len(v.sets) > 0 {
 		s.settle(before, status)
 	}
-	if s.dropped != nil && !v.failed {
-		s.dropped = nil
-	} else if s.dropped != nil {
+	switch {
+	case s.dropped == nil:
+	case s.dropIn > 0:
+		s.dropIn-- // this was a cycle before
+	case v.failed:
 		s.restoreDropped()
+	default:
+		s.dropped = nil
 	}
 	v.failed = false
 	if v.q.n > 0 {
@@ -345,7 +359,9 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 		case kind == hiddenParse || kind == hiddenClose:
 			// Made for a message of the client's behind it, whose error this is therefore.
 			v.failed = true
-			o.Client.Set(pgwire.AppendError(o.Client.Grow(), e))
+			dst := append(o.Client.Grow(), pgwire.ErrorResponse)
+			dst = binary.BigEndian.AppendUint32(dst, uint32(4+len(body)))
+			o.Client.Set(append(dst, body...))
 			if !v.undo(s) {
 				s.skipToSync = true
 			}
@@ -380,6 +396,9 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 		return
 	}
 	v.q.pop()
+	if s.dropped != nil && s.dropIn > 0 {
+		s.dropIn--
+	}
 	switch kind {
 	case hiddenApply:
 		s.applied(o)

@@ -25,6 +25,7 @@ type session struct {
 	greeting []byte     // what the welcome begins with; nil once sent
 	stmts    map[string]*namedStmt
 	dropped  map[string]*namedStmt // stmts before a DEALLOCATE ALL that has not succeeded yet
+	dropIn   int                   // answers that end with ReadyForQuery and are due before that of the DEALLOCATE ALL
 	unnamed  *stmt
 	bound    *stmt     // what the unnamed portal was last bound to
 	sql      []sqlStmt // SQL-level prepared statements

@@ -49,9 +49,14 @@ func (s *session) carrySQL(found []sqlStmt) {
 	}
 }
 
+// hasSQL reports whether the session is known to have a SQL-level prepared statement of that name.
+func (s *session) hasSQL(name string) bool {
+	return slices.ContainsFunc(s.sql, func(st sqlStmt) bool { return st.name == name })
+}
+
 // usePrepared prepares the server connection for a text that executes or deallocates a prepared statement.
 func (s *session) usePrepared(op sqltext.PreparedOp, name string, o *engine.Output) {
-	if op == sqltext.OpPrepare && !slices.ContainsFunc(s.sql, func(st sqlStmt) bool { return st.name == name }) {
+	if op == sqltext.OpPrepare && !s.hasSQL(name) {
 		return
 	}
 	s.ensureSQL(name, o) // for PREPARE too: the name is taken, and the server is to say so
