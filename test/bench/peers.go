@@ -104,7 +104,7 @@ func (p *peer) check() error {
 		return nil
 	}
 	if !p.proc.alive() {
-		return fmt.Errorf("%s has ended: %s", p.name, p.proc.tail())
+		return fmt.Errorf("%s has ended (%v): %s", p.name, p.proc.cmd.ProcessState, p.proc.tail())
 	}
 	return checkListeners(p.proc.pid(), p.port)
 }

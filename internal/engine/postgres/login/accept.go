@@ -54,8 +54,8 @@ type Client struct {
 	Buffered []byte
 }
 
-// Accept conducts the connection phase with a client that has just connected. The deadline of ctx becomes the
-// connection's and is lifted on success; when ctx ends early, Accept returns soon after.
+// Accept conducts the connection phase with a client that has just connected. Accept returns soon after ctx
+// ends.
 //
 // Errors: *Refusal, the client has been told why; ErrClientGone; *LengthError and all others, the connection is
 // of no use. On every error the caller closes c.
@@ -74,9 +74,6 @@ func Accept(ctx context.Context, c net.Conn, o AcceptOptions) (*Client, error) {
 	if !stop() {
 		return nil, context.Cause(ctx)
 	}
-	if err := c.SetDeadline(time.Time{}); err != nil {
-		return nil, err
-	}
 	return client, nil
 }
 
@@ -85,11 +82,8 @@ func bindContext(ctx context.Context, c net.Conn) (stop func() bool, err error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := c.SetDeadline(deadline); err != nil {
-			return nil, err
-		}
-	}
+	// The end of ctx, its deadline included, becomes a deadline that has passed. One set in advance would mean a timer
+	// for each wait of the connection.
 	if ctx.Done() == nil {
 		return func() bool { return true }, nil
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -38,9 +37,6 @@ func (s *Server) Query(ctx context.Context, sql string) ([][]*string, error) {
 	}
 	if !stop() {
 		return nil, context.Cause(ctx)
-	}
-	if clearErr := s.Conn.SetDeadline(time.Time{}); clearErr != nil {
-		return nil, ioError(clearErr)
 	}
 	return rows, err
 }
