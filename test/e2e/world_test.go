@@ -18,7 +18,7 @@ import (
 )
 
 // watchdog ends a statement that hangs. Nothing takes nearly so long.
-const watchdog = 6 * time.Second
+const watchdog = 30 * time.Second
 
 // world is a database of the test's own and a way to it: through a Forebay of the test's own, or directly.
 type world struct {
