@@ -257,10 +257,8 @@ func (c *Conn) Move(to *Loop, then func(error)) {
 			then(err)
 			return
 		}
+		to.Again(c) // rather than Ready after then, which may have moved it on
 		then(nil)
-		if c.fd >= 0 {
-			c.handler.Ready(c)
-		}
 	})
 	if !posted {
 		closeFD(c.fd)

@@ -21,6 +21,7 @@ type Server struct {
 	tls      bool
 	returned int64 // when it was last given back
 	cancels  int   // cancel requests under way: until they have arrived nobody else may have the connection
+	relaying bool  // what it has read is being passed on: it cannot be given back yet
 }
 
 // Engine is the connection's protocol state.
@@ -32,37 +33,41 @@ func (sv *Server) Ready(c *evloop.Conn) {
 		sv.lost(err)
 		return
 	}
-	sv.pump()
+	if !sv.pump() {
+		return
+	}
 	if s := sv.session; s != nil && s.client != nil && c.Unsent() == 0 && (len(s.in) > 0 || s.client.Readable()) {
 		s.pump() // it had to wait for this server connection
 	}
 }
 
-// pump moves what the server has sent toward the client.
-func (sv *Server) pump() {
+// pump moves what the server has sent toward the client. It returns false when the connection is gone or was given back:
+// then it may be another loop's already, and must not be touched.
+func (sv *Server) pump() bool {
 	for range maxReads {
 		s := sv.session
 		if !sv.conn.Readable() || s != nil && s.client != nil && s.client.Unsent() > maxUnsent {
-			return
+			return true
 		}
 		b, err := sv.read()
 		if err == evloop.ErrAgain {
-			return
+			return true
 		}
 		if err != nil {
 			sv.lost(err)
-			return
+			return false
 		}
 		if s == nil {
 			n, ok := sv.eng.Idle(b)
 			if !ok {
 				sv.lost(errIdleClosed)
-				return
+				return false
 			}
 			sv.in = sv.w.keep(sv.in, b[n:])
 			continue
 		}
 		o := sv.w.output()
+		sv.relaying = true
 		n := s.eng.FromServer(b, o)
 		closeServer := o.CloseServer
 		var werr error
@@ -73,38 +78,33 @@ func (sv *Server) pump() {
 		s.fed = false
 		s.sendClient(o) // from here on o may be somebody else's
 		if sv.conn.Closed() {
-			return
+			return false
 		}
 		sv.in = sv.w.keep(sv.in, b[n:])
+		sv.relaying = false
 		if closeServer || werr != nil {
 			if werr == nil {
 				werr = engine.ErrUnsure
 			}
 			sv.lost(werr)
-			return
-		}
-		if sv.session != s {
-			return
+			return false
 		}
 		if !s.used && s.started && s.client != nil && (len(s.in) > 0 || s.client.Readable()) {
 			// It has been made ready for a request that is still to be read. Given back now, it could go from one
 			// waiter to the next without ever serving one.
-			if s.pump(); sv.session != s {
-				return
+			if s.pump(); s.server != sv {
+				return false
 			}
 		}
-		s.giveBack()
-		if sv.session != s {
+		if s.giveBack(); s.server != sv {
 			if s.client != nil && (len(s.in) > 0 || s.client.Readable()) {
 				s.pump()
 			}
-			if sv.conn.Readable() {
-				sv.w.Loop.Again(sv.conn)
-			}
-			return
+			return false
 		}
 	}
 	sv.w.Loop.Again(sv.conn)
+	return true
 }
 
 var errIdleClosed = errors.New("the server closed it while idle")
@@ -228,8 +228,8 @@ func (sv *Server) forget() {
 func (sv *Server) limit(d time.Duration) {
 	s := sv.session
 	time.AfterFunc(d, func() {
-		sv.w.Loop.Post(func() {
-			if sv.session == s && s.client == nil {
+		s.w.Loop.Post(func() { // the session's loop: the connection may be another's by now
+			if s.server == sv && s.client == nil {
 				sv.drop(EndAbandoned)
 			}
 		})
@@ -245,6 +245,9 @@ func (sv *Server) HoldForCancel() (release func()) {
 			sv.cancels--
 			if s := sv.session; s != nil && !sv.conn.Closed() {
 				s.giveBack()
+				if s.client != nil && (len(s.in) > 0 || s.client.Readable()) {
+					s.pump() // it had to wait for this
+				}
 			}
 		})
 	}
@@ -268,10 +271,8 @@ func (p *Pool) Open(*pool.Shard) {
 		sv.slot.Owner = sv
 		sv.slot.Fit = sv.eng.Fit()
 		o.Conn.Start(o.Dialed.Conn, sv)
+		p.w.Loop.Again(o.Conn) // rather than Ready afterwards, when it may have moved to another loop
 		p.shard.Opened(&sv.slot, now)
-		if !o.Conn.Closed() {
-			sv.Ready(o.Conn)
-		}
 	})
 }
 

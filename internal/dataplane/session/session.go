@@ -164,6 +164,11 @@ func (s *Session) pump() {
 			s.giveBack()
 			return
 		}
+		if s.server != nil && s.server.cancels > 0 && s.eng.Done() {
+			// A late cancel request must not hit the next statement, and a client that cancels all the time must not
+			// keep the server connection.
+			return
+		}
 		if !s.eng.Open() || s.server != nil && s.server.conn.Unsent() > 0 || c.Unsent() > maxUnsent {
 			return // until the server, or the client, takes more
 		}
@@ -324,10 +329,11 @@ func (s *Session) served(sv *Server) {
 	s.w.depth--
 }
 
-// giveBack returns the server connection if the engine is done with it.
+// giveBack returns the server connection if the engine is done with it. It may then be another loop's at once: whoever
+// calls this looks at s.server, and leaves the connection alone when that has changed.
 func (s *Session) giveBack() {
 	sv := s.server
-	if sv == nil || !s.eng.Done() || sv.conn.Unsent() > 0 || len(sv.in) > 0 || sv.cancels > 0 {
+	if sv == nil || !s.eng.Done() || sv.conn.Unsent() > 0 || len(sv.in) > 0 || sv.cancels > 0 || sv.relaying {
 		return
 	}
 	retire := s.eng.Retire()
@@ -339,6 +345,9 @@ func (s *Session) giveBack() {
 	}
 	sv.slot.Fit = sv.eng.Fit()
 	sv.returned = s.w.Loop.Nanos()
+	if sv.conn.Readable() {
+		s.w.Loop.Again(sv.conn) // before it may move, which takes it out of that queue
+	}
 	s.pool.shard.Return(&sv.slot, s.w.Loop.Nanos())
 }
 
