@@ -96,5 +96,5 @@ func (s *session) sticky() bool {
 
 // listens reports whether notifications are for the session: it is known to listen, or may just have begun to.
 func (s *session) listens() bool {
-	return s.pinnedFor(pinListen) || len(s.pins) > 0 || s.srv.effects != 0
+	return len(s.pins) > 0 || s.srv.effects != 0 || s.srv.probing()
 }
