@@ -154,6 +154,10 @@ func TestAppendDigest(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"SELECT  set_config('a.b',\n\t'secret', FALSE) -- why", "select set_config($1, $2, false)"},
 		{"SET app.tenant = 'x'", "set app.tenant = $1"},
+		{"SET LOCAL app.token TO s3cret, \"S3cret\"; SELECT a = b FROM t", "set local app.token to $1, $2; select a = b from t"},
+		{"alter role joe set app.token = secret", "alter role joe set app.token = $1"},
+		{"UPDATE t SET a = b WHERE c = 5", "update t set a = b where c = $1"},
+		{"set role joe", "set role joe"},
 		{"select E'a\\'b', $$x$$, $1, 1.5e3, \"Quoted  Name\" /* c */ from T", `select $1, $2, $3, $4, "Quoted  Name" from t`},
 		{"create role a password 'open", "create role a password $1"},
 		{"", ""},
