@@ -53,6 +53,9 @@ func run(ctx context.Context) error {
 	failed := 0
 	for round := range o.rounds {
 		for _, s := range all {
+			if s.once && round > 0 {
+				continue
+			}
 			n, err := w.measure(ctx, r, s, round)
 			if err != nil {
 				return err

@@ -40,7 +40,7 @@ func targetsOf(scenario string, m metric) []target {
 	case mFailed:
 		return []target{{"", 0}}
 	case mIdleCPU:
-		return []target{{"", 1}} // "zero": less than can be told from it
+		return []target{{"", 10}} // "zero": less than one tick of /proc
 	}
 	return nil
 }

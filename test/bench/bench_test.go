@@ -1,0 +1,177 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestMedian(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		in   []float64
+		want float64
+	}{
+		{nil, 0},
+		{[]float64{3}, 3},
+		{[]float64{9, 1, 5}, 5},
+		{[]float64{4, 1, 2, 100}, 3},
+	} {
+		if got := median(tt.in); got != tt.want {
+			t.Errorf("median(%v) = %v, want %v", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestPairedRatios(t *testing.T) {
+	t.Parallel()
+	a := map[int]float64{1: 10, 2: 30, 3: 7}
+	b := map[int]float64{1: 5, 2: 10, 4: 1, 3: 0}
+	got := pairedRatios(a, b)
+	if len(got) != 2 || median(got) != 2.5 {
+		t.Errorf("pairedRatios(%v, %v) = %v, want 2 and 3: only rounds that have both", a, b, got)
+	}
+}
+
+// The log-ins and the first second are not part of the pace.
+func TestWatchProgress(t *testing.T) {
+	t.Parallel()
+	const out = `pgbench (15.1)
+progress: 1.0 s, 100.0 tps, lat 0.650 ms stddev 0.3, 0 failed
+progress: 2.0 s, 2000.0 tps, lat 0.650 ms stddev 0.3, 0 failed
+pgbench: warning
+`
+	used := 10 * time.Second
+	p, err := watchProgress(strings.NewReader(out), func() (time.Duration, error) {
+		used += time.Second
+		return used, nil
+	})
+	if err != nil || p.cpu != time.Second {
+		t.Errorf("got %+v, %v; want a second of CPU time", p, err)
+	}
+	if want := "pgbench (15.1)\npgbench: warning\n"; p.other != want {
+		t.Errorf("other lines %q, want %q", p.other, want)
+	}
+	boom := errors.New("boom")
+	if _, err := watchProgress(strings.NewReader(out), func() (time.Duration, error) { return 0, boom }); !errors.Is(err, boom) {
+		t.Errorf("err = %v, want %v", err, boom)
+	}
+}
+
+func TestListeners(t *testing.T) {
+	t.Parallel()
+	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1930 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0
+   1: 0100007F:1930 0100007F:AFFE 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100 0 0 10 0
+   2: 0100007F:1931 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0 0 10 0
+`
+	if diff := cmp.Diff([]string{"4711"}, listeners(table, 0x1930)); diff != "" {
+		t.Errorf("listeners (-want +got):\n%s", diff)
+	}
+}
+
+// What /proc and the kernel's clock say about ourselves.
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	if err := checkListeners(os.Getpid(), port); err != nil {
+		t.Error(err)
+	}
+	if err := checkListeners(os.Getppid(), port); err == nil {
+		t.Error("no error for a port on which another process listens")
+	}
+	if d, err := cpuTime(os.Getpid()); err != nil || d <= 0 {
+		t.Errorf("cpuTime: %v, %v", d, err)
+	}
+	if kib, err := residentKiB(os.Getpid()); err != nil || kib < 100 {
+		t.Errorf("residentKiB: %v, %v", kib, err)
+	}
+}
+
+func TestFetchAcrossReads(t *testing.T) {
+	t.Parallel()
+	client, server := net.Pipe()
+	defer client.Close()
+	go func() {
+		defer server.Close()
+		_, _ = server.Read(make([]byte, 1))
+		_, _ = server.Write([]byte(strings.Repeat("x", bulkRows*bulkWidth)))
+		_, _ = server.Write([]byte("Z\x00\x00"))
+		_, _ = server.Write([]byte("\x00\x05"))
+		_, _ = server.Write([]byte("I"))
+	}()
+	n, err := fetch(client, []byte("q"), make([]byte, 1<<20))
+	if want := int64(bulkRows*bulkWidth + 6); n != want || err != nil {
+		t.Errorf("fetch = %d, %v; want %d", n, err, want)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	t.Setenv("BENCH_ROUNDS", "7")
+	t.Setenv("ONLY", "simple-16, churn")
+	o, err := readOptions()
+	if err != nil || o.rounds != 7 {
+		t.Fatalf("rounds %d, %v; want 7", o.rounds, err)
+	}
+	for name, want := range map[string]bool{"simple-16": true, "simple-1": false, "churn-tls": true, "bulk": false} {
+		if o.wants(name) != want {
+			t.Errorf("wants(%s) = %t, want %t", name, !want, want)
+		}
+	}
+	t.Setenv("BENCH_SECONDS", "2")
+	if _, err := readOptions(); err == nil {
+		t.Error("no error for SECONDS=2: pgbench's first second does not count")
+	}
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	r, err := newResults(filepath.Join(t.TempDir(), "raw.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	for round := 1; round <= 3; round++ {
+		for peer, v := range map[string]float64{haproxy: 0.02, pgbouncer: 0.03, forebay: 0.021} {
+			if err := r.add(row{time.Unix(0, 0), round, "simple-100", peer, mTxCPU.name, v * float64(round), 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	got := table([]scenario{{name: "simple-100", title: "S"}, {name: "bulk", title: "not measured"}}, r)
+	want := "| S | CPU s for 1000 transactions | - | 0.0400 | 0.0600 | 0.0420 | 0.70 | 1.05 | ≤ 0.75 x PgBouncer, ≤ 1 x HAProxy | yes, **no** |\n"
+	if _, last, _ := strings.Cut(got, "---: | --- | --- |\n"); last != want {
+		t.Errorf("got  %q\nwant %q", last, want)
+	}
+}
+
+func TestReplaceGenerated(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "x.md")
+	if err := replaceGenerated(path, "new"); err == nil {
+		t.Error("no error for a missing file")
+	}
+	if err := os.WriteFile(path, []byte("head\n"+beginMark+"old\n"+endMark+"tail\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := replaceGenerated(path, "new"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(path)
+	if want := "head\n" + beginMark + "\nnew\n" + endMark + "tail\n"; err != nil || string(got) != want {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+}
