@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 )
 
@@ -51,6 +52,9 @@ func readResults(in io.Reader) (*results, error) {
 	}
 }
 
+// temporary matches a folder of t.TempDir in a test's name: its number is another one in each run.
+var temporary = regexp.MustCompile(`(/Test[A-Za-z_]+)[0-9]+`)
+
 // maxOutput is how much of one test's output is kept, in bytes.
 const maxOutput = 16 << 10
 
@@ -66,7 +70,7 @@ func (r *results) event(line []byte) {
 	if e.Test == "" {
 		return
 	}
-	id := testID{e.Package, e.Test}
+	id := testID{e.Package, temporary.ReplaceAllString(e.Test, "$1")}
 	switch e.Action {
 	case "run":
 		r.tests[id] = cut

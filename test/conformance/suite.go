@@ -98,7 +98,7 @@ func (s *suite) cert(name string) string { return filepath.Join(s.certs, name) }
 func (s *suite) remove() { os.RemoveAll(s.dir) }
 
 // packageLimit is how long the tests of one package may take.
-const packageLimit = "10m"
+const packageLimit = "5m"
 
 // test runs tests and collects their results. Tests that fail are no error.
 func (s *suite) test(ctx context.Context, env []string, run string, packages []string) (*results, error) {
