@@ -28,6 +28,7 @@ demo: ## a private PostgreSQL, a storm of clients without and with Forebay, side
 # where FOREBAY_REQUIRE_SERVERS=1 asks for all.
 test: ## everything CI does: lint, build, cross-build, all tests with the race detector on real servers
 	@scripts/install-servers postgresql gcc node || test "$(FOREBAY_REQUIRE_SERVERS)" != 1
+	@scripts/install-servers psycopg jdbc node-postgres || echo 'some drivers are missing: their tests are skipped'
 	@$(MAKE) --no-print-directory lint build cross race
 
 lint: ## go vet, staticcheck (staticcheck.conf) and gofumpt
@@ -62,8 +63,7 @@ bench: ## direct, PgBouncer, HAProxy and Forebay in turn, compared (docs/benchma
 	scripts/bench
 
 conformance: ## the pgx module's own test suite, direct and through Forebay: the same tests must pass
-	@scripts/install-servers postgresql gcc
-	@$(MAKE) --no-print-directory build
+	@scripts/install-servers postgresql
 	scripts/conformance
 
 servers: ## prepare the newest servers (PostgreSQL 18, PgBouncer) in a Debian sid tree in the cache; optional, needs root
