@@ -48,6 +48,7 @@ type queue struct {
 	ring []expect // length is a power of two, or 0
 	head int
 	n    int
+	open bool // something was sent since the last message that ends with ReadyForQuery, answered meanwhile or not
 }
 
 // maxOutstanding bounds what a client can have under way. Past it the client is read no further until answers came.
@@ -63,6 +64,9 @@ func (q *queue) push(e expect) {
 	}
 	q.ring[(q.head+q.n)&(len(q.ring)-1)] = e
 	q.n++
+	if e.kind != expectCopyEnd {
+		q.open = !e.kind.endsCycle()
+	}
 }
 
 // at returns the i-th oldest entry, which must exist.
@@ -107,5 +111,5 @@ func (q *queue) drop(i int) {
 // closed reports whether everything sent so far ends with a ReadyForQuery that is still due or has come: then a simple
 // query of our own may follow.
 func (q *queue) closed() bool {
-	return q.n == 0 || q.at(q.n-1).kind.endsCycle()
+	return !q.open && (q.n == 0 || q.at(q.n-1).kind.endsCycle())
 }

@@ -198,6 +198,9 @@ func (s *session) copyIn() {
 			return
 		case expectSync:
 			v.q.drop(i)
+			if i == v.q.n {
+				v.q.open = !v.q.at(i - 1).kind.endsCycle()
+			}
 		default:
 			i++
 		}

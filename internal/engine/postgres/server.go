@@ -106,7 +106,9 @@ func (v *server) report(body []byte) {
 func (v *server) hiding() bool { return v.q.n > 0 && v.q.ring[v.q.head].kind >= hiddenParse }
 
 // idle reports that nothing is under way and no transaction is open.
-func (v *server) idle() bool { return v.q.n == 0 && v.tx == pgwire.Idle && v.skip == 0 && !v.copyIn }
+func (v *server) idle() bool {
+	return v.q.n == 0 && !v.q.open && v.tx == pgwire.Idle && v.skip == 0 && !v.copyIn
+}
 
 // visible reports whether something of the client's is outstanding.
 func (v *server) visible() bool {

@@ -209,7 +209,7 @@ func (s *session) Done() bool {
 
 // Busy implements engine.Session.
 func (s *session) Busy() bool {
-	return s.srv != nil && (s.srv.tx != pgwire.Idle || s.srv.q.n > 0 || s.skip > 0)
+	return s.srv != nil && (s.srv.tx != pgwire.Idle || s.srv.q.n > 0 || s.srv.q.open || s.skip > 0)
 }
 
 // Pinned implements engine.Session.
@@ -310,7 +310,7 @@ func (s *session) ServerLost(err error, o *engine.Output) {
 		status = pgwire.Failed
 		s.aborted = true
 	}
-	answered, unsynced := false, v.failed || v.copyIn
+	answered, unsynced := false, v.failed || v.copyIn || v.q.open
 	dst := o.Client.Grow()
 	for v.q.n > 0 {
 		k := v.q.pop().kind
@@ -318,7 +318,7 @@ func (s *session) ServerLost(err error, o *engine.Output) {
 		case k.hidden():
 		case k.endsCycle():
 			dst = pgwire.AppendReadyForQuery(pgwire.AppendError(dst, e), status)
-			answered, unsynced = true, false
+			answered, unsynced = true, v.q.open
 		default:
 			unsynced = true // only a Sync still to come will have it answered
 		}
@@ -338,7 +338,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 	if v == nil {
 		return false
 	}
-	if v.visible() || v.skip > 0 || s.skip > 0 || v.copyIn || v.retire || s.skipToSync || s.sticky() {
+	if v.visible() || v.q.open || v.skip > 0 || s.skip > 0 || v.copyIn || v.retire || s.skipToSync || s.sticky() {
 		s.unpinAll()
 		return false
 	}
