@@ -24,6 +24,7 @@ type comparison struct {
 	documented []difference
 	stale      []string // documented, but they pass
 	failDirect []testID // say nothing about Forebay
+	skipDirect []testID // neither do these
 	unsteady   []testID
 }
 
@@ -33,8 +34,11 @@ func compare(direct, through *results, expected map[string]string) comparison {
 	parents := map[testID]bool{} // of tests that differ
 	for _, id := range sorted(direct.tests) {
 		if direct.tests[id] != passed {
-			if direct.tests[id] == failed {
+			switch direct.tests[id] {
+			case failed, cut:
 				c.failDirect = append(c.failDirect, id)
+			case skipped:
+				c.skipDirect = append(c.skipDirect, id)
 			}
 			continue
 		}
@@ -99,6 +103,9 @@ func (c *comparison) print(w io.Writer, through *results) {
 	}
 	for _, name := range c.stale {
 		fmt.Fprintf(w, "\n--- passes now, take it off the list: %s\n", name)
+	}
+	for _, id := range c.skipDirect {
+		fmt.Fprintf(w, "\n--- skipped direct: %s\n", id)
 	}
 	for _, id := range c.failDirect {
 		fmt.Fprintf(w, "\n--- fails direct too: %s\n", id)
