@@ -17,6 +17,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		return s.withoutServer(b, o)
 	}
 	v := s.srv
+	began := v.q.n == 0 && v.tx == pgwire.Idle && s.skip == 0 && s.discard == 0
 	i, from := 0, 0 // b[from:i] is to pass as it is
 	switch {
 	case s.skip > 0:
@@ -143,6 +144,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 	}
 done:
 	o.Server.Pass(b[from:i])
+	v.remember(b[:i], began && s.skip == 0)
 	return i
 }
 
@@ -296,7 +298,7 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 		v.q.push(expect{kind: expectParse})
 		return false
 	}
-	if old := s.stmts[string(name)]; old != nil {
+	if old := s.stmts[string(name)]; old != nil && !s.again {
 		// The name is taken. The server is made to say so, in its turn and with all that follows from an error.
 		srvName := v.ensure(s.l, old.stmt, 0, o)
 		o.Server.Set(pgwire.AppendParse(o.Server.Grow(), srvName, string(text), types))
@@ -314,7 +316,8 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 		s.stmts = make(map[string]*namedStmt)
 	}
 	s.stmts[ref.name] = ref
-	if e := v.prepared.get(st); e != nil && e.generation >= ref.generation {
+	if e := v.prepared.get(st); e != nil && e.generation >= max(ref.generation, v.oldest) {
+		v.reused = true
 		s.l.counters.PreparedHits++
 		v.q.push(expect{kind: localParse, ref: ref})
 		return true

@@ -3,7 +3,6 @@ package postgres
 import (
 	"bytes"
 	"encoding/binary"
-	"strings"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/postgres/sqltext"
@@ -66,6 +65,13 @@ func (s *session) FromServer(b []byte, o *engine.Output) int {
 			}
 
 		case pgwire.ReadyForQuery:
+			if v.healing {
+				o.Client.Pass(b[from:i])
+				i += size
+				from = i
+				s.healed(statusOf(body), o)
+				continue
+			}
 			o.Client.Pass(b[from : i+size])
 			i += size
 			from = i
@@ -109,7 +115,9 @@ func (s *session) FromServer(b []byte, o *engine.Output) int {
 		}
 		i += size
 		if release {
-			v.q.pop()
+			if e := v.q.pop(); e.ref != nil {
+				e.ref.proven = true
+			}
 			if k := v.q.peek(); k == localParse || k == localClose || k == expectCopyEnd {
 				o.Client.Pass(b[from:i])
 				from = i
@@ -117,6 +125,7 @@ func (s *session) FromServer(b []byte, o *engine.Output) int {
 			}
 		}
 	}
+	v.answered = v.answered || o.Client.Len() > 0 || i > from
 	if s.gone {
 		o.Client.Reset()
 	} else {
@@ -195,6 +204,9 @@ func (s *session) copyIn() {
 		switch v.q.at(i).kind {
 		case expectCopyEnd:
 			v.q.drop(i)
+			if i == v.q.n {
+				v.q.open = !v.q.at(i - 1).kind.endsCycle()
+			}
 			return
 		case expectSync:
 			v.q.drop(i)
@@ -217,13 +229,16 @@ func (s *session) failed(body []byte, o *engine.Output) (withheld bool) {
 		v.fatal = e
 		return true
 	}
-	v.failed = true
 	v.copyIn = false
-	if e.Code == "0A000" && strings.HasPrefix(e.Message, "cached plan must not change result type") {
+	if stalePlan(e) {
 		// The table has changed since the statement was prepared: whoever prepares it from now on gets a new one.
 		s.l.db.generation.Add(1)
 		s.l.counters.StatementsHealed++
+		if s.heals(e, o) {
+			return true
+		}
 	}
+	v.failed = true
 	head := v.q.peek()
 	if head == 0 || head.endsCycle() {
 		return false

@@ -46,6 +46,11 @@ type server struct {
 	hiddenErr  *pgwire.Error // error of the hidden request under way
 	applying   engine.Fit    // what hiddenApply makes
 	since      int64         // when the cycle's first request was sent, by the loop's clock
+	oldest     uint64        // schema generation from which on a prepared statement is known to be good
+	reused     bool          // the client's bytes just taken use a statement prepared before
+	replay     []byte        // the client's bytes of this cycle, if they may be sent once more: see heal.go
+	healing    bool          // and they will be, after the ReadyForQuery to come
+	answered   bool          // the client has got an answer in this cycle
 	retire     bool          // close when given back
 }
 
@@ -186,8 +191,9 @@ func (v *server) forget(st *stmt) {
 // A copy older than the given schema generation is made anew.
 func (v *server) ensure(l *local, st *stmt, generation uint64, o *engine.Output) string {
 	e := v.prepared.get(st)
-	if e != nil && e.generation >= generation {
+	if e != nil && e.generation >= max(generation, v.oldest) {
 		l.counters.PreparedHits++
+		v.reused = true
 		return e.name
 	}
 	dst := o.Server.Grow()

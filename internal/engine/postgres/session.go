@@ -42,6 +42,7 @@ type session struct {
 	discardEnds bool // and then the refusal is answered
 	skipToSync  bool // the server ignores everything up to Sync, and so do we
 	waitApply   bool // the client is not read until the server connection has taken the settings
+	again       bool // requests are being sent once more: see heal.go
 	aborted     bool // the server connection was lost in a transaction: the client must end it first
 	gone        bool // the client has left
 	cleaning    bool // and the server connection is being made clean

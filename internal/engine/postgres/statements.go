@@ -28,6 +28,7 @@ type namedStmt struct {
 	dup  bool // the name was taken: the server is made to say so
 
 	generation uint64 // of the database's schema when the client prepared it
+	proven     bool   // it has been described or bound since
 }
 
 // Limits of what is kept of statements on one loop. When either is reached the table starts anew: statements in use live
