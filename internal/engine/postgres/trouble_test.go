@@ -1,0 +1,192 @@
+package postgres
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"forebay/internal/engine"
+	"forebay/internal/wire/pgwire"
+)
+
+// readies counts the ReadyForQuery in a stream.
+func readies(b []byte) (n int) {
+	for _, m := range messages(b) {
+		if m[1] == pgwire.ReadyForQuery {
+			n++
+		}
+	}
+	return n
+}
+
+// The server connection is lost after each byte of each conversation, and the client goes on: each of its cycles is
+// answered once, unless its connection is closed.
+func TestServerLostAnywhere(t *testing.T) {
+	t.Parallel()
+	for name, b := range conversations {
+		if bytes.Contains(b, []byte("STDIN")) || name == "copy in refused" {
+			continue // there the number of cycles depends on whether the COPY was begun
+		}
+		want := readies(direct(b))
+		for cut := range len(b) {
+			w := newWorld(t, 2, 100)
+			w.run(b[:cut])
+			if w.on != nil {
+				w.lose()
+			}
+			w.run(b[cut:])
+			if got := readies(w.client); got != want && !w.closed {
+				t.Errorf("%s, lost after %d of %d bytes: %d cycles answered, want %d\n%q", name, cut, len(b), got, want, messages(w.client))
+				break
+			}
+		}
+	}
+}
+
+// A client leaves after each byte of each conversation: a server connection that is kept ends up as new.
+func TestClientGoneAnywhere(t *testing.T) {
+	t.Parallel()
+	for name, b := range conversations {
+		for cut := range len(b) {
+			w := newWorld(t, 1, 100)
+			w.run(b[:cut])
+			if w.on == nil {
+				continue
+			}
+			var o engine.Output
+			keep := w.s.ClientGone(&o)
+			f, v := w.on.f, w.on.v
+			if !keep {
+				w.s.Detach()
+				continue
+			}
+			f.feed(o.Server.Bytes())
+			for len(f.out) > 0 {
+				answer := f.out
+				f.out = nil
+				o.Reset()
+				if n := w.s.FromServer(answer, &o); n != len(answer) || o.Client.Len() > 0 || o.CloseServer {
+					t.Fatalf("%s, left after %d bytes: %d of %d bytes taken, %d for the client, close %v", name, cut, n, len(answer), o.Client.Len(), o.CloseServer)
+				}
+				f.feed(o.Server.Bytes())
+			}
+			if !w.s.Done() || v.fit != noSettings || f.tx != pgwire.Idle || f.copying != 0 || f.skip {
+				t.Fatalf("%s, left after %d bytes: kept, done %v, status %c", name, cut, w.s.Done(), f.tx)
+			}
+		}
+	}
+}
+
+// No server connection can be had: the next request is answered with the error, and the ones behind it as ever.
+func TestRefuse(t *testing.T) {
+	t.Parallel()
+	for name, b := range map[string][]byte{
+		"simple":   send(&q{String: "SELECT 1"}),
+		"extended": send(join(&prs{Name: "a", Query: "SELECT 1"}, call("a"), synced)...),
+	} {
+		for cut := range len(b) + 1 {
+			w := newWorld(t, 1, 100)
+			w.s.Refuse(engine.ErrBorrowTimeout, &w.o)
+			var got []byte
+			in := bytes.Clone(b[:cut])
+			for _, more := range [][]byte{nil, b[cut:]} {
+				in = append(in, more...)
+				var o engine.Output
+				in = in[w.s.FromClient(in, &o):]
+				got = append(got, o.Client.Bytes()...)
+			}
+			m := messages(got)
+			if len(m) != 2 || !bytes.Contains(got, []byte("Timed-out waiting to acquire database connection.")) || m[1][1] != pgwire.ReadyForQuery {
+				t.Errorf("%s, cut at %d: %q", name, cut, m)
+			}
+			if w.s.Refusing() || len(in) > 0 {
+				t.Errorf("%s, cut at %d: still refusing %v, %d bytes left", name, cut, w.s.Refusing(), len(in))
+			}
+		}
+	}
+}
+
+func TestProtocolViolations(t *testing.T) {
+	t.Parallel()
+	for name, b := range map[string][]byte{
+		"length too small": {'Q', 0, 0, 0, 3, 0}, "length too large": {'Q', 0xff, 0xff, 0xff, 0xff, 0}, "unknown type": {'!', 0, 0, 0, 4},
+		"long name": append([]byte{'D', 0, 0xff, 0xff, 0xff, 'S'}, make([]byte, 100)...),
+	} {
+		w := newWorld(t, 1, 100)
+		w.run(b)
+		if !w.closed || !bytes.Contains(w.client, []byte("C08P01\x00")) {
+			t.Errorf("%s: closed %v, told %q", name, w.closed, w.client)
+		}
+	}
+}
+
+func TestCancelSecret(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	copy(w.s.id.Secret[:], "0123456789abcdefghijklmnopqrstuv")
+	for _, tt := range []struct {
+		minor  int
+		pid    uint32
+		secret string
+		want   bool
+	}{
+		{0, 7, "0123", true}, {0, 8, "0123", false}, {0, 7, "0124", false}, {0, 7, "", false}, {0, 7, "012", false},
+		{0, 7, "0123456789abcdefghijklmnopqrstuv", false}, {2, 7, "0123456789abcdefghijklmnopqrstuv", true}, {2, 7, "0123", false},
+	} {
+		w.s.minor = tt.minor
+		if got := w.s.Matches(&engine.Cancel{PID: tt.pid, Secret: []byte(tt.secret)}); got != tt.want {
+			t.Errorf("3.%d, pid %d, secret %q: %v, want %v", tt.minor, tt.pid, tt.secret, got, tt.want)
+		}
+	}
+}
+
+// Whatever a client sends: no panic, nothing of Forebay's own conversation for it, and buffers stay bounded.
+func FuzzClient(f *testing.F) {
+	for _, b := range conversations {
+		f.Add(b, uint8(7))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, size uint8) {
+		w := newWorld(t, 2, 2)
+		w.split = func() int { return int(size) + 1 }
+		w.run(b)
+		if bytes.Contains(w.client, []byte(marker)) && !bytes.Contains(b, []byte(marker)) {
+			t.Errorf("the client sees what is not for it: %q", messages(w.client))
+		}
+	})
+}
+
+// Whatever a server sends: no panic, and a client gets no more than that and what Forebay may say itself.
+func FuzzServer(f *testing.F) {
+	for _, b := range conversations {
+		f.Add(send(&q{String: "SELECT unknown()"}), direct(b), uint8(7))
+	}
+	f.Fuzz(func(t *testing.T, client, answer []byte, size uint8) {
+		w := newWorld(t, 1, 2)
+		var o engine.Output
+		v := w.servers[0].v
+		w.s.Attach(v, &o)
+		o.Reset()
+		w.s.FromClient(client, &o)
+		var in []byte
+		sent := 0
+		for len(answer) > 0 {
+			n := min(int(size)+1, len(answer))
+			in, answer = append(in, answer[:n]...), answer[n:]
+			o.Reset()
+			in = in[w.s.FromServer(in, &o):]
+			sent += o.Client.Len()
+			if o.CloseServer {
+				o.Reset()
+				w.s.ServerLost(errors.New("closed"), &o)
+				w.s.Detach()
+				return
+			}
+			if o.CloseClient {
+				return
+			}
+			if w.s.Done() && v.visible() {
+				t.Fatal("done with something outstanding")
+			}
+		}
+	})
+}
