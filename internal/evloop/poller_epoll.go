@@ -69,16 +69,29 @@ func (p *epollPoller) poll(d time.Duration, spin bool) int {
 	return int(n)
 }
 
+// dispatch tells of closed peers first: a server connection that ends in this batch must not be lent in it.
 func (p *epollPoller) dispatch(n int, l *Loop) {
+	const hup = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	closed := 0
 	for i := range n {
-		ev := &p.events[i]
-		if ev.Fd == wakeSlot {
-			continue
+		if p.events[i].Events&hup != 0 {
+			closed++
+			p.tell(&p.events[i], true, l)
 		}
-		l.event(uint32(ev.Fd), uint32(ev.Pad),
-			ev.Events&unix.EPOLLIN != 0,
-			ev.Events&unix.EPOLLOUT != 0,
-			ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0)
+	}
+	if closed == n {
+		return
+	}
+	for i := range n {
+		if p.events[i].Events&hup == 0 {
+			p.tell(&p.events[i], false, l)
+		}
+	}
+}
+
+func (p *epollPoller) tell(ev *unix.EpollEvent, hup bool, l *Loop) {
+	if ev.Fd != wakeSlot {
+		l.event(uint32(ev.Fd), uint32(ev.Pad), ev.Events&unix.EPOLLIN != 0, ev.Events&unix.EPOLLOUT != 0, hup)
 	}
 }
 
