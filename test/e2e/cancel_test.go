@@ -109,7 +109,7 @@ func TestCancelNeverOthers(t *testing.T) {
 	for range 6 {
 		c := w.open()
 		running.Go(func() {
-			for range 150 {
+			for range 50 {
 				if _, err := c.exec("SELECT pg_sleep(0.001)"); err != nil {
 					t.Errorf("a client that nobody cancelled: %v", err)
 					return

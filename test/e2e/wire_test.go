@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/binary"
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,9 +17,8 @@ import (
 type wire struct {
 	t     *testing.T
 	front *pgproto3.Frontend
-	pid   uint32
 	log   []string
-	close func()
+	conn  net.Conn
 }
 
 // wire connects a client of single messages.
@@ -30,10 +30,12 @@ func (w *world) wire(params ...string) *wire {
 		w.t.Fatal(err)
 	}
 	_ = h.Conn.SetDeadline(time.Now().Add(watchdog))
-	r := &wire{t: w.t, front: h.Frontend, pid: h.PID, close: func() { _ = h.Conn.Close() }}
+	r := &wire{t: w.t, front: h.Frontend, conn: h.Conn}
 	w.t.Cleanup(r.close)
 	return r
 }
+
+func (c *wire) close() { _ = c.conn.Close() }
 
 // send sends messages in one go.
 func (c *wire) send(ms ...pgproto3.FrontendMessage) {
