@@ -59,7 +59,12 @@ func (f *fake) extendedError(code, message string) {
 	f.skip = true
 }
 
-func (f *fake) ready() { f.out = pgwire.AppendReadyForQuery(f.out, f.tx) }
+func (f *fake) ready() {
+	if f.tx == pgwire.Idle {
+		f.bound = false // portals end with the transaction
+	}
+	f.out = pgwire.AppendReadyForQuery(f.out, f.tx)
+}
 
 func (f *fake) message(typ byte, body []byte) {
 	if f.copying != 0 {
@@ -114,6 +119,10 @@ func (f *fake) message(typ byte, body []byte) {
 		f.portal, f.bound = text, true
 		f.out = pgwire.AppendEmpty(f.out, pgwire.BindComplete)
 	case pgwire.Describe, pgwire.Close:
+		if len(body) == 0 {
+			f.extendedError("08P01", "insufficient data left in message")
+			return
+		}
 		kind := body[0]
 		name, _, _ := pgwire.CString(body[1:])
 		if typ == pgwire.Close {
