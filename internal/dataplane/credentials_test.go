@@ -1,0 +1,89 @@
+package dataplane
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"forebay/internal/engine"
+	"forebay/internal/pool"
+	"forebay/internal/resource"
+	"forebay/internal/secret"
+)
+
+// secrets is a store whose content the test changes.
+type secrets map[string]secret.Secret
+
+func (s secrets) Get(_ context.Context, name string) (secret.Secret, error) {
+	v, ok := s[name]
+	if !ok {
+		return v, secret.ErrNotFound
+	}
+	return v, nil
+}
+
+func TestCredentials(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := secrets{"a": {Name: "a", Username: "alice"}, "b": {Name: "b", Username: "bob"}}
+		c := newCredentials(store, []resource.AuthEntry{{Secret: "missing"}, {Secret: "a"}, {Secret: "b"}})
+		look := func(user, want string) {
+			t.Helper()
+			s, e, err := c.Lookup(t.Context(), user)
+			if want == "" && errors.Is(err, secret.ErrNotFound) {
+				return
+			}
+			if err != nil || s.Name != want || e.Secret != want || s.Username != user {
+				t.Errorf("user %s: secret %q, entry %q, %v; want %q", user, s.Name, e.Secret, err, want)
+			}
+		}
+		look("alice", "a")
+		look("bob", "b")
+		look("carol", "")
+		look("", "")
+
+		// A secret that changes hands is followed at once.
+		store["b"] = secret.Secret{Name: "b", Username: "carol"}
+		look("bob", "")
+		time.Sleep(rereadAfter)
+		look("carol", "b")
+		look("bob", "")
+
+		c.apply([]resource.AuthEntry{{Secret: "b"}})
+		look("alice", "")
+		look("carol", "b")
+		if u, err := c.first(t.Context()); u != "carol" || err != nil {
+			t.Errorf("first: %q, %v", u, err)
+		}
+		c.apply(nil)
+		if _, err := c.first(t.Context()); !errors.Is(err, secret.ErrNotFound) {
+			t.Errorf("first without entries: %v, want %v", err, secret.ErrNotFound)
+		}
+	})
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name                                    string
+		max, reserved, keep                     int // of the target; of it; for others
+		percent, idlePercent, fixed, open, idle int
+	}{
+		{"all", 100, 3, 0, 100, 50, 0, 97, 48},
+		{"some", 100, 3, 7, 50, 10, 0, 45, 9},
+		{"fixed below", 100, 0, 0, 100, 50, 20, 20, 20},
+		{"fixed above", 100, 0, 0, 50, 50, 80, 50, 50},
+		{"never none", 10, 3, 20, 1, 0, 0, 1, 0},
+		{"idle not above open", 100, 0, 0, 10, 100, 0, 10, 10},
+	} {
+		cfg := resource.ConnectionPoolConfig{
+			MaxConnectionsPercent: tt.percent, MaxIdleConnectionsPercent: tt.idlePercent, MaxConnections: tt.fixed, ReservedConnections: tt.keep,
+		}
+		got := limitsOf(cfg, engine.Capacity{MaxConnections: tt.max, Reserved: tt.reserved})
+		if want := (pool.Limits{MaxOpen: tt.open, MaxIdle: tt.idle}); got != want {
+			t.Errorf("%s: got %+v, want %+v", tt.name, got, want)
+		}
+	}
+}
