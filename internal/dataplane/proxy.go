@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,7 @@ type proxy struct {
 	stats  clientStats
 
 	mu        sync.Mutex
-	listeners map[string]*evloop.Listener // guarded by mu; by address as configured
+	listeners map[string]*evloop.Listener // guarded by mu; by listenKey
 	closed    bool                        // guarded by mu
 }
 
@@ -77,7 +78,7 @@ func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Eng
 	px.mu.Lock()
 	defer px.mu.Unlock()
 	for _, e := range cfg.Endpoints {
-		if px.listeners[e.Listen] != nil {
+		if px.listeners[listenKey(e)] != nil {
 			continue
 		}
 		l, err := evloop.Listen(ctx, p.loops, e.Listen, px.accept, px.acceptFailed)
@@ -85,9 +86,18 @@ func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Eng
 			c.undo()
 			return nil, err
 		}
-		c.bound[e.Listen] = l
+		c.bound[listenKey(e)] = l
 	}
 	return c, nil
+}
+
+// listenKey is what makes an endpoint's socket the same after a reload: its address, so that a renamed endpoint keeps it,
+// but for those that take any free port.
+func listenKey(e resource.Endpoint) string {
+	if strings.HasSuffix(e.Listen, ":0") {
+		return e.Listen + " " + e.Name
+	}
+	return e.Listen
 }
 
 func (c *change) undo() {
@@ -107,9 +117,9 @@ func (c *change) commit() *proxy {
 	px.mu.Lock()
 	wanted := make(map[string]bool)
 	for _, e := range c.cfg.Endpoints {
-		wanted[e.Listen] = true
-		if l := c.bound[e.Listen]; l != nil {
-			px.listeners[e.Listen] = l
+		wanted[listenKey(e)] = true
+		if l := c.bound[listenKey(e)]; l != nil {
+			px.listeners[listenKey(e)] = l
 		}
 	}
 	var gone []*evloop.Listener
@@ -157,7 +167,7 @@ func (px *proxy) addrs() map[string]string {
 	defer px.mu.Unlock()
 	all := make(map[string]string)
 	for _, e := range px.cfg.Load().Endpoints {
-		if l := px.listeners[e.Listen]; l != nil {
+		if l := px.listeners[listenKey(e)]; l != nil {
 			all[e.Name] = l.Addr().String()
 		}
 	}

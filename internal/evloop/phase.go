@@ -87,10 +87,8 @@ func (p *phase) Read(b []byte) (int, error) {
 	}
 	for {
 		// A socket that the last read emptied is not asked again before an event says that there is more.
-		err := ErrAgain
 		if !p.emptied || p.hup.Load() || p.hasEvent() {
-			var n int
-			n, err = p.try(recv, b)
+			n, err := p.try(recv, b)
 			if err == nil && n == 0 {
 				return 0, io.EOF
 			}

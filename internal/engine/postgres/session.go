@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"crypto/subtle"
-	"encoding/binary"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/postgres/sqltext"
@@ -339,7 +338,8 @@ func (s *session) ClientGone(o *engine.Output) bool {
 	if v == nil {
 		return false
 	}
-	if v.visible() || v.q.open || v.skip > 0 || s.skip > 0 || v.copyIn || v.retire || s.skipToSync || s.sticky() {
+	if v.visible() || v.q.open || v.skip > 0 || s.skip > 0 || v.copyIn || v.retire || s.skipToSync || s.sticky() ||
+		v.effects&(sqltext.Load|sqltext.Opaque) != 0 { // in a transaction still open; rolling back does not undo them
 		s.unpinAll()
 		return false
 	}
@@ -374,5 +374,3 @@ func (s *session) clean(o *engine.Output) {
 func (s *session) protocolViolation(message string, o *engine.Output) {
 	s.fatal(&pgwire.Error{Code: "08P01", Message: message}, o)
 }
-
-func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
