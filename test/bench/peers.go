@@ -33,6 +33,7 @@ type peer struct {
 	version string
 	proc    *process // nil for direct
 	admin   string   // Forebay's admin address
+	noNames bool     // prepared statements cannot be used: PgBouncer before 1.21
 
 	command func() *exec.Cmd
 	as      *syscall.Credential
@@ -216,6 +217,11 @@ func (w *world) preparePgBouncer(p *peer) error {
 		cmd.Dir = inside
 		return cmd
 	}
+	prepared := "max_prepared_statements = 200\n"
+	var major, minor int
+	if _, err := fmt.Sscanf(p.version, "PgBouncer %d.%d", &major, &minor); err == nil && major == 1 && minor < 21 {
+		p.noNames, prepared = true, ""
+	}
 	// The verifiers as the database has them: from a plain password PgBouncer would derive one for each log-in.
 	var users strings.Builder
 	for _, u := range []user{w.scram, w.md5} {
@@ -233,8 +239,7 @@ unix_socket_dir =
 pool_mode = transaction
 default_pool_size = %d
 max_client_conn = 12000
-max_prepared_statements = 200
-auth_type = md5
+%sauth_type = md5
 auth_file = %s/users.txt
 client_tls_sslmode = prefer
 client_tls_cert_file = %s/server.crt
@@ -243,7 +248,7 @@ client_tls_ca_file = %s/server.crt
 server_tls_sslmode = disable
 log_connections = 0
 log_disconnections = 0
-`, database, w.pg.Port(), p.port, poolSize, inside, inside, inside, inside),
+`, database, w.pg.Port(), p.port, poolSize, prepared, inside, inside, inside, inside),
 	})
 }
 

@@ -71,6 +71,10 @@ func scenarios() []scenario {
 			if clients > maxConnections-10 {
 				fits = poolers
 			}
+			if mode == "prepared" {
+				able := fits
+				fits = func(p *peer) bool { return able(p) && !p.noNames }
+			}
 			add(fmt.Sprintf("%s-%d", mode, clients), fmt.Sprintf("pgbench -S, %s, clients: %d", mode, clients), fits,
 				pgbenchRun{mode: mode, clients: clients}.measure)
 		}
