@@ -13,10 +13,13 @@ import (
 type credentials struct {
 	store secret.Store
 
+	reading sync.Mutex // held while the secrets are read; taken before mu
+
 	mu     sync.Mutex
 	auth   []resource.AuthEntry          // guarded by mu
-	byUser map[string]resource.AuthEntry // guarded by mu
+	byUser map[string]resource.AuthEntry // guarded by mu; replaced, never changed
 	read   time.Time                     // guarded by mu; when byUser was made
+	failed error                         // guarded by mu; why byUser may be incomplete
 }
 
 // rereadAfter is how long an unknown user waits at least for the secrets to be read again.
@@ -37,9 +40,9 @@ func (c *credentials) apply(auth []resource.AuthEntry) {
 // Lookup implements engine.Credentials.
 func (c *credentials) Lookup(ctx context.Context, user string) (secret.Secret, resource.AuthEntry, error) {
 	for range 2 {
-		e, ok := c.entry(ctx, user)
-		if !ok {
-			return secret.Secret{}, resource.AuthEntry{}, secret.ErrNotFound
+		e, err := c.entry(ctx, user)
+		if err != nil {
+			return secret.Secret{}, resource.AuthEntry{}, err
 		}
 		s, err := c.store.Get(ctx, e.Secret)
 		if err != nil {
@@ -55,23 +58,51 @@ func (c *credentials) Lookup(ctx context.Context, user string) (secret.Secret, r
 	return secret.Secret{}, resource.AuthEntry{}, secret.ErrNotFound
 }
 
-// entry finds the auth entry of a user.
-func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntry, bool) {
+// entry finds the auth entry of a user. An unknown one has the secrets read again, at most once in a while; if one of
+// them cannot be read, that is the error, since it may be the user's.
+func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntry, error) {
+	if e, err, known := c.known(user); known {
+		return e, err
+	}
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	if e, err, known := c.known(user); known {
+		return e, err // somebody else has read them meanwhile
+	}
+	c.mu.Lock()
+	auth := c.auth
+	c.mu.Unlock()
+	byUser := make(map[string]resource.AuthEntry)
+	var failed error
+	for _, a := range auth {
+		s, err := c.store.Get(ctx, a.Secret)
+		if err != nil {
+			failed = err
+			continue
+		}
+		byUser[s.Username] = a
+	}
+	c.mu.Lock()
+	c.byUser, c.failed, c.read = byUser, failed, time.Now()
+	c.mu.Unlock()
+	e, err, _ := c.known(user)
+	return e, err
+}
+
+// known looks a user up among the secrets as last read. known is false when they have to be read first.
+func (c *credentials) known(user string) (e resource.AuthEntry, err error, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.byUser[user]
-	if ok || c.byUser != nil && time.Since(c.read) < rereadAfter {
-		return e, ok
+	switch {
+	case ok:
+		return e, nil, true
+	case c.byUser == nil || time.Since(c.read) >= rereadAfter:
+		return e, nil, false
+	case c.failed != nil:
+		return e, c.failed, true
 	}
-	c.byUser = make(map[string]resource.AuthEntry)
-	c.read = time.Now()
-	for _, a := range c.auth {
-		if s, err := c.store.Get(ctx, a.Secret); err == nil {
-			c.byUser[s.Username] = a
-		}
-	}
-	e, ok = c.byUser[user]
-	return e, ok
+	return e, secret.ErrNotFound, true
 }
 
 // first returns some user, for asking the target how it is.

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"strings"
@@ -60,11 +61,16 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 
 		case pgwire.Sync:
 			s.skipToSync = false
+			v.namedBefore += v.named
+			v.named = 0
 			if !v.copyIn { // while it takes copy data the server ignores Sync
 				v.q.push(expect{kind: expectSync})
 			}
 
 		case pgwire.Bind:
+			if v.namedBefore > 0 {
+				goto done // what the name means depends on answers still due
+			}
 			consumed, ok := s.bind(b, from, i, size, o)
 			if !ok {
 				goto done
@@ -85,7 +91,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			s.l.counters.Queries++
 
 		case pgwire.Parse:
-			if !whole && size <= maxInspected {
+			if v.namedBefore > 0 || !whole && size <= maxInspected {
 				goto done
 			}
 			o.Server.Pass(b[from:i])
@@ -98,6 +104,9 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			}
 
 		case pgwire.Describe, pgwire.Close:
+			if v.namedBefore > 0 {
+				goto done
+			}
 			if !whole {
 				if size > maxName {
 					s.protocolViolation("message too long", o)
@@ -123,11 +132,12 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			}
 
 		case pgwire.FunctionCall:
-			// A function named by its object identifier: anything may happen.
-			v.effects |= sqltext.Look | sqltext.SequenceWrite
-			v.seqOwner, s.seqAt = s, v
-			v.q.push(expect{kind: expectFunction})
-			s.l.counters.Queries++
+			if !whole && len(msg) < pgwire.HeaderLen+4 {
+				goto done
+			}
+			o.Server.Pass(b[from:i])
+			from = i
+			s.functionCall(msg, o)
 
 		case pgwire.Terminate:
 			o.Server.Pass(b[from:i])
@@ -178,6 +188,29 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) {
 		s.before(eff, a, text, o)
 	}
 	v.q.push(e)
+}
+
+// functionCall looks at a call of a function by its object identifier before it passes. Those of large objects, which is
+// what drivers use it for, leave nothing behind; any other may do anything.
+func (s *session) functionCall(msg []byte, o *engine.Output) {
+	v := s.srv
+	v.effects |= sqltext.Look | sqltext.SequenceWrite
+	if len(msg) < pgwire.HeaderLen+4 || !largeObject[binary.BigEndian.Uint32(msg[pgwire.HeaderLen:])] {
+		v.effects |= sqltext.Opaque | sqltext.UnknownSetting
+		v.digest = append(v.digest[:0], "function call"...)
+		if v.seqOwner != s || s.seqAt != v {
+			v.forgetSequences(s, o)
+		}
+	}
+	v.seqOwner, s.seqAt = s, v
+	v.q.push(expect{kind: expectFunction})
+	s.l.counters.Queries++
+}
+
+// largeObject are the object identifiers of the functions for large objects (lo_open, loread, ... in pg_proc.dat).
+var largeObject = map[uint32]bool{
+	715: true, 764: true, 765: true, 767: true, 952: true, 953: true, 954: true, 955: true, 956: true, 957: true,
+	958: true, 964: true, 1004: true, 3170: true, 3171: true, 3172: true,
 }
 
 // reading says how the server will read a text that is sent now: as the client knows its settings, unless something is
@@ -240,7 +273,9 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 	if eff&noteworthy != 0 {
 		v.digest = sqltext.AppendDigest(v.digest[:0], text)
 		for i := range a.SettingsLen() {
-			s.mention(string(a.Setting(i)))
+			if !s.mention(string(a.Setting(i))) {
+				eff |= sqltext.UnknownSetting
+			}
 		}
 	}
 	v.effects |= eff
@@ -249,20 +284,25 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 // createsTemporary reports whether an object created without a schema may be a temporary one.
 func (s *session) createsTemporary() bool {
 	path, _ := settingsOf(s.want).find("search_path")
-	return strings.Contains(path, "pg_temp") || s.srv.effects&sqltext.Look != 0
+	return strings.Contains(path, "pg_temp") || s.srv.effects&sqltext.Look != 0 || s.srv.probing()
 }
 
 // noteworthy are the effects after which an operator may see the statement's digest.
 const noteworthy = sqltext.Look | sqltext.Load | sqltext.Opaque | sqltext.UnknownSetting | sqltext.SequenceRead
 
-// mention remembers a custom setting, since the server does not list those.
-func (s *session) mention(name string) {
-	if !slices.Contains(s.custom, name) && len(s.custom) < maxCustom {
-		s.custom = append(s.custom, name)
+// mention remembers a custom setting, since the server does not list those. It reports false when there are too many.
+func (s *session) mention(name string) bool {
+	if slices.Contains(s.custom, name) {
+		return true
 	}
+	if len(s.custom) == maxCustom {
+		return false
+	}
+	s.custom = append(s.custom, name)
+	return true
 }
 
-// maxCustom bounds the custom settings carried for a session.
+// maxCustom bounds the custom settings that are asked for. A session with more is pinned.
 const maxCustom = 256
 
 // parse handles a Parse message. It reports whether it was answered or rewritten, rather than left to pass.
@@ -291,7 +331,7 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 	}
 	st := s.l.intern(text, types, s.reading())
 	if st.prepared {
-		s.beforeStmt(st, o) // the answer to a Describe depends on what is prepared
+		s.beforeStmt(st, st.effects, o) // the answer to a Describe depends on what is prepared
 	}
 	if len(name) == 0 {
 		s.unnamed, v.unnamed = st, st
@@ -316,6 +356,7 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 		s.stmts = make(map[string]*namedStmt)
 	}
 	s.stmts[ref.name] = ref
+	v.named++
 	if e := v.prepared.get(st); e != nil && e.generation >= max(ref.generation, v.oldest) {
 		v.reused = true
 		s.l.counters.PreparedHits++
@@ -388,13 +429,14 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 	if st.catalog != s.l.db.routines.Load() {
 		s.l.analyze(st, s.reading())
 	}
-	if len(name) == 0 && v.unnamed == st && st.effects == 0 {
+	eff := s.effectsNow(st)
+	if len(name) == 0 && v.unnamed == st && eff == 0 {
 		v.q.push(expect{kind: expectBind})
 		return 0, true
 	}
 	o.Server.Pass(b[from:i])
-	if st.effects != 0 {
-		s.beforeStmt(st, o)
+	if eff != 0 {
+		s.beforeStmt(st, eff, o)
 	}
 	if len(name) == 0 {
 		if v.unnamed != st {
@@ -417,9 +459,20 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 	return len(msg), true
 }
 
-// beforeStmt is before for a prepared statement about to run.
-func (s *session) beforeStmt(st *stmt, o *engine.Output) {
-	eff := st.effects
+// effectsNow is what a prepared statement may leave behind when it runs now. The server connection may have to read its text
+// anew, with settings that make another thing of backslashes than when the client prepared it.
+func (s *session) effectsNow(st *stmt) sqltext.Effects {
+	mode := s.reading()
+	if mode == sqltext.Standard || bytes.IndexByte(st.text, '\\') < 0 {
+		return st.effects
+	}
+	a := &s.l.analysis
+	sqltext.Analyze(st.text, mode, s.l.db.routines.Load(), a)
+	return st.effects | a.Effects
+}
+
+// beforeStmt is before for a prepared statement about to run, with these effects.
+func (s *session) beforeStmt(st *stmt, eff sqltext.Effects, o *engine.Output) {
 	if st.set != nil && s.srv.tx == pgwire.Idle {
 		eff &^= sqltext.Look // the success of its Execute tells; without one, see ready
 		s.srv.setsSent++
@@ -477,6 +530,7 @@ func (s *session) describeOrClose(typ byte, msg []byte, o *engine.Output) bool {
 	}
 	if kind == expectClose {
 		delete(s.stmts, ref.name)
+		v.named++
 		v.q.push(expect{kind: localClose, ref: ref})
 		return true
 	}

@@ -252,6 +252,7 @@ func (s *session) failed(body []byte, o *engine.Output) (withheld bool) {
 			}))
 			withheld = true
 		case head != expectParse && e.Code == "26000":
+			v.prepared.clear() // a function may have dropped them all
 			o.Client.Set(pgwire.AppendError(o.Client.Grow(), &pgwire.Error{
 				Severity: "ERROR", Code: e.Code, Message: `prepared statement "` + ref.name + `" does not exist`,
 			}))
@@ -299,6 +300,7 @@ func (s *session) ready(status byte, o *engine.Output) {
 			v.effects |= sqltext.Look // one that failed, or ran in a way that was not seen
 		}
 		v.setsSent, v.setsSeen = 0, 0
+		v.named, v.namedBefore = 0, 0
 		c := s.l.counters
 		c.QueryNanos += uint64(*c.Now - v.since)
 		c.QueryCycles++

@@ -19,16 +19,19 @@ type server struct {
 	secret []byte
 
 	// What the connection's session has now.
-	fit      engine.Fit // settings that differ from those after log-in
-	reported reported   // ParameterStatus
-	prepared preparedSet
-	unnamed  *stmt    // the unnamed prepared statement
-	tx       byte     // transaction status in the last ReadyForQuery
-	seqOwner *session // the session whose statements last may have touched a sequence
-	sqlOwner *session // the session whose SQL-level prepared statements are here
-	sqlNames []string // their names
-	sqlState uint64   // the session's sqlState when they were as they should be
-	hasProbe bool     // the probe statement is prepared
+	fit         engine.Fit // settings that differ from those after log-in
+	reported    reported   // ParameterStatus
+	prepared    preparedSet
+	unclosed    []string // statements whose Close the server has skipped
+	named       int      // messages of this cycle, still unanswered, that give or take a session's names
+	namedBefore int      // and of earlier cycles
+	unnamed     *stmt    // the unnamed prepared statement
+	tx          byte     // transaction status in the last ReadyForQuery
+	seqOwner    *session // the session whose statements last may have touched a sequence
+	sqlOwner    *session // the session whose SQL-level prepared statements are here
+	sqlNames    []string // their names
+	sqlState    uint64   // the session's sqlState when they were as they should be
+	hasProbe    bool     // the probe statement is prepared
 
 	// What is under way.
 	q          queue
@@ -132,8 +135,8 @@ func (v *server) simple(sql string, kind expectKind, o *engine.Output) {
 	v.unnamed = nil
 }
 
-// skippedParse stands for an unnamed statement of which nothing is known: a Parse of one was skipped, so that the last one,
-// maybe another session's, is still there.
+// skippedParse stands for an unnamed statement of which nothing is known: a Parse of one, or what was to destroy one, was
+// skipped, so that the last one, maybe another session's, is still there.
 var skippedParse = &stmt{}
 
 // undo takes back what the messages that the server will skip did to the session's statements and to what is known of the
@@ -166,6 +169,10 @@ func (v *server) undo(s *session) (synced bool) {
 			if _, taken := s.stmts[e.ref.name]; !taken {
 				s.stmts[e.ref.name] = e.ref
 			}
+		case hiddenClose:
+			if e.ref != nil {
+				v.unclosed = append(v.unclosed, e.ref.name)
+			}
 		case hiddenParse:
 			if e.ref != nil && e.ref.stmt != nil {
 				v.forget(e.ref.stmt)
@@ -176,6 +183,9 @@ func (v *server) undo(s *session) (synced bool) {
 	}
 	for range last {
 		v.q.pop()
+	}
+	if v.unnamed == nil {
+		v.unnamed = skippedParse // what was to destroy it was skipped as well, maybe
 	}
 	return synced
 }
@@ -210,6 +220,10 @@ func (v *server) ensure(l *local, st *stmt, generation uint64, o *engine.Output)
 
 // prepare gives the statement a name on this connection, making room for it.
 func (v *server) prepare(dst []byte, l *local, st *stmt) ([]byte, *prepared) {
+	for _, name := range v.unclosed {
+		dst = v.closeStatement(dst, name)
+	}
+	v.unclosed = v.unclosed[:0]
 	for v.prepared.len() >= max(1, l.db.maxPrepared()) {
 		dst = v.unprepare(dst, v.prepared.oldest())
 	}
@@ -218,8 +232,13 @@ func (v *server) prepare(dst []byte, l *local, st *stmt) ([]byte, *prepared) {
 
 func (v *server) unprepare(dst []byte, e *prepared) []byte {
 	v.prepared.remove(e)
-	v.q.push(expect{kind: hiddenClose})
-	return pgwire.AppendClose(dst, 'S', e.name)
+	return v.closeStatement(dst, e.name)
+}
+
+// closeStatement closes a statement of Forebay's own making. Should the server skip that, it is tried again later.
+func (v *server) closeStatement(dst []byte, name string) []byte {
+	v.q.push(expect{kind: hiddenClose, ref: &namedStmt{name: name}})
+	return pgwire.AppendClose(dst, 'S', name)
 }
 
 // statusOf is the transaction status in the body of ReadyForQuery.

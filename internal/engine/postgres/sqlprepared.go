@@ -49,6 +49,14 @@ func (s *session) carrySQL(found []sqlStmt) {
 	}
 }
 
+// namesTouched is called when a client names a prepared statement as Forebay names its own: what is there under these
+// names is not known any more, nor fit for others.
+func (v *server) namesTouched() {
+	v.prepared.clear()
+	v.hasProbe = false
+	v.retire = true
+}
+
 // hasSQL reports whether the session is known to have a SQL-level prepared statement of that name.
 func (s *session) hasSQL(name string) bool {
 	return slices.ContainsFunc(s.sql, func(st sqlStmt) bool { return st.name == name })
@@ -56,6 +64,9 @@ func (s *session) hasSQL(name string) bool {
 
 // usePrepared prepares the server connection for a text that executes or deallocates a prepared statement.
 func (s *session) usePrepared(op sqltext.PreparedOp, name string, o *engine.Output) {
+	if strings.HasPrefix(name, namePrefix) {
+		s.srv.namesTouched()
+	}
 	if op == sqltext.OpPrepare && !s.hasSQL(name) {
 		return
 	}
@@ -66,7 +77,7 @@ func (s *session) usePrepared(op sqltext.PreparedOp, name string, o *engine.Outp
 	}
 }
 
-// sqlName is the name under which a PREPARE is itself prepared for a moment.
+// sqlName is the name under which a statement of Forebay's own is prepared for a moment.
 const sqlName = namePrefix + "sql"
 
 // ensureSQL makes the named SQL-level prepared statement of the session present on the server connection.
@@ -87,15 +98,20 @@ func (s *session) ensureSQL(name string, o *engine.Output) {
 	if v.q.closed() {
 		v.simple(s.sql[i].text, hiddenSet, o)
 	} else {
-		// Amid messages of the extended protocol. What these answer is ignored up to the CloseComplete.
-		dst := pgwire.AppendParse(o.Server.Grow(), sqlName, s.sql[i].text, []byte{0, 0})
-		dst = pgwire.AppendBindExecute(dst, sqlName)
-		o.Server.Set(pgwire.AppendClose(dst, 'S', sqlName))
-		v.q.push(expect{kind: hiddenClose})
+		v.amid(s.sql[i].text, o)
 	}
 	v.sqlOwner, v.sqlState = s, s.sqlState
 	v.sqlNames = append(v.sqlNames, name)
 	s.l.counters.Reprepares++
+}
+
+// amid runs a statement of Forebay's own amid messages of the extended protocol. What these answer is ignored up to the
+// CloseComplete.
+func (v *server) amid(sql string, o *engine.Output) {
+	dst := pgwire.AppendParse(o.Server.Grow(), sqlName, sql, []byte{0, 0})
+	dst = pgwire.AppendBindExecute(dst, sqlName)
+	o.Server.Set(pgwire.AppendClose(dst, 'S', sqlName))
+	v.q.push(expect{kind: hiddenClose})
 }
 
 // ensureNamed lets SQL's EXECUTE and DEALLOCATE reach a statement that the client prepared at protocol level: it is made
@@ -133,9 +149,13 @@ func (v *server) dropSQLStatements(o *engine.Output) {
 // forgetSequences makes currval and lastval answer as in a new session, before s uses the server connection: what they
 // would tell is another session's.
 func (v *server) forgetSequences(s *session, o *engine.Output) {
-	if v.tx == pgwire.Failed || !v.q.closed() {
+	if v.tx == pgwire.Failed {
 		return
 	}
-	v.simple("DISCARD SEQUENCES", hiddenSet, o)
+	if v.q.closed() {
+		v.simple("DISCARD SEQUENCES", hiddenSet, o)
+	} else {
+		v.amid("DISCARD SEQUENCES", o)
+	}
 	v.seqOwner = s
 }
