@@ -15,7 +15,8 @@ import (
 type Install struct {
 	Version string // as the server prints it, such as "15.14" or "18beta1"
 	Major   int
-	BinDir  string // holds postgres and initdb
+	BinDir  string // holds postgres and initdb; inside Chroot, if that is set
+	Chroot  string // root of the tree that the programs run in (SidTree); "": this system
 }
 
 // postgresPlaces are the folders in which packages put PostgreSQL's server programs.
@@ -31,7 +32,8 @@ var postgresPlaces = []string{
 }
 
 // FindPostgres lists the installed PostgreSQL servers, the newest first; one named by the environment variable
-// FOREBAY_POSTGRES_BIN (a folder) goes before all others. With none found the error wraps ErrNotInstalled.
+// FOREBAY_POSTGRES_BIN (a folder) goes before all others, and may lie in the sid tree. With none found the error wraps
+// ErrNotInstalled.
 func FindPostgres() ([]Install, error) {
 	var found []Install
 	seen := map[string]bool{}
@@ -54,14 +56,18 @@ func FindPostgres() ([]Install, error) {
 	if p, err := exec.LookPath("postgres"); err == nil {
 		add(filepath.Dir(p))
 	}
-	slices.SortStableFunc(found, func(a, b Install) int { return compareVersions(b.Version, a.Version) })
+	sortNewestFirst(found)
 
 	if dir := os.Getenv("FOREBAY_POSTGRES_BIN"); dir != "" {
-		in, err := probePostgres(dir, "")
+		chroot := ""
+		if tree, err := SidTree(); err == nil && strings.HasPrefix(dir, tree+"/") {
+			dir, chroot = strings.TrimPrefix(dir, tree), tree
+		}
+		in, err := probePostgres(dir, chroot)
 		if err != nil {
 			return nil, fmt.Errorf("FOREBAY_POSTGRES_BIN: %w", err)
 		}
-		found = slices.DeleteFunc(found, func(i Install) bool { return i.BinDir == dir })
+		found = slices.DeleteFunc(found, func(i Install) bool { return i.BinDir == in.BinDir && i.Chroot == in.Chroot })
 		found = slices.Insert(found, 0, in)
 	}
 	if len(found) == 0 {
@@ -98,7 +104,7 @@ func probePostgres(dir, chroot string) (Install, error) {
 	if err != nil {
 		return Install{}, fmt.Errorf("%s --version: %w", cmd.Path, err)
 	}
-	return Install{Version: m[1], Major: major, BinDir: dir}, nil
+	return Install{Version: m[1], Major: major, BinDir: dir, Chroot: chroot}, nil
 }
 
 var numberPattern = regexp.MustCompile(`\d+`)

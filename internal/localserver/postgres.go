@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +25,7 @@ type PostgresOptions struct {
 	TLS            bool              // offer TLS with a self-signed certificate, see CAFile
 	Port           int               // TCP port on 127.0.0.1; 0: a free one
 	Dir            string            // folder in which the instance makes its own; "": the temporary folder
-	Chroot         string            // root of another system's tree to run in, BinDir being inside; needs root
+	Chroot         string            // root of another system's tree to run in (SidTree), BinDir being inside; needs root
 }
 
 // Postgres is a private PostgreSQL server. Its methods may be called from several goroutines.
@@ -53,6 +52,7 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Chroot = in.Chroot
 	a, err := serverAccount(o.Chroot)
 	if err != nil {
 		return nil, fmt.Errorf("PostgreSQL: %w", err)
@@ -74,16 +74,21 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 }
 
 func chooseInstall(o PostgresOptions) (Install, error) {
+	if o.Chroot != "" {
+		var err error
+		if o.Chroot, err = filepath.Abs(o.Chroot); err != nil {
+			return Install{}, err
+		}
+	}
 	if o.BinDir != "" {
 		return probePostgres(o.BinDir, o.Chroot)
 	}
 	if o.Chroot != "" {
-		dirs, _ := filepath.Glob(filepath.Join(o.Chroot, "usr/lib/postgresql/*/bin"))
-		slices.SortFunc(dirs, func(a, b string) int { return compareVersions(b, a) })
-		if len(dirs) == 0 {
-			return Install{}, fmt.Errorf("PostgreSQL in %s: %w", o.Chroot, ErrNotInstalled)
+		all, err := treePostgres(o.Chroot)
+		if err != nil {
+			return Install{}, err
 		}
-		return probePostgres(strings.TrimPrefix(dirs[0], filepath.Clean(o.Chroot)), o.Chroot)
+		return all[0], nil
 	}
 	all, err := FindPostgres()
 	if err != nil {
@@ -381,5 +386,5 @@ func (p *Postgres) inside(path string) string {
 	if p.chroot == "" {
 		return path
 	}
-	return strings.TrimPrefix(path, filepath.Clean(p.chroot))
+	return strings.TrimPrefix(path, p.chroot)
 }

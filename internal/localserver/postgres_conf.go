@@ -25,6 +25,9 @@ func (p *Postgres) writeSettings(o PostgresOptions) error {
 		"max_wal_size":            "256MB",
 		"log_line_prefix":         "%m [%p] ",
 	}
+	if p.chroot != "" {
+		s["dynamic_shared_memory_type"] = "mmap" // a tree's /dev/shm is an empty folder of root's
+	}
 	if o.MaxConnections > 0 {
 		s["max_connections"] = strconv.Itoa(o.MaxConnections)
 	}

@@ -44,15 +44,24 @@ func makeDataDir(ctx context.Context, in Install, a account, chroot, base string
 	return secret, nil
 }
 
+// cacheRoot is the folder for heavy things that can be made again, "" where there is no place for one. The Makefile and
+// the scripts use the same.
+func cacheRoot() string {
+	if root := os.Getenv("FOREBAY_CACHE"); root != "" {
+		return root
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "forebay")
+}
+
 // cacheDir is where the template for this installation belongs; "" where there is no place for one.
 func cacheDir(in Install, chroot string) string {
-	root := os.Getenv("FOREBAY_CACHE")
+	root := cacheRoot()
 	if root == "" {
-		dir, err := os.UserCacheDir()
-		if err != nil {
-			return ""
-		}
-		root = filepath.Join(dir, "forebay")
+		return ""
 	}
 	kind := "system"
 	if chroot != "" {

@@ -36,12 +36,18 @@ func noServer(t testing.TB, err error) {
 	t.Fatalf("start a server: %v", err)
 }
 
-// shared is the server of this test binary.
+// shared are the servers of this test binary.
 var shared struct {
-	mu     sync.Mutex
+	mu      sync.Mutex
+	servers map[localserver.Install]*sharedServer
+	usual   localserver.Install // that of SharedPostgres; zero: not looked for yet
+	run     bool                // Main is in charge and will stop the servers
+}
+
+// sharedServer is a server, or why it could not be started.
+type sharedServer struct {
 	server *localserver.Postgres
 	err    error
-	run    bool // Main is in charge and will stop the server
 }
 
 // sharedOptions suit most tests: TLS is offered, not demanded.
@@ -64,33 +70,78 @@ func Run(m *testing.M) int {
 	return code
 }
 
-// StopShared stops the shared server if it runs. A later SharedPostgres starts a new one.
+// StopShared stops the shared servers that run. A later SharedPostgres starts a new one.
 func StopShared() {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	if shared.server != nil {
-		shared.server.Stop()
+	for _, s := range shared.servers {
+		if s.server != nil {
+			s.server.Stop()
+		}
 	}
-	shared.server, shared.err = nil, nil
+	shared.servers = nil
 }
 
 // SharedPostgres returns the one server of this test binary, started by the first test that asks. It offers TLS, and
 // has 100 connections. Tests run side by side on it: use Database, and leave the server's own settings alone.
 func SharedPostgres(t testing.TB) *localserver.Postgres {
 	t.Helper()
+	return sharedPostgres(t, localserver.Install{})
+}
+
+// EachPostgres runs a subtest, side by side with others, for each major version of PostgreSQL that is on the machine,
+// with a server like that of SharedPostgres. The newest, in the sid tree, is skipped with a word where there is no tree.
+func EachPostgres(t *testing.T, test func(t *testing.T, p *localserver.Postgres)) {
+	t.Helper()
+	all, err := localserver.PostgresReleases()
+	if err != nil {
+		noServer(t, err)
+	}
+	for _, in := range all {
+		t.Run(fmt.Sprintf("postgres%d", in.Major), func(t *testing.T) {
+			t.Parallel()
+			test(t, sharedPostgres(t, in))
+		})
+	}
+	if _, err := localserver.SidTree(); err != nil {
+		t.Run("newest", func(t *testing.T) { t.Skipf("needs the newest PostgreSQL: %v", err) })
+	}
+}
+
+// sharedPostgres returns the shared server of a release, or of the usual one for the zero Install.
+func sharedPostgres(t testing.TB, in localserver.Install) *localserver.Postgres {
+	t.Helper()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if !shared.run {
-		t.Fatal("SharedPostgres needs TestMain to call testkit.Main or testkit.Run, which stop the server")
+		t.Fatal("shared servers need TestMain to call testkit.Main or testkit.Run, which stop them")
 	}
-	if shared.server == nil && shared.err == nil {
+	if shared.servers == nil {
+		shared.servers = make(map[localserver.Install]*sharedServer)
+	}
+	if in == (localserver.Install{}) {
+		if shared.usual == in {
+			all, err := localserver.FindPostgres()
+			if err != nil {
+				noServer(t, err)
+			}
+			shared.usual = all[0]
+		}
+		in = shared.usual
+	}
+	s := shared.servers[in]
+	if s == nil {
+		s = new(sharedServer)
+		o := sharedOptions
+		o.BinDir, o.Chroot = in.BinDir, in.Chroot
 		// Not the test's context: the server outlives the test that came first.
-		shared.server, shared.err = localserver.StartPostgres(context.Background(), sharedOptions)
+		s.server, s.err = localserver.StartPostgres(context.Background(), o)
+		shared.servers[in] = s
 	}
-	if shared.err != nil {
-		noServer(t, shared.err)
+	if s.err != nil {
+		noServer(t, s.err)
 	}
-	return shared.server
+	return s.server
 }
 
 var databases atomic.Int64
