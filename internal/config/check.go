@@ -24,7 +24,7 @@ type checker struct {
 
 // Limits beyond which a number is a slip, not a wish.
 const (
-	maxLoops              = 1024
+	maxLoops              = 256 // dataplane.MaxLoops; this package does not import it
 	maxHandshakes         = 1 << 20
 	maxConnections        = 1 << 20
 	maxPreparedStatements = 1 << 16

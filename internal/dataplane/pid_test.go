@@ -8,7 +8,7 @@ import (
 
 func TestPIDSaysWhereTheSessionIs(t *testing.T) {
 	t.Parallel()
-	for _, loop := range []int{0, 1, maxLoops - 1} {
+	for _, loop := range []int{0, 1, MaxLoops - 1} {
 		for _, slot := range []uint32{1, 77, 1<<session.SlotBits - 1} {
 			pid := pidOf(loop, slot)
 			if l, s := placeOf(pid); l != loop || s != slot {

@@ -28,7 +28,7 @@ type Options struct {
 	// Certificates returns how a proxy encrypts, and the same value until the proxy's Certificate changes. nil: clients
 	// are not offered TLS.
 	Certificates func(p *resource.Proxy) (*tls.Config, error)
-	Loops        int // event loops; 0 = half the processors, at least one
+	Loops        int // event loops, at most MaxLoops; 0 = half the processors, at least one
 	Handshakes   int // connection phases under way at once; 0 = 512
 }
 
@@ -54,7 +54,7 @@ func New(o Options) (*Plane, error) {
 	if o.Loops <= 0 {
 		o.Loops = max(1, runtime.NumCPU()/2)
 	}
-	o.Loops = min(o.Loops, maxLoops)
+	o.Loops = min(o.Loops, MaxLoops)
 	if o.Handshakes <= 0 {
 		o.Handshakes = 512
 	}

@@ -293,10 +293,10 @@ func (px *proxy) refused(a evloop.Accepted, err error) {
 // A session's process id says where the session is: the loop above, the slot below. The highest bit stays clear, since
 // clients take the number for signed. The one below it is set: no server's process ids are so high (Linux ends at 1<<22),
 // so a client that asks the database to end or to cancel what it takes for its own process never hits somebody else's.
-const (
-	notAProcess = 1 << 30
-	maxLoops    = notAProcess >> session.SlotBits
-)
+const notAProcess = 1 << 30
+
+// MaxLoops is how many event loops there can be at most: a process id has room for no more.
+const MaxLoops = notAProcess >> session.SlotBits
 
 func pidOf(loop int, slot uint32) uint32 {
 	return notAProcess | uint32(loop)<<session.SlotBits | slot
