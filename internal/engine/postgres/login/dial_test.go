@@ -39,8 +39,15 @@ func realServer(t *testing.T) (*localserver.Postgres, *x509.CertPool) {
 	t.Helper()
 	p := testkit.Postgres(t, localserver.PostgresOptions{TLS: true, HBA: hba, MaxConnections: 20})
 	for _, u := range []localserver.User{
-		{Name: "scram"}, {Name: "clear"}, {Name: "trusted"}, {Name: "md5", MD5: true}, {Name: "plainonly"},
-		{Name: "tlsonly"}, {Name: "rejected"}, {Name: "full", Options: "CONNECTION LIMIT 0"}, {Name: "odd", Password: "\u2168 \u00ad\u00e9"},
+		{Name: "scram"},
+		{Name: "clear"},
+		{Name: "trusted"},
+		{Name: "md5", MD5: true},
+		{Name: "plainonly"},
+		{Name: "tlsonly"},
+		{Name: "rejected"},
+		{Name: "full", Options: "CONNECTION LIMIT 0"},
+		{Name: "odd", Password: "\u2168 \u00ad\u00e9"},
 	} {
 		if u.Password == "" {
 			u.Password = password
@@ -182,7 +189,7 @@ func TestQuery(t *testing.T) {
 		tx   byte
 	}{
 		{"", nil, "", 'I'},
-		{"SET timezone = 'CET'", nil, "", 'I'},
+		{"SET timezone = 'Asia/Tokyo'", nil, "", 'I'},
 		{"SELECT 1; SELECT NULL, 'x' UNION ALL SELECT 'a', ''", [][]string{{"NULL", "x"}, {"a", ""}}, "", 'I'},
 		{"SELECT 1; CREATE TEMP TABLE t (n int)", [][]string{{"1"}}, "", 'I'},
 		{"SELECT 1 WHERE false", nil, "", 'I'},
@@ -194,7 +201,7 @@ func TestQuery(t *testing.T) {
 		{"SELECT 1/0", nil, "22012", 'E'},
 		{"ROLLBACK", nil, "", 'I'},
 		{"DO $$ BEGIN RAISE NOTICE 'hello'; END $$", nil, "", 'I'},
-		{"SELECT current_setting('TimeZone')", [][]string{{"CET"}}, "", 'I'},
+		{"SELECT current_setting('TimeZone')", [][]string{{"Asia/Tokyo"}}, "", 'I'},
 	}
 	for _, tt := range tests {
 		rows, err := s.Query(t.Context(), tt.sql)
@@ -213,7 +220,7 @@ func TestQuery(t *testing.T) {
 			t.Errorf("%s: rows %q, error %q, status %c; want %q, %q, %c", tt.sql, got, code, s.TxStatus, tt.want, tt.code, tt.tx)
 		}
 	}
-	if !slices.Contains(s.Params, login.Param{Name: "TimeZone", Value: "CET"}) {
+	if !slices.Contains(s.Params, login.Param{Name: "TimeZone", Value: "Asia/Tokyo"}) {
 		t.Errorf("ParameterStatus not followed: %v", s.Params)
 	}
 
