@@ -44,7 +44,8 @@ func prepareListener(fd int) error {
 // runtime's own poller is rid of it.
 func dupFD(s interface {
 	SyscallConn() (syscall.RawConn, error)
-}) (int, error) {
+},
+) (int, error) {
 	rc, err := s.SyscallConn()
 	if err != nil {
 		return -1, err

@@ -383,8 +383,10 @@ const stateSQL = `SELECT current_setting('application_name'), current_setting('w
  coalesce((SELECT string_agg(objid::text, ' ' ORDER BY objid) FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()), ''),
  coalesce((SELECT string_agg(name || '=' || statement, ' | ') FROM pg_catalog.pg_prepared_statements WHERE from_sql), '')`
 
-var stateNames = []string{"application_name", "work_mem", "timezone", "datestyle", "search_path", "role", "app.a", "app.b",
-	"statement_timeout", "default_transaction_isolation", "user", "tables", "cursors", "channels", "locks"}
+var stateNames = []string{
+	"application_name", "work_mem", "timezone", "datestyle", "search_path", "role", "app.a", "app.b",
+	"statement_timeout", "default_transaction_isolation", "user", "tables", "cursors", "channels", "locks",
+}
 
 // check compares what the session sees with the model.
 func (p *player) check() bool {

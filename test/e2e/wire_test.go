@@ -114,6 +114,7 @@ func parse(name, s string) pgproto3.FrontendMessage { return &pgproto3.Parse{Nam
 func execute(portal string, max uint32) pgproto3.FrontendMessage {
 	return &pgproto3.Execute{Portal: portal, MaxRows: max}
 }
+
 func bind(portal, name string, args ...string) pgproto3.FrontendMessage {
 	m := &pgproto3.Bind{DestinationPortal: portal, PreparedStatement: name}
 	for _, a := range args {
@@ -121,15 +122,19 @@ func bind(portal, name string, args ...string) pgproto3.FrontendMessage {
 	}
 	return m
 }
+
 func describeS(name string) pgproto3.FrontendMessage {
 	return &pgproto3.Describe{ObjectType: 'S', Name: name}
 }
+
 func describeP(name string) pgproto3.FrontendMessage {
 	return &pgproto3.Describe{ObjectType: 'P', Name: name}
 }
+
 func closeS(name string) pgproto3.FrontendMessage {
 	return &pgproto3.Close{ObjectType: 'S', Name: name}
 }
+
 func closeP(name string) pgproto3.FrontendMessage {
 	return &pgproto3.Close{ObjectType: 'P', Name: name}
 }

@@ -130,8 +130,14 @@ func TestCancelSecret(t *testing.T) {
 		secret string
 		want   bool
 	}{
-		{0, 7, "0123", true}, {0, 8, "0123", false}, {0, 7, "0124", false}, {0, 7, "", false}, {0, 7, "012", false},
-		{0, 7, "0123456789abcdefghijklmnopqrstuv", false}, {2, 7, "0123456789abcdefghijklmnopqrstuv", true}, {2, 7, "0123", false},
+		{0, 7, "0123", true},
+		{0, 8, "0123", false},
+		{0, 7, "0124", false},
+		{0, 7, "", false},
+		{0, 7, "012", false},
+		{0, 7, "0123456789abcdefghijklmnopqrstuv", false},
+		{2, 7, "0123456789abcdefghijklmnopqrstuv", true},
+		{2, 7, "0123", false},
 	} {
 		w.s.minor = tt.minor
 		if got := w.s.Matches(&engine.Cancel{PID: tt.pid, Secret: []byte(tt.secret)}); got != tt.want {

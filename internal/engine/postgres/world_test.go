@@ -20,7 +20,6 @@ type world struct {
 	on      *link // the one lent
 	client  []byte
 	in      []byte // of the client, not consumed
-	fed     int
 	closed  bool
 	o       engine.Output
 	split   func() int // how many bytes to hand over next

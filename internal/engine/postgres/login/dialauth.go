@@ -1,13 +1,12 @@
 package login
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-
-	"encoding/base64"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/xdg-go/scram"

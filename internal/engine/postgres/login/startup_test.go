@@ -48,8 +48,10 @@ func TestParseStartup(t *testing.T) {
 				negotiate: []byte("v\x00\x00\x00\x13\x00\x03\x00\x02\x00\x00\x00\x01_pq_.x\x00"),
 			},
 		},
-		{name: "replication off", version: protocol30, body: pairs("user", "u", "replication", "of"),
-			want: &startup{user: "u", database: "u", params: []Param{}}},
+		{
+			name: "replication off", version: protocol30, body: pairs("user", "u", "replication", "of"),
+			want: &startup{user: "u", database: "u", params: []Param{}},
+		},
 		{name: "replication on", version: protocol30, body: pairs("user", "u", "replication", "1"), refused: "0A000"},
 		{name: "replication true", version: protocol30, body: pairs("user", "u", "replication", "T"), refused: "0A000"},
 		{name: "logical", version: protocol30, body: pairs("user", "u", "replication", "database"), refused: "0A000"},

@@ -52,7 +52,7 @@ func newCatalog() *catalog {
 
 // addRow takes a row of procQuery.
 func (c *catalog) addRow(r []*string) error {
-	if len(r) != 8 {
+	if len(r) != 9 {
 		return fmt.Errorf("pg_proc: row of %d columns", len(r))
 	}
 	oid, name := text(r[1]), text(r[2])
@@ -71,6 +71,9 @@ func (c *catalog) addRow(r []*string) error {
 	case "u":
 		p := &proc{name: name, attribute: text(r[7]) == "true"}
 		p.read(text(r[3]), text(r[4]), text(r[5]), text(r[6]))
+		if at := text(r[8]); at == "first" || at == "later" && p.effects&sqltext.DDL != 0 {
+			p.effects |= sqltext.Look // what it creates may be temporary
+		}
 		c.procs[oid] = p
 		c.note(p.body.Settings)
 	default:

@@ -6,15 +6,15 @@ import (
 
 // Objects of users have OIDs from 16384 up (FirstNormalObjectId); what initdb made lies below.
 
-// procQuery has a row for each routine: kind, oid, name, language, source, extension, kind of result, and whether it
-// can be called as an attribute of a row. Kind is "b" for a built-in routine (with its OIDs, joined by commas), "u" for
+// procQuery has a row for each routine: kind, oid, name, language, source, extension, kind of result, whether it
+// can be called as an attribute of a row, and where its own search_path has pg_temp. Kind is "b" for a built-in routine (with its OIDs, joined by commas), "u" for
 // another, "t" for a type whose name can stand before a parenthesis.
 //
 // The source of an SQL routine with a body of its own (BEGIN ATOMIC, RETURN) is its definition; that of an "internal"
 // one the names of the built-in routines that run the same code.
 const procQuery = `
 SELECT 'b', pg_catalog.string_agg(p.oid::pg_catalog.text, ','), p.proname::pg_catalog.text,
-       NULL, NULL, NULL, NULL, NULL
+       NULL, NULL, NULL, NULL, NULL, NULL
   FROM pg_catalog.pg_proc p WHERE p.oid < 16384 GROUP BY p.proname
 UNION ALL
 SELECT 'u', p.oid::pg_catalog.text, p.proname::pg_catalog.text, l.lanname::pg_catalog.text,
@@ -31,14 +31,16 @@ SELECT 'u', p.oid::pg_catalog.text, p.proname::pg_catalog.text, l.lanname::pg_ca
             WHEN r.typname IN ('language_handler', 'fdw_handler', 'index_am_handler', 'table_am_handler',
                                'tsm_handler') THEN 'handler'
             ELSE '' END,
-       (p.pronargs > 0 AND p.pronargs - p.pronargdefaults <= 1 AND a.typtype IN ('c', 'd', 'p'))::pg_catalog.text
+       (p.pronargs > 0 AND p.pronargs - p.pronargdefaults <= 1 AND a.typtype IN ('c', 'd', 'p'))::pg_catalog.text,
+       CASE WHEN p.proconfig::pg_catalog.text ~ 'search_path=[\\"]*pg_temp' THEN 'first'
+            WHEN p.proconfig::pg_catalog.text ~ 'search_path=.*pg_temp' THEN 'later' END
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
   JOIN pg_catalog.pg_type r ON r.oid = p.prorettype
   LEFT JOIN pg_catalog.pg_type a ON a.oid = p.proargtypes[0]
  WHERE p.oid >= 16384
 UNION ALL
-SELECT 't', NULL, t.typname::pg_catalog.text, NULL, NULL, NULL, NULL, NULL
+SELECT 't', NULL, t.typname::pg_catalog.text, NULL, NULL, NULL, NULL, NULL, NULL
   FROM pg_catalog.pg_type t WHERE t.typmodin <> 0::pg_catalog.oid`
 
 // useQuery has a row for each use of a routine by something else: the routine's oid, the catalogue and the oid of what
@@ -92,10 +94,21 @@ SELECT DISTINCT d.refobjid::pg_catalog.text, d.classid::pg_catalog.regclass::pg_
 func fingerprintQuery() string {
 	var b strings.Builder
 	for i, c := range []struct{ table, oid string }{
-		{"pg_proc", "oid"}, {"pg_trigger", "oid"}, {"pg_event_trigger", "oid"}, {"pg_rewrite", "oid"},
-		{"pg_policy", "oid"}, {"pg_attrdef", "oid"}, {"pg_constraint", "oid"}, {"pg_operator", "oid"},
-		{"pg_cast", "oid"}, {"pg_type", "oid"}, {"pg_extension", "oid"}, {"pg_language", "oid"},
-		{"pg_index", "indexrelid"}, {"pg_opclass", "oid"}, {"pg_amproc", "oid"},
+		{"pg_proc", "oid"},
+		{"pg_trigger", "oid"},
+		{"pg_event_trigger", "oid"},
+		{"pg_rewrite", "oid"},
+		{"pg_policy", "oid"},
+		{"pg_attrdef", "oid"},
+		{"pg_constraint", "oid"},
+		{"pg_operator", "oid"},
+		{"pg_cast", "oid"},
+		{"pg_type", "oid"},
+		{"pg_extension", "oid"},
+		{"pg_language", "oid"},
+		{"pg_index", "indexrelid"},
+		{"pg_opclass", "oid"},
+		{"pg_amproc", "oid"},
 	} {
 		if i > 0 {
 			b.WriteString("\nUNION ALL\n")

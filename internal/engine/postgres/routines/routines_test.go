@@ -211,24 +211,36 @@ func TestLoadHiddenUses(t *testing.T) {
 		name, create, reach string
 		clean               string // does not reach it
 	}{
-		{"trigger", trigger + "CREATE TABLE u (a int); CREATE TRIGGER x BEFORE INSERT ON u FOR EACH ROW EXECUTE FUNCTION trg()",
-			"INSERT INTO u VALUES (1)", "SELECT 1"},
-		{"function that writes", trigger + "CREATE TABLE u (a int); CREATE TRIGGER x BEFORE INSERT ON u FOR EACH ROW EXECUTE FUNCTION trg(); CREATE FUNCTION w() RETURNS void LANGUAGE sql AS 'INSERT INTO u VALUES (1)'",
-			"SELECT w()", "SELECT 1"},
+		{
+			"trigger", trigger + "CREATE TABLE u (a int); CREATE TRIGGER x BEFORE INSERT ON u FOR EACH ROW EXECUTE FUNCTION trg()",
+			"INSERT INTO u VALUES (1)", "SELECT 1",
+		},
+		{
+			"function that writes", trigger + "CREATE TABLE u (a int); CREATE TRIGGER x BEFORE INSERT ON u FOR EACH ROW EXECUTE FUNCTION trg(); CREATE FUNCTION w() RETURNS void LANGUAGE sql AS 'INSERT INTO u VALUES (1)'",
+			"SELECT w()", "SELECT 1",
+		},
 		{"view", setter + "CREATE VIEW v AS SELECT setter()", "SELECT * FROM v", ""},
 		{"view, built-in", "CREATE VIEW v AS SELECT set_config('app.x', 'x', false)", "SELECT * FROM v", ""},
 		{"default", setter + "CREATE TABLE u (a int, b text DEFAULT setter())", "INSERT INTO u VALUES (1)", "SELECT 1"},
 		{"default, built-in", "CREATE TABLE u (a int, b text DEFAULT set_config('app.x', 'x', false))", "INSERT INTO u VALUES (1)", "SELECT 1"},
 		{"check", setter + "CREATE TABLE u (a int CHECK (setter() <> ''))", "INSERT INTO u VALUES (1)", ""},
 		{"domain", setter + "CREATE DOMAIN d AS int CHECK (setter() <> '')", "SELECT 1::d", ""},
-		{"operator", "CREATE FUNCTION op(int, int) RETURNS text LANGUAGE sql AS $$ SELECT set_config('app.x', 'x', false) $$; CREATE OPERATOR @@@@ (FUNCTION = op, LEFTARG = int, RIGHTARG = int)",
-			"SELECT 1 @@@@ 2", ""},
-		{"cast", "CREATE TYPE e AS ENUM ('a'); CREATE FUNCTION c(e) RETURNS int LANGUAGE sql AS $$ SELECT length(set_config('app.x', 'x', false)) $$; CREATE CAST (e AS int) WITH FUNCTION c(e)",
-			"SELECT 'a'::e::int", ""},
-		{"event trigger", "CREATE FUNCTION et() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN SET app.x = 'x'; END $$; CREATE EVENT TRIGGER x ON ddl_command_end EXECUTE FUNCTION et()",
-			"COMMENT ON SCHEMA public IS 'x'", "SELECT 1"},
-		{"policy, built-in", "CREATE TABLE u (a int); INSERT INTO u VALUES (1); ALTER TABLE u ENABLE ROW LEVEL SECURITY; CREATE ROLE %[1]s_r; GRANT SELECT ON u TO %[1]s_r; CREATE POLICY p ON u USING (set_config('app.x', 'x', false) <> '')",
-			"SELECT * FROM u", ""},
+		{
+			"operator", "CREATE FUNCTION op(int, int) RETURNS text LANGUAGE sql AS $$ SELECT set_config('app.x', 'x', false) $$; CREATE OPERATOR @@@@ (FUNCTION = op, LEFTARG = int, RIGHTARG = int)",
+			"SELECT 1 @@@@ 2", "",
+		},
+		{
+			"cast", "CREATE TYPE e AS ENUM ('a'); CREATE FUNCTION c(e) RETURNS int LANGUAGE sql AS $$ SELECT length(set_config('app.x', 'x', false)) $$; CREATE CAST (e AS int) WITH FUNCTION c(e)",
+			"SELECT 'a'::e::int", "",
+		},
+		{
+			"event trigger", "CREATE FUNCTION et() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN SET app.x = 'x'; END $$; CREATE EVENT TRIGGER x ON ddl_command_end EXECUTE FUNCTION et()",
+			"COMMENT ON SCHEMA public IS 'x'", "SELECT 1",
+		},
+		{
+			"policy, built-in", "CREATE TABLE u (a int); INSERT INTO u VALUES (1); ALTER TABLE u ENABLE ROW LEVEL SECURITY; CREATE ROLE %[1]s_r; GRANT SELECT ON u TO %[1]s_r; CREATE POLICY p ON u USING (set_config('app.x', 'x', false) <> '')",
+			"SELECT * FROM u", "",
+		},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,9 +1,12 @@
 package sqltext
 
-// pgTemp8 is "pg_temp_" and pgTemp7 "pg_temp" as foldedKeys gives them.
+// pgTemp8 is "pg_temp_", pgTemp7 "pg_temp" and pgSettings the beginning of "pg_settings" as foldedKeys gives them. An
+// UPDATE of the view pg_settings is a SET.
 var (
 	pgTemp8, _ = foldedKeys([]byte("pg_temp_"), 0, 8)
 	pgTemp7, _ = foldedKeys([]byte("pg_temp"), 0, 7)
+
+	pgSettings, _ = foldedKeys([]byte("pg_settings"), 0, 11)
 )
 
 // body reads the rest of a statement, from the token on: calls of routines, and keywords that matter anywhere.
@@ -34,6 +37,11 @@ func (s *scan) body() {
 			}
 			if s.kind == kWord {
 				nameKw = s.kw
+				if s.k1 == pgSettings && equalFold(s.text[s.from:s.to], "pg_settings") {
+					s.eff |= Look
+				}
+			} else if string(s.text[s.from:s.to]) == "pg_settings" {
+				s.eff |= Look
 			} else if n := s.text[s.from:s.to]; len(n) >= 7 && string(n[:7]) == "pg_temp" {
 				s.eff |= Look
 			}

@@ -76,7 +76,7 @@ func (s *bodyScan) read() {
 				break
 			}
 			name = string(buf[:n])
-			if len(name) >= 7 && name[:7] == "pg_temp" {
+			if len(name) >= 7 && name[:7] == "pg_temp" || name == "pg_settings" {
 				s.Effects |= Look
 			}
 			if dotted {

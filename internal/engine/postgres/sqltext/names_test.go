@@ -79,21 +79,33 @@ func TestAnalyzeNames(t *testing.T) {
 		settings []string
 	}{
 		{"select 1", nil, nil},
-		{"prepare P1 as select 1; execute \"P\"\"2\"(1); deallocate prepare p3; deallocate all",
-			[]string{"prepare p1", `execute P"2`, "deallocate p3"}, nil},
+		{
+			"prepare P1 as select 1; execute \"P\"\"2\"(1); deallocate prepare p3; deallocate all",
+			[]string{"prepare p1", `execute P"2`, "deallocate p3"},
+			nil,
+		},
 		{"deallocate prepare", []string{"deallocate prepare"}, nil},
 		{"execute prepare", []string{"execute prepare"}, nil},
 		{"prepare transaction as select 1", []string{"prepare transaction"}, nil},
 		{"explain analyze execute p", []string{"execute p"}, nil},
 		{"create table t as execute p", []string{"execute p"}, nil},
 		{"create temp table t as execute \"P\"(1)", []string{"execute P"}, nil},
-		{"set a.B = 1; set c = 1; reset d.e; select set_config('F.g', 'x', false), set_config('h', 'x', false), set_config('A.b', '', false)",
-			nil, []string{"a.b", "d.e", "f.g"}},
+		{
+			"set a.B = 1; set c = 1; reset d.e; select set_config('F.g', 'x', false), set_config('h', 'x', false), set_config('A.b', '', false)",
+			nil,
+			[]string{"a.b", "d.e", "f.g"},
+		},
 		{"set local a.b = 1; select set_config('c.d', '', true)", nil, nil},
-		{"do $$ begin set a.b = 1; perform set_config('c.d', '', false); execute 'set e.f = 1'; end $$",
-			nil, []string{"a.b", "c.d", "e.f"}},
-		{"create function f() returns void language plpgsql as 'begin perform set_config(''a.b'', ''1'', false); end'",
-			nil, []string{"a.b"}},
+		{
+			"do $$ begin set a.b = 1; perform set_config('c.d', '', false); execute 'set e.f = 1'; end $$",
+			nil,
+			[]string{"a.b", "c.d", "e.f"},
+		},
+		{
+			"create function f() returns void language plpgsql as 'begin perform set_config(''a.b'', ''1'', false); end'",
+			nil,
+			[]string{"a.b"},
+		},
 		{"select query_to_xml('select set_config(''a.b'', ''1'', false)', true, true, '')", nil, []string{"a.b"}},
 	}
 	for _, tt := range tests {

@@ -115,7 +115,7 @@ func (s *scan) assign(name []byte, local, plain bool) {
 		to = s.end
 		switch s.kind {
 		case kString, kDollar, kWord, kQuoted:
-			temp = temp || containsFold(s.text[s.from:s.to], "pg_temp")
+			temp = temp || s.kind == kString && !s.plain || containsFold(s.text[s.from:s.to], "pg_temp")
 		case kNumber:
 		case kPunct:
 			plain = plain && (s.b == ',' || s.b == '-' || s.b == '+')
