@@ -82,7 +82,7 @@ var conversations = map[string][]byte{
 	"copy in refused":     send(&q{String: "FAIL"}, &pgproto3.CopyData{Data: []byte("abc\n")}, &pgproto3.CopyDone{}, &q{String: "SELECT 1"}),
 	"set":                 send(&q{String: "SET work_mem = '8MB'"}, &q{String: "SELECT 1"}, &q{String: "RESET work_mem"}, &q{String: "SELECT 1"}),
 	"probe":               send(&q{String: "SELECT pg_catalog.set_my_state()"}, &q{String: "SELECT 1"}, &q{String: "SELECT unknown_function()"}, &q{String: "SELECT 2"}),
-	"function call":       send(&pgproto3.FunctionCall{Function: 1}, &q{String: "SELECT 1"}),
+	"function call":       send(&pgproto3.FunctionCall{Function: 952}, &q{String: "SELECT 1"}),
 }
 
 // stepwise are conversations whose client waits for the answers before it goes on: a name means what it means when it is

@@ -6,9 +6,9 @@ import (
 
 // Objects of users have OIDs from 16384 up (FirstNormalObjectId); what initdb made lies below.
 
-// procQuery has a row for each routine: kind, oid, name, language, source, extension, kind of result, whether it
-// can be called as an attribute of a row, and where its own search_path has pg_temp. Kind is "b" for a built-in routine (with its OIDs, joined by commas), "u" for
-// another, "t" for a type whose name can stand before a parenthesis.
+// procQuery has a row for each routine: kind, oid, name, language, source, extension, kind of result, whether it can be
+// called as an attribute of a row, and where its own search_path has pg_temp. Kind is "b" for a built-in routine (with its
+// OIDs, joined by commas), "u" for another, "t" for a type whose name can stand before a parenthesis.
 //
 // The source of an SQL routine with a body of its own (BEGIN ATOMIC, RETURN) is its definition; that of an "internal"
 // one the names of the built-in routines that run the same code.
