@@ -362,6 +362,7 @@ func (s *Session) leave(linger bool) {
 	}
 	s.client = nil
 	if linger {
+		drain(c)
 		c.CloseLater(closeLinger)
 	} else {
 		c.Close()
@@ -457,5 +458,19 @@ func (s *Session) refuse(err error) {
 	s.sendClient(o)
 	if s.client != nil && s.started {
 		s.pump()
+	}
+}
+
+// drain reads what a client has sent that nobody will answer. A socket closed with unread bytes resets the connection, and
+// the client may lose the last words that it was told.
+func drain(c *evloop.Conn) {
+	var b [4 << 10]byte // the loop's own buffer may be in use
+	for range maxReads {
+		if !c.Readable() {
+			return
+		}
+		if _, err := c.Read(b[:]); err != nil {
+			return
+		}
 	}
 }
