@@ -173,3 +173,24 @@ func TestNamesOfForebaysOwn(t *testing.T) {
 		}
 	})
 }
+
+// A time limit of the session before must not keep the settings of the next from being made, while its statement goes on.
+func TestSettingsThatTakeTooLong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 1})
+	w.super("CREATE SCHEMA a; GRANT ALL ON SCHEMA a TO public; CREATE TABLE a.t (i int); CREATE TABLE public.t (i int); GRANT ALL ON a.t, public.t TO public")
+	a := w.open()
+	a.must("SET search_path = a")
+	a.must("SET statement_timeout = '1ms'")
+	path := "SET search_path = public" + strings.Repeat(", x234567890", 20000)
+	for range 5 {
+		b := w.open()
+		b.must(path)
+		_, _ = a.exec("SELECT 1")
+		_, _ = b.exec("INSERT INTO t VALUES (1)")
+		b.leave()
+	}
+	if n := w.super("SELECT count(*) FROM a.t"); n != "0" {
+		t.Errorf("%s rows went to the other client's schema", n)
+	}
+}

@@ -119,8 +119,9 @@ func (s *session) Detach() {
 // apply makes the server connection's settings those of the session.
 func (s *session) apply(o *engine.Output) {
 	v := s.srv
-	c := between(settingsOf(v.fit), settingsOf(s.want))
-	if !c.safe || s.greeting != nil {
+	have, want := settingsOf(v.fit), settingsOf(s.want)
+	c := between(have, want)
+	if !c.safe || s.greeting != nil || limited(have) || limited(want) {
 		s.waitApply = true
 	}
 	v.simple(c.sql, hiddenApply, o)
@@ -229,7 +230,21 @@ func (s *session) Matches(c *engine.Cancel) bool {
 	if s.minor >= 2 {
 		secret = s.id.Secret[:]
 	}
-	return c.PID == s.id.PID && subtle.ConstantTimeCompare(c.Secret, secret) == 1
+	return c.PID == s.id.PID && subtle.ConstantTimeCompare(c.Secret, secret) == 1 && !s.applies()
+}
+
+// applies reports whether the server connection's settings are being changed. A cancel request would hit that, and let
+// what the client has sent behind run with another session's settings: it comes too early, as with any server.
+func (s *session) applies() bool {
+	if s.srv == nil {
+		return false
+	}
+	for i := range s.srv.q.n {
+		if s.srv.q.at(i).kind == hiddenApply {
+			return true
+		}
+	}
+	return false
 }
 
 // Describe implements engine.Session.

@@ -82,7 +82,7 @@ func (s settings) with(change setting) settings {
 
 // plain names are settings of the server itself whose values depend on nothing that another session or a catalog change
 // could alter, and that any user may set: a value that was accepted once is accepted again. Changes of these alone need
-// not be waited for.
+// not be waited for, unless a time limit may end them.
 var plain = map[string]bool{
 	"application_name": true, "bytea_output": true, "client_encoding": true, "client_min_messages": true,
 	"constraint_exclusion": true, "datestyle": true, "default_transaction_deferrable": true,
@@ -100,6 +100,16 @@ var plain = map[string]bool{
 type change struct {
 	sql  string
 	safe bool // cannot fail: all names are plain
+}
+
+// limited reports whether a time limit among the settings may end a change of settings.
+func limited(ss settings) bool {
+	for _, name := range []string{"statement_timeout", "transaction_timeout"} {
+		if v, ok := ss.find(name); ok && v != "0" {
+			return true
+		}
+	}
+	return false
 }
 
 // between builds the statements that turn a server connection's settings into the wanted ones. They run as one simple
