@@ -194,3 +194,26 @@ func TestSettingsThatTakeTooLong(t *testing.T) {
 		t.Errorf("%s rows went to the other client's schema", n)
 	}
 }
+
+// A client that waits for an answer with Flush, not Sync, hears of a lost server connection too.
+func TestFlushAfterServerWasLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 1})
+	c := w.wire()
+	c.send(query("BEGIN"))
+	c.ready(1)
+	w.super("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	c.log = nil
+	c.send(parse("", "SELECT 1"), flushNow)
+	c.until(1, &pgproto3.ErrorResponse{})
+	c.send(query("SELECT 2"), syncNow, query("ROLLBACK"), query("SELECT 3"))
+	c.ready(3)
+	var kinds []string
+	for _, l := range c.log {
+		kinds = append(kinds, strings.Fields(l)[0])
+	}
+	want := []string{"ERROR", "ready", "complete", "ready", "columns", "row", "complete", "ready"}
+	if !slices.Equal(kinds, want) {
+		t.Errorf("got %q, want %q", c.log, want)
+	}
+}

@@ -577,8 +577,15 @@ func (s *session) withoutServer(b []byte, o *engine.Output) int {
 			return i
 		}
 		switch b[i] {
-		case pgwire.Query, pgwire.FunctionCall, pgwire.Sync:
+		case pgwire.Query, pgwire.FunctionCall:
+			s.discardEnds = !s.refused
+		case pgwire.Sync:
 			s.discardEnds = true
+		case pgwire.Flush: // the client waits for an answer now; what is behind up to Sync is ignored
+			if !s.refused {
+				s.refused = true
+				o.Client.Set(pgwire.AppendError(o.Client.Grow(), s.refuse))
+			}
 		}
 		s.discard = size
 	}
@@ -591,9 +598,12 @@ func (s *session) answerRefusal(o *engine.Output) {
 	if s.aborted {
 		status = pgwire.Failed
 	}
-	dst := pgwire.AppendError(o.Client.Grow(), s.refuse)
+	dst := o.Client.Grow()
+	if !s.refused {
+		dst = pgwire.AppendError(dst, s.refuse)
+	}
 	o.Client.Set(pgwire.AppendReadyForQuery(dst, status))
-	s.refuse = nil
+	s.refuse, s.refused = nil, false
 }
 
 // releaseLocal gives the client the answers that are Forebay's to give, as far as it is their turn.

@@ -32,6 +32,7 @@ type session struct {
 	custom   []string  // custom settings that the session has mentioned
 	pins     []engine.Pin
 	refuse   *pgwire.Error // answer to the next request
+	refused  bool          // the client has been sent it, and is to send Sync
 	seqAt    *server       // where the session's statements last touched a sequence
 	minor    int           // protocol 3.minor
 	mode     sqltext.Mode  // how texts are to be read
