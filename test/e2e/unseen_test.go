@@ -15,13 +15,17 @@ import (
 func TestUpdateOfSettingsViewIsSeen(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{pool: 1})
+	w.super("CREATE VIEW public.v AS SELECT * FROM pg_settings; GRANT ALL ON public.v TO public")
 	a, b := w.open(), w.open()
-	a.must(`UPDATE "pg_settings" SET setting = 'a' WHERE name = 'search_path'`)
-	if got := b.must("SHOW search_path"); got == "a" {
-		t.Error("the other client has the setting")
-	}
-	if got := a.must("SHOW search_path"); got != "a" {
-		t.Errorf("search_path is %q, want that of the session", got)
+	for _, view := range []string{`"pg_settings"`, "Pg_Catalog.PG_SETTINGS", "public.v"} {
+		a.must("UPDATE " + view + " SET setting = 'a' WHERE name = 'search_path'")
+		if got := b.must("SHOW search_path"); got == "a" {
+			t.Errorf("%s: the other client has the setting", view)
+		}
+		if got := a.must("SHOW search_path"); got != "a" {
+			t.Errorf("%s: search_path is %q, want that of the session", view, got)
+		}
+		a.must("RESET search_path")
 	}
 }
 

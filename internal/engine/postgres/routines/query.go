@@ -47,14 +47,22 @@ SELECT 't', NULL, t.typname::pg_catalog.text, NULL, NULL, NULL, NULL, NULL, NULL
 // uses it, and its source if that is an expression with a built-in routine.
 //
 // Uses of other routines are in pg_depend. Those of built-in ones are not: their oids are looked for in stored
-// expressions. oids are of the built-in routines that matter.
+// expressions. An UPDATE of pg_settings is a SET: views through which that is possible are like triggers. oids are of the
+// built-in routines that matter.
 func useQuery(oids []string) string {
 	var b strings.Builder
 	b.WriteString(`
 SELECT DISTINCT d.refobjid::pg_catalog.text, d.classid::pg_catalog.regclass::pg_catalog.text,
        d.objid::pg_catalog.text, NULL
   FROM pg_catalog.pg_depend d
- WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid >= 16384`)
+ WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid >= 16384
+UNION ALL
+SELECT NULL, 'pg_trigger', x.oid::pg_catalog.text, 'pg_settings'
+  FROM pg_catalog.pg_rewrite x
+ WHERE x.oid >= 16384 AND pg_catalog.pg_relation_is_updatable(x.ev_class::pg_catalog.regclass, false) & 4 <> 0
+   AND EXISTS (SELECT FROM pg_catalog.pg_depend d
+                WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = x.oid
+                  AND d.refobjid = 'pg_catalog.pg_settings'::pg_catalog.regclass)`)
 	if len(oids) == 0 {
 		return b.String()
 	}
