@@ -21,6 +21,7 @@ type PostgresOptions struct {
 	BinDir         string            // folder with postgres and initdb; "": the newest that FindPostgres finds
 	MaxConnections int               // the server's max_connections; 0: the server's default
 	Settings       map[string]string // further lines of postgresql.conf; they win over ours
+	Files          map[string][]byte // further files of the data directory, for settings that name a file
 	HBA            []string          // lines of pg_hba.conf for TCP, tried before ours (SCRAM for all but users with an MD5 password)
 	TLS            bool              // offer TLS with a self-signed certificate, see CAFile
 	Port           int               // TCP port on 127.0.0.1; 0: a free one
@@ -141,6 +142,11 @@ func (p *Postgres) provision(ctx context.Context, o PostgresOptions) error {
 	p.password = initial
 	if err := p.writeHBA(o); err != nil {
 		return err
+	}
+	for name, content := range o.Files {
+		if err := os.WriteFile(p.path("data", name), content, 0o600); err != nil {
+			return err
+		}
 	}
 	if o.TLS {
 		if err := writeCertificate(p.path("data")); err != nil {

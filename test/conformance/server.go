@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/user"
 
 	"forebay/internal/localserver"
@@ -20,10 +21,15 @@ func startServer(ctx context.Context, s *suite) (*localserver.Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
+	ca, err := os.ReadFile(s.cert("ca.pem"))
+	if err != nil {
+		return nil, err
+	}
 	pg, err := localserver.StartPostgres(ctx, localserver.PostgresOptions{
 		MaxConnections: 200,
 		TLS:            true,
-		Settings:       map[string]string{"ssl_ca_file": s.cert("ca.pem")},
+		Settings:       map[string]string{"ssl_ca_file": "ca.pem"},
+		Files:          map[string][]byte{"ca.pem": ca},
 		HBA: []string{
 			"local all " + me.Username + " trust",
 			"host all pgx_md5 127.0.0.1/32 md5",
