@@ -39,7 +39,7 @@ func (v *server) remember(b []byte, began bool) {
 // heals begins to send a cycle's requests once more, if that is right after this error.
 func (s *session) heals(e *pgwire.Error, o *engine.Output) bool {
 	v := s.srv
-	if !stalePlan(e) || len(v.replay) == 0 || v.answered || v.tx != pgwire.Idle || v.q.n == 0 {
+	if !stalePlan(e) || len(v.replay) == 0 || v.answered || v.tx != pgwire.Idle || v.q.n == 0 || s.skip > 0 {
 		return false
 	}
 	if ref := v.q.at(0).ref; ref == nil || ref.proven || v.q.at(0).kind == expectParse {

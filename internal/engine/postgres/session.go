@@ -201,7 +201,8 @@ func (s *session) abort(o *engine.Output) {
 
 // Open implements engine.Session.
 func (s *session) Open() bool {
-	return !s.waitApply && (s.srv == nil || s.srv.q.n < maxOutstanding)
+	// While requests are about to be sent once more, none may get ahead of them.
+	return !s.waitApply && (s.srv == nil || s.srv.q.n < maxOutstanding && !s.srv.healing)
 }
 
 // Done implements engine.Session.
