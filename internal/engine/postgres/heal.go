@@ -84,6 +84,7 @@ func (s *session) healed(status byte, o *engine.Output) {
 	v := s.srv
 	v.q.pop()
 	v.healing, v.failed = false, false
+	v.named, v.namedBefore = 0, 0
 	s.transact(status)
 	if status != pgwire.Idle {
 		o.CloseServer = true // it was said to be the first of its transaction
@@ -93,7 +94,9 @@ func (s *session) healed(status byte, o *engine.Output) {
 	v.replay = v.replay[:0]
 	s.again = true
 	if s.FromClient(again, o) != len(again) {
+		// They were taken whole the first time, so this cannot be; but a client must never be left without an answer.
 		o.CloseServer = true
+		s.fatal(&pgwire.Error{Code: "08006", Message: "requests could not be sent once more"}, o)
 	}
 	s.again = false
 	v.replay = v.replay[:0] // once only
