@@ -283,8 +283,8 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 
 // createsTemporary reports whether an object created without a schema may be a temporary one.
 func (s *session) createsTemporary() bool {
-	path, _ := settingsOf(s.want).find("search_path")
-	return strings.Contains(path, "pg_temp") || s.srv.effects&sqltext.Look != 0 || s.srv.probing()
+	path, ok := settingsOf(s.want).find("search_path")
+	return strings.Contains(path, "pg_temp") || !ok && s.l.db.temporaryPath.Load() || s.srv.effects&sqltext.Look != 0 || s.srv.probing()
 }
 
 // noteworthy are the effects after which an operator may see the statement's digest.

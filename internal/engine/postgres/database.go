@@ -27,13 +27,15 @@ type database struct {
 	log   *slog.Logger
 	proxy atomic.Pointer[resource.Proxy]
 
-	routines   atomic.Pointer[sqltext.Routines] // nil: not known, so every routine may do anything
-	print      atomic.Pointer[string]           // fingerprint of the catalog that routines was read from
-	stale      chan struct{}                    // one token: the catalog has changed
-	loadMu     sync.Mutex                       // one look at the catalog at a time
-	generation atomic.Uint64                    // of the schema: counts changes that may invalidate prepared statements
-	base       atomic.Pointer[reported]         // what a new server connection reports
-	sequences  atomic.Bool                      // sessions here use currval or lastval
+	routines      atomic.Pointer[sqltext.Routines] // nil: not known, so every routine may do anything
+	print         atomic.Pointer[string]           // fingerprint of the catalog that routines was read from
+	stale         chan struct{}                    // one token: the catalog has changed
+	loadMu        sync.Mutex                       // one look at the catalog at a time
+	generation    atomic.Uint64                    // of the schema: counts changes that may invalidate prepared statements
+	base          atomic.Pointer[reported]         // what a new server connection reports
+	initial       atomic.Pointer[settings]         // what init_query sets; nil without one
+	temporaryPath atomic.Bool                      // the default search_path may lead to temporary objects
+	sequences     atomic.Bool                      // sessions here use currval or lastval
 
 	mu       sync.Mutex
 	welcomes map[engine.Fit]welcome // guarded by mu; by startup settings
@@ -154,10 +156,12 @@ func (d *database) Dial(ctx context.Context, transport func(context.Context) (ne
 	if err != nil {
 		return engine.Dialed{}, err
 	}
-	if err := d.prepareServer(ctx, s); err != nil {
+	initial, err := d.prepareServer(ctx, s)
+	if err != nil {
+		s.Close()
 		return engine.Dialed{}, err
 	}
-	v := &server{db: d, pid: s.PID, secret: s.SecretKey, fit: noSettings, tx: pgwire.Idle}
+	v := &server{db: d, pid: s.PID, secret: s.SecretKey, fit: initial.fit(), tx: pgwire.Idle, probeName: newProbeName()}
 	var rep settings
 	for _, p := range s.Params {
 		rep = rep.with(setting{name: p.Name, value: p.Value})
@@ -168,6 +172,9 @@ func (d *database) Dial(ctx context.Context, transport func(context.Context) (ne
 		d.forgetWelcomes()
 	}
 	limits, err := capacity(ctx, s)
+	if err == nil {
+		err = d.readDefaults(ctx, s)
+	}
 	if err != nil {
 		s.Close()
 		return engine.Dialed{}, wrapLogin(err)
@@ -200,20 +207,62 @@ func (d *database) login(ctx context.Context, transport func(context.Context) (n
 	return s, nil
 }
 
-// prepareServer does what has to be done once on each new server connection.
-func (d *database) prepareServer(ctx context.Context, s *login.Server) error {
+// prepareServer does what has to be done once on each new server connection. It returns the settings that the init_query
+// has made: every session begins with them.
+func (d *database) prepareServer(ctx context.Context, s *login.Server) (settings, error) {
 	if d.routines.Load() == nil {
 		if err := d.loadRoutines(ctx, s); err != nil {
 			d.log.Warn("the database's routines could not be read: every statement that calls one is followed by a look at the session",
 				slog.String("database", d.key.Database), slog.String("user", d.key.User), slog.Any("error", err))
 		}
 	}
-	if q := d.proxy.Load().Pool.InitQuery; q != "" {
-		if _, err := s.Query(ctx, q); err != nil {
-			s.Close()
-			return wrapLogin(fmt.Errorf("init_query: %w", err))
-		}
+	q := d.proxy.Load().Pool.InitQuery
+	if q == "" {
+		d.initial.Store(nil)
+		return nil, nil
 	}
+	if _, err := s.Query(ctx, q); err != nil {
+		return nil, wrapLogin(fmt.Errorf("init_query: %w", err))
+	}
+	initial, err := d.sessionSettings(ctx, s, q)
+	if err != nil {
+		return nil, wrapLogin(fmt.Errorf("settings after init_query: %w", err))
+	}
+	d.initial.Store(&initial)
+	return initial, nil
+}
+
+// sessionSettings asks a connection what the given text has set.
+func (d *database) sessionSettings(ctx context.Context, s *login.Server, text string) (settings, error) {
+	sql := `SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'transaction\_%'`
+	var a sqltext.Analysis
+	sqltext.Analyze([]byte(text), sqltext.Standard, d.routines.Load(), &a)
+	for i := range a.SettingsLen() {
+		var b strings.Builder
+		writeLiteral(&b, string(a.Setting(i)))
+		sql += ` UNION ALL SELECT ` + b.String() + `, pg_catalog.current_setting(` + b.String() + `, true)`
+	}
+	rows, err := s.Query(ctx, sql+` UNION ALL SELECT 'role', pg_catalog.current_setting('role')`)
+	if err != nil {
+		return nil, err
+	}
+	var all settings
+	for _, r := range rows {
+		if len(r) != 2 || r[0] == nil || r[1] == nil || *r[0] == settingRole && *r[1] == "none" {
+			continue
+		}
+		all = all.with(setting{name: lower(*r[0]), value: *r[1]})
+	}
+	return all, nil
+}
+
+// readDefaults learns what the server's own defaults for this user and database mean for us.
+func (d *database) readDefaults(ctx context.Context, s *login.Server) error {
+	rows, err := s.Query(ctx, `SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'search_path' AND setting LIKE '%pg_temp%'`)
+	if err != nil {
+		return err
+	}
+	d.temporaryPath.Store(len(rows) > 0)
 	return nil
 }
 

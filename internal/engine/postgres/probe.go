@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"crypto/rand"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"forebay/internal/engine"
@@ -15,8 +17,8 @@ import (
 // temporary objects, holdable cursors, prepared statements, advisory locks. It runs after a transaction that contained
 // anything which may change them, and before the connection serves another session.
 
-// probeName is the probe's name on server connections.
-const probeName = namePrefix + "probe"
+// newProbeName names the probe of one server connection, so that no function can put something else in its place.
+func newProbeName() string { return namePrefix + "probe_" + rand.Text() }
 
 // probeSQL lists the state as rows of a kind, a name and a value. Everything is named with its schema: the session's
 // search_path may hold anything. The parameter is the names of custom settings, which pg_settings does not show.
@@ -28,6 +30,7 @@ const probeSQL = `SELECT 's'::pg_catalog.text, name, setting FROM pg_catalog.pg_
 	` UNION ALL SELECT 'l', NULL, NULL FROM pg_catalog.pg_listening_channels()` +
 	` UNION ALL (SELECT 't', NULL, NULL FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() LIMIT 1)` +
 	` UNION ALL SELECT 'h', name, NULL FROM pg_catalog.pg_cursors WHERE is_holdable` +
+	` UNION ALL SELECT 'n', pg_catalog.count(*)::pg_catalog.text, NULL FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql` +
 	` UNION ALL SELECT 'p', name, statement FROM pg_catalog.pg_prepared_statements WHERE from_sql` +
 	` UNION ALL SELECT 'a', NULL, NULL FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()`
 
@@ -45,6 +48,8 @@ type probeResult struct {
 	cursors   bool
 	advisory  bool
 	sql       []sqlStmt
+	prepared  int // statements of the protocol, Forebay's own
+	wanted    int // how many there should be
 	malformed bool
 	cols      [3][]byte
 }
@@ -67,11 +72,12 @@ func (s *session) startProbe(o *engine.Output) {
 	dst := o.Server.Grow()
 	if !v.hasProbe {
 		// Close first: a probe that failed half-way may have left it. The answers are ignored, like the Bind's.
-		dst = pgwire.AppendClose(dst, 'S', probeName)
-		dst = pgwire.AppendParse(dst, probeName, probeSQL, []byte{0, 0})
+		dst = pgwire.AppendClose(dst, 'S', v.probeName)
+		dst = pgwire.AppendParse(dst, v.probeName, probeSQL, []byte{0, 0})
 		v.hasProbe = true
 	}
-	dst = pgwire.AppendBindExecute(dst, probeName, s.customNames())
+	v.probe.wanted = v.prepared.len() + len(v.unclosed) + 1
+	dst = pgwire.AppendBindExecute(dst, v.probeName, s.customNames())
 	dst = pgwire.AppendEmpty(dst, pgwire.Sync)
 	v.q.push(expect{kind: hiddenProbe})
 	o.Server.Set(dst)
@@ -136,6 +142,9 @@ func (p *probeResult) row(body []byte) {
 		p.cursors = true
 	case 'p':
 		p.sql = append(p.sql, sqlStmt{name: name, text: value})
+	case 'n':
+		n, err := strconv.Atoi(name)
+		p.prepared, p.malformed = n, p.malformed || err != nil
 	case 'a':
 		p.advisory = true
 	default:
@@ -200,6 +209,12 @@ func (s *session) looked(o *engine.Output) {
 		return
 	}
 	v.probeTries = 0
+	if v.hiddenErr == nil && p.prepared != p.wanted {
+		// A function has dropped some, with DEALLOCATE or DISCARD: none can be relied on.
+		v.prepared.clear()
+		v.hasProbe = false
+		v.retire = true
+	}
 	if v.hiddenErr != nil || p.malformed {
 		v.hiddenErr = nil
 		v.hasProbe = false

@@ -14,9 +14,10 @@ import (
 // server is the protocol state of one server connection. Owned by loop, but for the fields that log-in set.
 type server struct {
 	// Static after log-in.
-	db     *database
-	pid    uint32
-	secret []byte
+	db        *database
+	pid       uint32
+	secret    []byte
+	probeName string
 
 	// What the connection's session has now.
 	fit         engine.Fit // settings that differ from those after log-in

@@ -57,11 +57,27 @@ type sqlStmt struct {
 
 // Start implements engine.Session.
 func (s *session) Start(o *engine.Output) bool {
+	s.beginWithInitial()
 	if w, ok := s.l.db.welcomeFor(s.startup); ok {
 		s.welcome(w, o)
 		return false
 	}
 	return true
+}
+
+// beginWithInitial gives the session the settings that init_query makes, under those that the client asked for. It is called
+// again when the session has its first server connection: only then they may be known.
+func (s *session) beginWithInitial() {
+	initial := s.l.db.initial.Load()
+	if initial == nil {
+		return
+	}
+	start := *initial
+	for _, e := range settingsOf(s.startup) {
+		start = start.with(e)
+	}
+	s.startup = start.fit()
+	s.want = s.startup
 }
 
 // welcome ends the connection phase in the client's eyes.
@@ -92,6 +108,9 @@ func (s *session) Attach(sv engine.Server, o *engine.Output) {
 	}
 	if s.l.db.sequences.Load() && v.seqOwner != s && v.seqOwner != nil {
 		v.forgetSequences(s, o)
+	}
+	if s.greeting != nil {
+		s.beginWithInitial()
 	}
 	switch {
 	case v.fit != s.want:
@@ -343,6 +362,11 @@ func (s *session) ServerLost(err error, o *engine.Output) {
 	o.Client.Set(dst)
 	// The rest of a message that the client is sending is dropped.
 	s.discard, s.skip = s.skip, 0
+	if unsynced && !v.failed && !s.skipToSync && s.discard == 0 {
+		// It may wait for an answer that it has asked for with Flush: it is told now, and Sync ends it.
+		o.Client.Set(pgwire.AppendError(o.Client.Grow(), e))
+		s.refused = true
+	}
 	if unsynced || s.skipToSync || !answered && (open || pinned || s.discard > 0) {
 		s.refuse = e // the client has yet to hear of it
 	}
