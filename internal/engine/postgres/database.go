@@ -30,6 +30,7 @@ type database struct {
 	routines      atomic.Pointer[sqltext.Routines] // nil: not known, so every routine may do anything
 	print         atomic.Pointer[string]           // fingerprint of the catalog that routines was read from
 	stale         chan struct{}                    // one token: the catalog has changed
+	changes       atomic.Uint64                    // counts changes of the catalog; written under mu, with routines
 	loadMu        sync.Mutex                       // one look at the catalog at a time
 	generation    atomic.Uint64                    // of the schema: counts changes that may invalidate prepared statements
 	base          atomic.Pointer[reported]         // what a new server connection reports
@@ -270,6 +271,7 @@ func (d *database) readDefaults(ctx context.Context, s *login.Server) error {
 func (d *database) loadRoutines(ctx context.Context, q routines.Querier) error {
 	d.loadMu.Lock()
 	defer d.loadMu.Unlock()
+	before := d.changes.Load()
 	print, err := routines.Fingerprint(ctx, q)
 	if err != nil {
 		return err
@@ -282,6 +284,11 @@ func (d *database) loadRoutines(ctx context.Context, q routines.Querier) error {
 		d.routines.Store(nil)
 		return err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.changes.Load() != before {
+		return nil // what was read may be older than the change; stale has a token, so it is read again
+	}
 	d.routines.Store(r)
 	d.print.Store(&print)
 	return nil
@@ -289,7 +296,10 @@ func (d *database) loadRoutines(ctx context.Context, q routines.Querier) error {
 
 // staleRoutines has the catalog read again soon; until then every routine may do anything.
 func (d *database) staleRoutines() {
+	d.mu.Lock()
+	d.changes.Add(1)
 	d.routines.Store(nil)
+	d.mu.Unlock()
 	select {
 	case d.stale <- struct{}{}:
 	default:

@@ -1,0 +1,42 @@
+package postgres
+
+import (
+	"context"
+	"testing"
+)
+
+// catalogFunc is an empty catalog: it is told when it is read.
+type catalogFunc func()
+
+func (f catalogFunc) Query(context.Context, string) ([][]*string, error) {
+	f()
+	return nil, nil
+}
+
+// TestCatalogChangedWhileRead checks that a catalog that changes while it is read is not taken for known: statements could
+// reach a routine that it does not show, and leave what nobody looks for.
+func TestCatalogChangedWhileRead(t *testing.T) {
+	t.Parallel()
+	for at := range 3 { // fingerprint, routines, uses
+		d := &database{stale: make(chan struct{}, 1)}
+		reads := 0
+		err := d.loadRoutines(t.Context(), catalogFunc(func() {
+			if reads == at {
+				d.staleRoutines()
+			}
+			reads++
+		}))
+		if err != nil || reads != 3 {
+			t.Fatalf("%d reads, err %v", reads, err)
+		}
+		if d.routines.Load() != nil || d.print.Load() != nil {
+			t.Errorf("changed during read %d: the catalog passes for known", at)
+		}
+		if len(d.stale) != 1 {
+			t.Errorf("changed during read %d: the catalog will not be read again", at)
+		}
+		if err := d.loadRoutines(t.Context(), catalogFunc(func() {})); err != nil || d.routines.Load() == nil {
+			t.Errorf("read again: known %t, err %v", d.routines.Load() != nil, err)
+		}
+	}
+}
