@@ -171,12 +171,15 @@ func TestNamesOfForebaysOwn(t *testing.T) {
 		a, b := w.open(), w.open()
 		a.must("SELECT set_config('work_mem', '2MB', false)") // the probe is there
 		a.must("SELECT 1")
-		a.must("DEALLOCATE forebay_probe; PREPARE forebay_probe (text[]) AS SELECT 's', 'a.b', '' WHERE false; SELECT set_config('search_path', 'a', false)")
+		probe := a.must("SELECT name FROM pg_prepared_statements WHERE name LIKE 'forebay_probe%'")
+		a.must("DEALLOCATE " + quoted(probe) + "; PREPARE " + quoted(probe) + " (text[]) AS SELECT 's', 'a.b', '' WHERE false; SELECT set_config('search_path', 'a', false)")
 		if got := b.must("SHOW search_path"); got == "a" {
 			t.Error("the other client has the setting")
 		}
 	})
 }
+
+func quoted(name string) string { return `"` + name + `"` }
 
 // A time limit of the session before must not keep the settings of the next from being made, while its statement goes on.
 func TestSettingsThatTakeTooLong(t *testing.T) {
