@@ -40,6 +40,7 @@ type Plane struct {
 	workers []*session.Worker
 	gate    *gate
 	tidier  tidier
+	arrived []*arrivals     // by loop
 	ctx     context.Context // ends with Close
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -72,6 +73,7 @@ func New(o Options) (*Plane, error) {
 		}
 		p.loops = append(p.loops, l)
 		p.workers = append(p.workers, session.NewWorker(l, o.Log))
+		p.arrived = append(p.arrived, newArrivals(l))
 		p.running.Go(l.Run)
 	}
 	return p, nil

@@ -210,13 +210,16 @@ func (px *proxy) accept(a evloop.Accepted) {
 		a.Net.Close()
 		return
 	}
-	if !px.plane.gate.enter(func() {
-		px.connect(a)
-		px.plane.tidier.phaseEnded()
-	}) {
-		px.gone()
-		a.Net.Close()
-	}
+	px.plane.arrived[a.Conn.Loop().ID()].wait(px, a.Conn, func() {
+		entered := px.plane.gate.enter(func() {
+			px.connect(a)
+			px.plane.tidier.phaseEnded()
+		})
+		if !entered {
+			px.gone()
+			a.Net.Close()
+		}
+	})
 }
 
 // gone counts a client that has left.
@@ -554,12 +557,18 @@ func limitsOf(c resource.ConnectionPoolConfig, k engine.Capacity) pool.Limits {
 func (t *target) apply(cfg *resource.Proxy) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	again := t.cfg.Pool.InitQuery != cfg.Pool.InitQuery // what it does is done to new server connections only
 	t.cfg = cfg
 	t.setLimitsLocked()
 	for _, d := range t.dbs {
 		d.db.Apply(cfg)
 		for i, l := range t.px.plane.loops {
-			l.Post(func() { d.pools[i].Shard().Apply(poolConfig(cfg), l.Nanos()) })
+			l.Post(func() {
+				d.pools[i].Shard().Apply(poolConfig(cfg), l.Nanos())
+				if again {
+					d.pools[i].Shard().Retire(l.Nanos())
+				}
+			})
 		}
 	}
 }

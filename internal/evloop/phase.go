@@ -73,6 +73,24 @@ func (p *phase) signal() {
 	}
 }
 
+// WhenReadable has f called once, on the loop, when the peer has sent something or hung up. Until then nobody may use the
+// connection. Call it on the loop, at the beginning of the connection phase.
+func (c *Conn) WhenReadable(f func()) {
+	c.handler = firstBytes(f)
+	c.phase.want.Store(wantRead)
+}
+
+// firstBytes waits for a peer to say something.
+type firstBytes func()
+
+func (f firstBytes) Ready(c *Conn) {
+	if c.readable || c.hup {
+		c.handler = c.phase
+		c.phase.want.Store(0)
+		f()
+	}
+}
+
 // blocking reports whether the connection phase is still under way; false for nil.
 func (p *phase) blocking() bool { return p != nil && !p.onLoop.Load() }
 

@@ -22,11 +22,12 @@ import (
 
 // ForebayOptions say what a test's Forebay is like. The zero value does for most.
 type ForebayOptions struct {
-	Users  map[string]string // password by user; nil: only the server's superuser, postgres
-	TLS    *tls.Config       // nil: clients are not offered TLS
-	Loops  int               // 0 = 1
-	Change func(p *resource.Proxy)
-	Log    slog.Handler // nil: t.Log at level Warn and above
+	Users      map[string]string // password by user; nil: only the server's superuser, postgres
+	TLS        *tls.Config       // nil: clients are not offered TLS
+	Loops      int               // 0 = 1
+	Handshakes int               // 0 = the default
+	Change     func(p *resource.Proxy)
+	Log        slog.Handler // nil: t.Log at level Warn and above
 }
 
 // Forebay is a data plane in this process, in front of a real server.
@@ -54,7 +55,7 @@ func StartForebay(t testing.TB, pg *localserver.Postgres, o ForebayOptions) *For
 	}
 	log := slog.New(h)
 	opts := dataplane.Options{
-		Log: log, Secrets: f.users, Loops: max(1, o.Loops),
+		Log: log, Secrets: f.users, Loops: max(1, o.Loops), Handshakes: o.Handshakes,
 		Engines: map[resource.EngineFamily]engine.Engine{resource.PostgreSQL: postgres.New(log, f.users)},
 	}
 	if o.TLS != nil {
