@@ -28,6 +28,7 @@ type database struct {
 	proxy atomic.Pointer[resource.Proxy]
 
 	routines      atomic.Pointer[sqltext.Routines] // nil: not known, so every routine may do anything
+	last          atomic.Pointer[sqltext.Routines] // routines, or what it was before the catalog changed
 	print         atomic.Pointer[string]           // fingerprint of the catalog that routines was read from
 	stale         chan struct{}                    // one token: the catalog has changed
 	changes       atomic.Uint64                    // counts changes of the catalog; written under mu, with routines
@@ -290,9 +291,14 @@ func (d *database) loadRoutines(ctx context.Context, q routines.Querier) error {
 		return nil // what was read may be older than the change; stale has a token, so it is read again
 	}
 	d.routines.Store(r)
+	d.last.Store(r)
 	d.print.Store(&print)
 	return nil
 }
+
+// customSettings are those that the routines may set. While the catalog is read again they are those of before: a look at
+// a session must not miss what an old routine has set.
+func (d *database) customSettings() []string { return d.last.Load().Settings() }
 
 // staleRoutines has the catalog read again soon; until then every routine may do anything.
 func (d *database) staleRoutines() {

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"testing"
+
+	"forebay/internal/engine/postgres/sqltext"
 )
 
 // catalogFunc is an empty catalog: it is told when it is read.
@@ -38,5 +40,27 @@ func TestCatalogChangedWhileRead(t *testing.T) {
 		if err := d.loadRoutines(t.Context(), catalogFunc(func() {})); err != nil || d.routines.Load() == nil {
 			t.Errorf("read again: known %t, err %v", d.routines.Load() != nil, err)
 		}
+	}
+}
+
+// TestCustomSettingsWhileCatalogIsRead checks that a look at a session asks for the custom settings of routines that were
+// there before the catalog changed: with the catalog unknown, any statement may have run one.
+func TestCustomSettingsWhileCatalogIsRead(t *testing.T) {
+	t.Parallel()
+	d := &database{stale: make(chan struct{}, 1)}
+	if got := d.customSettings(); len(got) != 0 {
+		t.Errorf("before the first look at the catalog: %q", got)
+	}
+	d.last.Store(sqltext.NewRoutines(sqltext.Catalog{Settings: []string{"app.tenant"}}))
+	d.staleRoutines()
+	s := &session{l: &local{db: d}, want: noSettings}
+	if got := s.customNames(); got != `{"app.tenant"}` {
+		t.Errorf("asks for %s", got)
+	}
+	if err := d.loadRoutines(t.Context(), catalogFunc(func() {})); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.customNames(); got != "{}" {
+		t.Errorf("after the catalog was read again: asks for %s", got)
 	}
 }

@@ -96,7 +96,7 @@ func (s *session) customNames() string {
 			names[e.name] = true
 		}
 	}
-	for _, n := range s.l.db.routines.Load().Settings() {
+	for _, n := range s.l.db.customSettings() {
 		names[n] = true
 	}
 	var b strings.Builder
