@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"forebay/internal/engine/postgres/routines"
 	"forebay/internal/engine/postgres/sqltext"
@@ -109,23 +110,13 @@ func carriesSettings(t *testing.T, w *world) {
 
 // startsClean compares all the server's settings as a new client sees them, through Forebay and directly.
 func startsClean(t *testing.T, w *world) {
-	const all = "SELECT name, setting, source, reset_val FROM pg_settings WHERE name NOT IN ('ssl') ORDER BY name"
+	const all = "SELECT name, setting FROM pg_settings ORDER BY name"
 	used := w.open()
-	used.must("SET work_mem = '9MB'; SET ROLE NONE; SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+	used.must("SET work_mem = '9MB'; SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
 	used.leave()
-	through := strings.Split(w.open("application_name", "x").must(all), "\n")
-	alone := strings.Split((&world{t: t, db: w.db}).open("application_name", "x").must(all), "\n")
-	setting := func(line string) string { // without source and reset_val
-		parts := strings.Split(line, ",")
-		return strings.Join(parts[:len(parts)-2], ",")
-	}
-	for i := range through {
-		through[i] = setting(through[i])
-	}
-	for i := range alone {
-		alone[i] = setting(alone[i])
-	}
-	if diff := cmp.Diff(alone, through); diff != "" {
+	through := w.open("application_name", "x").must(all)
+	direct := (&world{t: t, db: w.db}).open("application_name", "x").must(all)
+	if diff := cmp.Diff(strings.Split(direct, "\n"), strings.Split(through, "\n")); diff != "" {
 		t.Errorf("settings, direct (-) and through Forebay (+):\n%s", diff)
 	}
 }
@@ -338,4 +329,28 @@ func knowsRoutines(t *testing.T, w *world) {
 	if got := w.pins(c); !slices.Equal(got, []string{"temporary_object"}) {
 		t.Errorf("pinned for %q", got)
 	}
+}
+
+// TestReservedConnections checks that a share of the server's connections is one of those that ordinary users can have:
+// since version 16 some may be kept for a role.
+func TestReservedConnections(t *testing.T) {
+	t.Parallel()
+	all, err := localserver.PostgresReleases()
+	if err != nil || all[0].Major < 16 {
+		t.Skipf("needs PostgreSQL 16 or newer (make servers): %v", err)
+	}
+	db := testkit.Database(t, testkit.Postgres(t, localserver.PostgresOptions{
+		BinDir: all[0].BinDir, Chroot: all[0].Chroot, MaxConnections: 20,
+		Settings: map[string]string{"superuser_reserved_connections": "3", "reserved_connections": "7"},
+	}))
+	w := newWorld(t, options{db: &db, change: func(p *resource.Proxy) {
+		p.Pool.MaxConnections, p.Pool.MaxConnectionsPercent, p.Pool.MaxIdleConnectionsPercent = 0, 20, 10
+		p.Pool.ConnectionBorrowTimeout = 2 * time.Second
+	}})
+	a, b, c := w.open(), w.open(), w.open()
+	a.must("BEGIN")
+	b.must("BEGIN")
+	c.fails("SELECT 1", "08000") // 20 percent of 10, not of 17 or 20
+	a.must("COMMIT")
+	c.must("SELECT 1")
 }
