@@ -176,6 +176,9 @@ func (s *session) look(o *engine.Output) {
 		}
 		return
 	}
+	if eff&sqltext.Unknown != 0 {
+		v.tainted = s
+	}
 	digest := string(v.digest)
 	if eff&sqltext.Load != 0 {
 		s.pin(pinLibrary, digest)

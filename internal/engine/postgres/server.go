@@ -55,6 +55,7 @@ type server struct {
 	replay     []byte        // the client's bytes of this cycle, if they may be sent once more: see heal.go
 	healing    bool          // and they will be, after the ReadyForQuery to come
 	answered   bool          // the client has got an answer in this cycle
+	tainted    *session      // whose unknown routine may have set custom settings of unknown names here
 	retire     bool          // close when given back
 }
 
@@ -256,4 +257,17 @@ func typesOf(b []byte) (types []byte, ok bool) {
 		return nil, false
 	}
 	return b, true
+}
+
+// resetAll undoes every setting, also custom ones that nobody knows the names of. Roles stay.
+func (v *server) resetAll(o *engine.Output) {
+	v.simple("RESET ALL", hiddenSet, o)
+	var roles settings
+	for _, e := range settingsOf(v.fit) {
+		if e.name == settingRole || e.name == settingSession {
+			roles = roles.with(e)
+		}
+	}
+	v.fit = roles.fit()
+	v.tainted = nil
 }

@@ -113,6 +113,9 @@ func (s *session) Attach(sv engine.Server, o *engine.Output) {
 		s.beginWithInitial()
 	}
 	switch {
+	case v.tainted != nil && v.tainted != s:
+		v.resetAll(o)
+		s.apply(o)
 	case v.fit != s.want:
 		s.apply(o)
 	case s.greeting != nil:
