@@ -25,9 +25,10 @@
 //
 // # When the limit is reached
 //
-// A shard with waiters first looks at the shards of the same key on other loops: an idle connection there migrates. It
-// starves when it has no connection at all, or when its oldest waiter has waited for 100 ms; then it registers with the
-// budget, and connections of other keys that have been idle for 50 ms are closed to make room, least recently used first.
+// A shard with waiters first looks at the shards of the same key on other loops: an idle connection there migrates. Then
+// connections of other keys that nobody has needed for a second are closed to make room for it, least recently used first.
+// It starves when it has no connection at all, or when its oldest waiter has waited for 100 ms; then it registers with the
+// budget, and 50 ms of idleness are enough.
 // If there are none, the shards that return connections compare: one gives up its connection, though it has waiters of
 // its own, when the starving shard's oldest waiter is older than its own oldest by more than a bound. That bound is 100 ms
 // for the same key, where the connection migrates. For another key, which costs closing and opening a connection, it is

@@ -10,7 +10,7 @@ func (s *Shard) grow(now int64) {
 	switch {
 	case s.b.room.Load() && s.mayOpen(now) > 0:
 	case s.needy(now) && (!s.starving || now >= s.nextAsk):
-	case now >= s.nextAsk && s.siblingIdle():
+	case now >= s.nextAsk && (s.siblingIdle() || !s.b.room.Load()):
 	default:
 		return
 	}
@@ -40,8 +40,8 @@ func (s *Shard) request(n int, since, now int64) {
 	}
 	s.oldest.Store(since)
 	opens, asked := s.b.need(s, d, now)
-	if d.ask && !asked && opens == 0 && d.needy {
-		// Nothing is idle elsewhere. Whoever returns a connection now sees that this shard starves.
+	if d.ask && !asked && opens == 0 {
+		// Nothing is idle elsewhere, or not for long enough. Whoever returns a connection now sees whether this shard starves.
 		s.nextAsk = now + recheckEvery
 	}
 	if since != 0 {

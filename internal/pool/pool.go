@@ -147,7 +147,8 @@ const (
 	boundSame    = int64(100 * time.Millisecond) // head start of the returning shard's waiters: same key
 	boundEmpty   = int64(250 * time.Millisecond) // other key, and the starving shard has no connection
 	boundOther   = int64(time.Second)            // other key
-	evictAge     = int64(50 * time.Millisecond)  // idle connections this old are closed for another key at once
+	evictRested  = int64(time.Second)            // idle connections this old are closed for another key that has waiters
+	evictAge     = int64(50 * time.Millisecond)  // idle connections this old are closed for a key that starves
 	recheckEvery = int64(50 * time.Millisecond)  // shards with waiters look again this often
 	askAgain     = int64(10 * time.Millisecond)  // after another shard had nothing to give
 	shareEvery   = int64(10 * time.Millisecond)  // between two comparisons by one shard with waiters

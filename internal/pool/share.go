@@ -45,9 +45,14 @@ func (b *Budget) need(s *Shard, d demand, now int64) (opens int, asked bool) {
 	if d.ask && (full || d.blocked) {
 		out = append(out, b.askSiblingsLocked(s, n, now, &n)...)
 	}
-	if d.ask && d.needy && full {
-		idleSince := now - evictAge
-		if d.since != 0 && d.since+s.boundLocked() <= now {
+	if d.ask && full {
+		// What others have not needed for a while goes to whoever has waiters; what they may want again in a moment, only
+		// to a shard that starves.
+		idleSince := now - evictRested
+		if d.needy {
+			idleSince = now - evictAge
+		}
+		if d.needy && d.since != 0 && d.since+s.boundLocked() <= now {
 			idleSince = now // it waited long enough
 		}
 		out = append(out, b.askVictimsLocked(s, min(n, d.opens-opens), idleSince)...)

@@ -57,6 +57,33 @@ func TestLeastRecentlyUsedIsEvicted(t *testing.T) {
 	}
 }
 
+// TestRestedConnectionsMakeRoom has one key hold all connections idle, and another served so quickly by the one connection
+// it gets that it never starves: it must not be left with that one.
+func TestRestedConnectionsMakeRoom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2, pool.Limits{MaxOpen: 8, MaxIdle: 8})
+	w.giveBackAll(w.fill(w.shard(0, "before", pool.DefaultConfig), 8))
+	w.pass(2 * sec)
+	s := w.shard(1, "now", pool.DefaultConfig)
+	first := w.fill(s, 1)[0]
+	var waiting []*client
+	for range 6 {
+		c := newClient()
+		w.borrow(s, c, "")
+		waiting = append(waiting, c)
+	}
+	w.pass(60 * ms) // not long enough to starve
+	served := 0
+	for _, c := range waiting {
+		if c.conn != nil {
+			served++
+		}
+	}
+	if served == 0 || first.conn == nil {
+		t.Errorf("no waiter was served by a connection of its own: %+v", s.Stats())
+	}
+}
+
 func TestStarvingShardIsFavoured(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
