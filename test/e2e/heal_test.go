@@ -15,12 +15,7 @@ import (
 // before gets PostgreSQL's own error.
 func TestStalePlanFromOutside(t *testing.T) {
 	t.Parallel()
-	pg := testkit.SharedPostgres(t)
-	db := testkit.Database(t, pg)
-	f := testkit.StartForebay(t, pg, testkit.ForebayOptions{
-		Users:  map[string]string{db.User: db.Password},
-		Change: func(p *resource.Proxy) { p.Pool.MaxConnections = 1 },
-	})
+	db, f := oneConnection(t, nil)
 	ctx := context.Background()
 	direct := connect(t, db.DSN())
 	exec(t, direct, "CREATE TABLE healed (a int); INSERT INTO healed VALUES (1)")
@@ -46,6 +41,23 @@ func TestStalePlanFromOutside(t *testing.T) {
 	if err := fresh.QueryRow(ctx, "s").Scan(&a, &b); err != nil || a != "1" {
 		t.Errorf("a = %q, err %v", a, err)
 	}
+}
+
+// oneConnection makes a database and a Forebay in front of it whose clients all share one server connection.
+func oneConnection(t *testing.T, change func(*resource.Proxy)) (testkit.DB, *testkit.Forebay) {
+	t.Helper()
+	pg := testkit.SharedPostgres(t)
+	db := testkit.Database(t, pg)
+	f := testkit.StartForebay(t, pg, testkit.ForebayOptions{
+		Users: map[string]string{db.User: db.Password},
+		Change: func(p *resource.Proxy) {
+			p.Pool.MaxConnections = 1
+			if change != nil {
+				change(p)
+			}
+		},
+	})
+	return db, f
 }
 
 func connect(t *testing.T, dsn string) *pgx.Conn {

@@ -5,21 +5,14 @@ import (
 	"testing"
 
 	"forebay/internal/resource"
-	"forebay/internal/testkit"
 )
 
 // TestInitQuerySurvives gives every session what init_query sets, also on a server connection that another client has reset, and
 // RESET goes back to it.
 func TestInitQuerySurvives(t *testing.T) {
 	t.Parallel()
-	pg := testkit.SharedPostgres(t)
-	db := testkit.Database(t, pg)
-	f := testkit.StartForebay(t, pg, testkit.ForebayOptions{
-		Users: map[string]string{db.User: db.Password},
-		Change: func(p *resource.Proxy) {
-			p.Pool.MaxConnections = 1
-			p.Pool.InitQuery = "SET work_mem = '7MB'; SET app.made = 'by init'"
-		},
+	db, f := oneConnection(t, func(p *resource.Proxy) {
+		p.Pool.InitQuery = "SET work_mem = '7MB'; SET app.made = 'by init'"
 	})
 	sees := func(who string, sql, want string) {
 		t.Helper()
@@ -48,12 +41,7 @@ func TestInitQuerySurvives(t *testing.T) {
 // TestDeallocateInFunction has a client drop prepared statements where no text shows it: the next one must not notice.
 func TestDeallocateInFunction(t *testing.T) {
 	t.Parallel()
-	pg := testkit.SharedPostgres(t)
-	db := testkit.Database(t, pg)
-	f := testkit.StartForebay(t, pg, testkit.ForebayOptions{
-		Users:  map[string]string{db.User: db.Password},
-		Change: func(p *resource.Proxy) { p.Pool.MaxConnections = 1 },
-	})
+	db, f := oneConnection(t, nil)
 	ctx := context.Background()
 	one, two := connect(t, f.DSN(db.User, db.Name, "")), connect(t, f.DSN(db.User, db.Name, ""))
 	var n int

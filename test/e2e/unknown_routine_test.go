@@ -1,22 +1,12 @@
 package e2e
 
-import (
-	"testing"
-
-	"forebay/internal/resource"
-	"forebay/internal/testkit"
-)
+import "testing"
 
 // TestRoutineFromOutside calls a function that was made behind Forebay's back and sets a custom setting whose name no
 // text shows: another client, on the same server connection, must not see it.
 func TestRoutineFromOutside(t *testing.T) {
 	t.Parallel()
-	pg := testkit.SharedPostgres(t)
-	db := testkit.Database(t, pg)
-	f := testkit.StartForebay(t, pg, testkit.ForebayOptions{
-		Users:  map[string]string{db.User: db.Password},
-		Change: func(p *resource.Proxy) { p.Pool.MaxConnections = 1 },
-	})
+	db, f := oneConnection(t, nil)
 	one, two := connect(t, f.DSN(db.User, db.Name, "")), connect(t, f.DSN(db.User, db.Name, ""))
 	exec(t, two, "SELECT 1")
 	exec(t, connect(t, db.DSN()), `CREATE FUNCTION tenant(v text) RETURNS text LANGUAGE sql AS $$ SELECT set_config('hidden.tenant', v, false) $$`)

@@ -45,7 +45,6 @@ type Session struct {
 	used       bool // the server connection has been sent something since it was borrowed
 	waiting    bool
 	started    bool
-	ending     bool
 }
 
 // SlotBits is how many bits a slot has. Far more slots than sessions: one is not used again soon, so that what names a
@@ -139,7 +138,7 @@ func (s *Session) Ready(c *evloop.Conn) {
 func (s *Session) pump() {
 	c := s.client
 	for range maxReads {
-		if s.client == nil || s.ending {
+		if s.client == nil {
 			return
 		}
 		if s.server == nil {
