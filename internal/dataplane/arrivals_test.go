@@ -1,9 +1,11 @@
 package dataplane_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,8 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// TestSilentClients connects clients that say nothing: they take no place of those who log in, and are closed when the
-// time for a log-in is over.
+// TestSilentClients connects clients that say nothing, or half of what they should: the former take no place of those who
+// log in, and all are closed when the time for a log-in is over.
 func TestSilentClients(t *testing.T) {
 	t.Parallel()
 	pg := testkit.SharedPostgres(t)
@@ -24,26 +26,38 @@ func TestSilentClients(t *testing.T) {
 		Handshakes: 2,
 		Change:     func(p *resource.Proxy) { p.ClientLoginTimeout = time.Second },
 	})
-	var silent []net.Conn
-	for range 10 {
-		c, err := net.Dial("tcp", net.JoinHostPort(f.Host, strconv.Itoa(f.Port)))
-		if err != nil {
-			t.Fatal(err)
+	connect := func(n int, say []byte) (all []net.Conn) {
+		for range n {
+			c, err := net.Dial("tcp", net.JoinHostPort(f.Host, strconv.Itoa(f.Port)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			if _, err := c.Write(say); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, c)
 		}
-		defer c.Close()
-		silent = append(silent, c)
+		return all
 	}
-	c, err := pgx.Connect(t.Context(), f.DSN(db.User, db.Name, ""))
-	if err != nil {
-		t.Fatalf("log-in beside silent clients: %v", err)
+	login := func(beside string) {
+		c, err := pgx.Connect(t.Context(), f.DSN(db.User, db.Name, ""))
+		if err != nil {
+			t.Fatalf("log-in beside %s clients: %v", beside, err)
+		}
+		c.Close(t.Context())
 	}
-	c.Close(t.Context())
-	for _, c := range silent {
+	waiting := connect(10, nil)
+	login("silent")
+	waiting = append(waiting, connect(10, []byte{0, 0, 0, 50, 0, 3})...) // they queue, two at a time
+	for i, c := range waiting {
 		if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
-			t.Errorf("a silent client reads %v, want the end", err)
+		// Closed with unread bytes, a connection may be reset.
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("client %d reads %v, want the end", i, err)
 		}
 	}
+	login("no more")
 }

@@ -20,13 +20,25 @@ type credentials struct {
 	byUser map[string]resource.AuthEntry // guarded by mu; replaced, never changed
 	read   time.Time                     // guarded by mu; when byUser was made
 	failed error                         // guarded by mu; why byUser may be incomplete
+	recent map[string]found              // guarded by mu; what Lookup has found of late, by user
 }
+
+// found is an answer of Lookup.
+type found struct {
+	secret secret.Secret
+	entry  resource.AuthEntry
+	at     time.Time
+}
+
+// recentFor is how long an answer of Lookup may be given again without looking: long enough for a storm of clients, and no
+// longer than the change of a secret takes.
+const recentFor = 100 * time.Millisecond
 
 // rereadAfter is how long an unknown user waits at least for the secrets to be read again.
 const rereadAfter = time.Second
 
 func newCredentials(store secret.Store, auth []resource.AuthEntry) *credentials {
-	return &credentials{store: store, auth: auth}
+	return &credentials{store: store, auth: auth, recent: make(map[string]found)}
 }
 
 // apply replaces the entries.
@@ -35,6 +47,20 @@ func (c *credentials) apply(auth []resource.AuthEntry) {
 	defer c.mu.Unlock()
 	c.auth = auth
 	c.byUser = nil
+	clear(c.recent)
+}
+
+// Recent implements engine.Credentials.
+func (c *credentials) Recent(user string) (s secret.Secret, e resource.AuthEntry, ok bool, err error) {
+	c.mu.Lock()
+	f, ok := c.recent[user]
+	c.mu.Unlock()
+	if ok && time.Since(f.at) < recentFor {
+		return f.secret, f.entry, true, nil
+	}
+	// An unknown user is told so as quickly as a known one.
+	_, err, known := c.known(user)
+	return s, e, known && err != nil, err
 }
 
 // Lookup implements engine.Credentials.
@@ -48,11 +74,14 @@ func (c *credentials) Lookup(ctx context.Context, user string) (secret.Secret, r
 		if err != nil {
 			return secret.Secret{}, e, err
 		}
+		c.mu.Lock()
 		if s.Username == user {
+			c.recent[user] = found{secret: s, entry: e, at: time.Now()}
+			c.mu.Unlock()
 			return s, e, nil
 		}
-		c.mu.Lock()
 		c.byUser = nil // the secret has another user now
+		delete(c.recent, user)
 		c.mu.Unlock()
 	}
 	return secret.Secret{}, resource.AuthEntry{}, secret.ErrNotFound

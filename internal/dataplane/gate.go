@@ -14,39 +14,41 @@ type gate struct {
 
 func newGate(n int) *gate { return &gate{free: n, size: n} }
 
-// enter has f run on a goroutine of its own, now or when an earlier one has ended. It does not block. After close f is
-// never run, and enter reports false.
+// enter has f called as soon as there is room: at once, or by whoever makes room. Then leave is due, once. After close f
+// is never called, and enter reports false.
 func (g *gate) enter(f func()) bool {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	if g.closed {
+		g.mu.Unlock()
 		return false
 	}
 	if g.free == 0 {
 		g.queue = append(g.queue, f)
+		g.mu.Unlock()
 		return true
 	}
 	g.free--
 	g.running.Add(1)
-	go g.run(f)
+	g.mu.Unlock()
+	f()
 	return true
 }
 
-func (g *gate) run(f func()) {
+// leave makes room for the one that has waited longest.
+func (g *gate) leave() {
 	defer g.running.Done()
-	for f != nil {
-		f()
-		g.mu.Lock()
-		f = nil
-		if len(g.queue) > 0 && !g.closed {
-			f = g.queue[0]
-			g.queue[0] = nil
-			g.queue = g.queue[1:]
-		} else {
-			g.free++
-		}
+	g.mu.Lock()
+	if len(g.queue) == 0 {
+		g.free++
 		g.mu.Unlock()
+		return
 	}
+	f := g.queue[0]
+	g.queue[0] = nil
+	g.queue = g.queue[1:]
+	g.running.Add(1)
+	g.mu.Unlock()
+	f()
 }
 
 // waiting is how many connection phases are under way, and how many wait.
@@ -61,11 +63,16 @@ func (g *gate) idle() bool {
 	return r == 0 && q == 0
 }
 
-// close drops what waits and waits for what runs.
-func (g *gate) close() {
+// shut lets nobody in any more and drops what waits.
+func (g *gate) shut() {
 	g.mu.Lock()
 	g.closed = true
 	g.queue = nil
 	g.mu.Unlock()
+}
+
+// close shuts the gate and waits for what runs.
+func (g *gate) close() {
+	g.shut()
 	g.running.Wait()
 }

@@ -180,6 +180,10 @@ func (p *Plane) Close() {
 	}
 	p.mu.Unlock()
 	p.stop()
+	p.gate.shut()
+	for i, l := range p.loops {
+		l.Post(p.arrived[i].turnAwayAll)
+	}
 	p.gate.close()
 	for _, l := range p.loops {
 		l.Stop()

@@ -210,12 +210,27 @@ func (px *proxy) accept(a evloop.Accepted) {
 		a.Net.Close()
 		return
 	}
-	px.plane.arrived[a.Conn.Loop().ID()].wait(px, a.Conn, func() {
-		entered := px.plane.gate.enter(func() {
-			px.connect(a)
+	loop, arrived := a.Conn.Loop(), px.plane.arrived[a.Conn.Loop().ID()]
+	begin := func() {
+		if !arrived.begin(a.Conn, a.Net) {
+			px.plane.gate.leave()
+			return
+		}
+		a.Conn.Begin(func(t *evloop.Task) {
+			px.connect(t, a)
+			arrived.leave(a.Conn)
+			px.plane.gate.leave()
 			px.plane.tidier.phaseEnded()
 		})
+	}
+	arrived.wait(px, a.Conn, func() {
+		entered := px.plane.gate.enter(func() {
+			if !loop.Post(begin) {
+				px.plane.gate.leave()
+			}
+		})
 		if !entered {
+			arrived.leave(a.Conn)
 			px.gone()
 			a.Net.Close()
 		}
@@ -228,12 +243,10 @@ func (px *proxy) gone() {
 	px.stats.closed.Add(1)
 }
 
-// connect is the connection phase of a client, on a goroutine of its own.
-func (px *proxy) connect(a evloop.Accepted) {
+// connect is the connection phase of a client, as a task of its loop.
+func (px *proxy) connect(t *evloop.Task, a evloop.Accepted) {
 	cfg := px.cfg.Load()
-	ctx, cancel := context.WithTimeout(px.plane.ctx, loginTimeout(cfg))
-	defer cancel()
-	l, err := px.eng.Accept(ctx, a.Net, engine.AcceptOptions{Proxy: cfg, TLS: px.tls.Load(), Credentials: px.creds})
+	l, err := px.eng.Accept(px.plane.ctx, a.Net, engine.AcceptOptions{Proxy: cfg, TLS: px.tls.Load(), Credentials: px.creds, Block: t.Block})
 	if err != nil {
 		px.refused(a, err)
 		return
@@ -241,14 +254,21 @@ func (px *proxy) connect(a evloop.Accepted) {
 	if l.Cancel != nil {
 		px.stats.cancels.Add(1)
 		px.gone()
-		px.cancel(ctx, l.Cancel)
+		t.Block(func() {
+			ctx, stop := context.WithTimeout(px.plane.ctx, loginTimeout(cfg))
+			defer stop()
+			px.cancel(ctx, l.Cancel)
+		})
 		a.Net.Close()
 		return
 	}
 	px.mu.Lock()
-	t := px.target
+	target := px.target
 	px.mu.Unlock()
-	db, err := t.database(l.Key)
+	db := target.known(l.Key)
+	if db == nil {
+		t.Block(func() { db, err = target.database(l.Key) })
+	}
 	if err != nil {
 		px.refused(a, err)
 		return
@@ -280,7 +300,7 @@ func loginTimeout(cfg *resource.Proxy) time.Duration {
 func (px *proxy) refused(a evloop.Accepted, err error) {
 	a.Net.Close()
 	px.gone()
-	if errors.Is(err, context.Canceled) || errors.Is(err, net.ErrClosed) {
+	if px.plane.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 		return
 	}
 	var auth interface{ AuthFailure() bool }
@@ -415,14 +435,23 @@ func (d *database) pool(loop int) *session.Pool { return d.pools[loop] }
 
 var errTargetClosed = errors.New("dataplane: the target was removed")
 
-// database returns the pools of a user and database, made when first asked for.
-func (t *target) database(k engine.Key) (*database, error) {
+// known returns the pools of a user and database, or nil where they have to be made.
+func (t *target) known(k engine.Key) *database {
 	t.mu.Lock()
-	if d := t.dbs[k]; d != nil {
+	defer t.mu.Unlock()
+	d := t.dbs[k]
+	if d != nil {
 		d.asked = time.Now()
-		t.mu.Unlock()
+	}
+	return d
+}
+
+// database returns the pools of a user and database, made when first asked for. Never call it on a loop.
+func (t *target) database(k engine.Key) (*database, error) {
+	if d := t.known(k); d != nil {
 		return d, nil
 	}
+	t.mu.Lock()
 	if t.closed {
 		t.mu.Unlock()
 		return nil, errTargetClosed

@@ -23,7 +23,7 @@ type Fit = unique.Handle[string]
 // Engine is one engine family. It is safe for concurrent use.
 type Engine interface {
 	// Accept runs the connection phase with a client until it is authenticated. It does not close nc; on error it has
-	// told the client why.
+	// told the client why. What may block, other than nc, or takes long goes through o.Block.
 	Accept(ctx context.Context, nc net.Conn, o AcceptOptions) (*Login, error)
 
 	// Open makes what all sessions and server connections of one user and database share.
@@ -38,6 +38,8 @@ type AcceptOptions struct {
 	Proxy       *resource.Proxy
 	TLS         *tls.Config
 	Credentials Credentials
+	// Block runs f beside the event loop that Accept runs on, and returns when it has ended.
+	Block func(f func())
 }
 
 // Credentials knows the database users of one proxy. It is safe for concurrent use.
@@ -45,6 +47,9 @@ type Credentials interface {
 	// Lookup returns the secret of a database user and how its clients prove that they know it. An unknown user is
 	// secret.ErrNotFound.
 	Lookup(ctx context.Context, user string) (secret.Secret, resource.AuthEntry, error)
+	// Recent is Lookup where that has given an answer just now. It neither blocks nor reads anything; ok is false where
+	// only Lookup can tell.
+	Recent(user string) (s secret.Secret, e resource.AuthEntry, ok bool, err error)
 }
 
 // Key names a pool behind a proxy: server connections are shared between sessions of one user and one database.

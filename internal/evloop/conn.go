@@ -200,6 +200,9 @@ func (c *Conn) Close() {
 	fd := c.fd
 	if c.phase != nil {
 		c.phase.shutOff(func() { c.fd = -1 })
+		if c.phase.task != nil {
+			c.loop.Post(c.phase.wakeTask) // it may be the task that closes
+		}
 	}
 	c.fd = -1
 	closeFD(fd)

@@ -5,8 +5,8 @@
 // the handlers own) is touched by that goroutine alone, so none of it has a lock; other goroutines send work in with
 // Loop.Post. A handler never blocks.
 //
-// A connection starts in the connection phase, where a goroutine uses it as a net.Conn that blocks (Conn.Blocking), and
-// is then handed to the loop for the rest of its life (Conn.Start). It is registered with the poller once, at birth.
+// A connection starts in the connection phase, where a goroutine or a Task uses it as a net.Conn that blocks, and is then
+// handed to the loop for the rest of its life (Conn.Start). It is registered with the poller once, at birth.
 //
 // The measured reasons are in docs/architecture.md: two goroutines for a connection cost 1.3 to 2 times what PgBouncer
 // costs, and an idle client 14 KB; here an idle client costs no goroutine and no buffer.
@@ -56,8 +56,9 @@ type Loop struct {
 	turns     uint64 // times that the poller returned
 	ticks     []*ticker
 	open      int
-	buf       []byte // what a handler reads into
-	records   []byte // what a TLS write is made of, before it is sent
+	buf       []byte  // what a handler reads into
+	records   []byte  // what a TLS write is made of, before it is sent
+	tasks     []*Task // coroutines without work
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -232,6 +233,9 @@ func (l *Loop) Run() {
 // end closes what the loop still has.
 func (l *Loop) end() {
 	l.closeAll() // a connection may have come since Stop closed them
+	for _, t := range l.tasks {
+		t.stop()
+	}
 	l.wakeMu.Lock()
 	defer l.wakeMu.Unlock()
 	l.closed = true

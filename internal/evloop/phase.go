@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// phase is the net.Conn of a connection in its connection phase: reads and writes block the calling goroutine, woken by
-// the loop's readiness events. One goroutine uses it at a time. The same value stays underneath a *tls.Conn in the query
+// phase is the net.Conn of a connection in its connection phase: reads and writes block the calling goroutine, or the
+// Task, woken by the loop's readiness events. One of them uses it at a time. The same value stays underneath a *tls.Conn in the query
 // phase, where a read that would block returns errTLSAgain and a write only collects the record.
 type phase struct {
 	c     *Conn
@@ -23,6 +23,11 @@ type phase struct {
 	hup     atomic.Bool   // the peer has closed its side: there is an end to be read
 	emptied bool          // used by the goroutine of the connection phase alone
 	want    atomic.Int32  // what the goroutine waits for; kept only for a poller that needs to know
+
+	// task is what uses the connection instead of a goroutine. Owned by loop; the goroutine of Task.Block, which finds nil,
+	// may read it too.
+	task   *Task
+	tasked bool // there was a task from the beginning; static
 
 	mu       sync.Mutex
 	deadline time.Time // guarded by mu
@@ -43,13 +48,21 @@ func newPhase(c *Conn, local, peer net.Addr) *phase {
 	return &phase{c: c, local: local, peer: peer, ready: make(chan struct{}, 1), gone: make(chan struct{})}
 }
 
-// Ready wakes the goroutine of the connection phase. Called on the loop.
+// Ready wakes the goroutine or the task of the connection phase. Called on the loop.
 func (p *phase) Ready(c *Conn) {
 	p.want.Store(0)
 	if c.hup {
 		p.hup.Store(true)
 	}
 	p.signal()
+	p.wakeTask()
+}
+
+// wakeTask has a task look again. Owned by loop.
+func (p *phase) wakeTask() {
+	if p.task != nil {
+		p.task.resume()
+	}
 }
 
 // hasEvent takes the token, if there is one.
@@ -190,6 +203,16 @@ func (p *phase) wait(want int32) error {
 	p.mu.Lock()
 	deadline := p.deadline
 	p.mu.Unlock()
+	if p.task != nil {
+		if !deadline.IsZero() {
+			t := time.AfterFunc(time.Until(deadline), func() { p.c.loop.Post(p.wakeTask) })
+			defer t.Stop()
+		}
+		p.task.wait()
+		p.hasEvent()
+		p.emptied = false
+		return nil // the next try tells what has happened
+	}
 	var expired <-chan time.Time
 	if !deadline.IsZero() {
 		left := time.Until(deadline)
@@ -243,6 +266,9 @@ func (p *phase) SetDeadline(t time.Time) error {
 	p.deadline = t
 	p.mu.Unlock()
 	p.signal()
+	if p.tasked {
+		p.c.loop.Post(p.wakeTask)
+	}
 	return nil
 }
 

@@ -63,16 +63,45 @@ func startLoops(t *testing.T, n int) []*evloop.Loop {
 	return loops
 }
 
+// A runner runs a connection phase that has just begun; it is called on the loop, and calls ended in the end.
+type runner func(a evloop.Accepted, phase func(evloop.Accepted), ended func())
+
+// The ways in which a connection phase runs.
+var (
+	onGoroutine runner = func(a evloop.Accepted, phase func(evloop.Accepted), ended func()) {
+		go func() {
+			defer ended()
+			phase(a)
+		}()
+	}
+	asTask runner = func(a evloop.Accepted, phase func(evloop.Accepted), ended func()) {
+		a.Conn.Begin(func(*evloop.Task) {
+			defer ended()
+			phase(a)
+		})
+	}
+	besideTask runner = func(a evloop.Accepted, phase func(evloop.Accepted), ended func()) {
+		a.Conn.Begin(func(t *evloop.Task) {
+			defer ended()
+			t.Block(func() { phase(a) })
+		})
+	}
+	runners = map[string]runner{"goroutine": onGoroutine, "task": asTask, "beside a task": besideTask}
+)
+
 // serve listens and runs phase for each connection on a goroutine of its own.
 func serve(t *testing.T, loops []*evloop.Loop, phase func(evloop.Accepted)) *evloop.Listener {
+	t.Helper()
+	return serveBy(t, onGoroutine, loops, phase)
+}
+
+// serveBy listens and has run run phase for each connection.
+func serveBy(t *testing.T, run runner, loops []*evloop.Loop, phase func(evloop.Accepted)) *evloop.Listener {
 	t.Helper()
 	var running sync.WaitGroup
 	l, err := evloop.Listen(t.Context(), loops, "127.0.0.1:0", func(a evloop.Accepted) {
 		running.Add(1)
-		go func() {
-			defer running.Done()
-			phase(a)
-		}()
+		run(a, phase, running.Done)
 	}, func(err error) { t.Errorf("accept: %v", err) })
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +109,16 @@ func serve(t *testing.T, loops []*evloop.Loop, phase func(evloop.Accepted)) *evl
 	t.Cleanup(running.Wait)
 	t.Cleanup(l.Close)
 	return l
+}
+
+// eachRunner runs f for each way in which a connection phase runs.
+func eachRunner(t *testing.T, f func(t *testing.T, run runner)) {
+	for name, run := range runners {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, run)
+		})
+	}
 }
 
 // connect dials l as an ordinary client.

@@ -34,16 +34,8 @@ func New(log *slog.Logger, store secret.Store) *Engine {
 func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions) (*engine.Login, error) {
 	lo := login.AcceptOptions{
 		RequireTLS: o.Proxy.RequireTLS,
-		Lookup: func(ctx context.Context, user string) (*login.Verifier, error) {
-			sec, entry, err := o.Credentials.Lookup(ctx, user)
-			if errors.Is(err, secret.ErrNotFound) {
-				return nil, login.ErrUnknownUser
-			}
-			if err != nil {
-				return nil, err
-			}
-			return e.verifiers.Of(sec, entry.ClientPasswordAuthType)
-		},
+		Lookup:     func(ctx context.Context, user string) (*login.Verifier, error) { return e.verifier(ctx, o, user) },
+		Block:      o.Block,
 	}
 	if len(o.Proxy.Auth) > 0 {
 		lo.UnknownUserAuthType = o.Proxy.Auth[0].ClientPasswordAuthType
@@ -76,6 +68,27 @@ func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions
 			return &session{l: l.(*local), id: id, want: fit, startup: fit, greeting: c.Greeting, minor: c.ProtocolMinor}
 		},
 	}, nil
+}
+
+// verifier finds out how a user proves its password.
+func (e *Engine) verifier(ctx context.Context, o engine.AcceptOptions, user string) (v *login.Verifier, err error) {
+	sec, entry, ok, err := o.Credentials.Recent(user)
+	if ok && err == nil {
+		if v := e.verifiers.Derived(sec, entry.ClientPasswordAuthType); v != nil {
+			return v, nil
+		}
+	}
+	if !ok || err == nil {
+		o.Block(func() {
+			if sec, entry, err = o.Credentials.Lookup(ctx, user); err == nil {
+				v, err = e.verifiers.Of(sec, entry.ClientPasswordAuthType)
+			}
+		})
+	}
+	if errors.Is(err, secret.ErrNotFound) {
+		return nil, login.ErrUnknownUser
+	}
+	return v, err
 }
 
 func (e *Engine) serverTLS(cfg *tls.Config) (*login.ServerTLS, error) {

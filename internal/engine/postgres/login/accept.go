@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"time"
 
 	"forebay/internal/resource"
 )
@@ -25,6 +24,9 @@ type AcceptOptions struct {
 	// UnknownUserAuthType is how an unknown user is asked for a password; SCRAM if empty. Where all users have one type,
 	// this should be the same.
 	UnknownUserAuthType resource.ClientPasswordAuthType
+
+	// Block runs what takes long, such as a TLS handshake, where that keeps nobody waiting; nil: where Accept runs.
+	Block func(func())
 }
 
 // Client is a client that has logged in and waits for its welcome.
@@ -54,48 +56,22 @@ type Client struct {
 	Buffered []byte
 }
 
-// Accept conducts the connection phase with a client that has just connected. Accept returns soon after ctx
-// ends.
+// Accept conducts the connection phase with a client that has just connected. It ends soon after c's deadline has passed
+// or c was closed, by whomever; ctx is for Lookup.
 //
 // Errors: *Refusal, the client has been told why; ErrClientGone; *LengthError and all others, the connection is
 // of no use. On every error the caller closes c.
 func Accept(ctx context.Context, c net.Conn, o AcceptOptions) (*Client, error) {
-	stop, err := bindContext(ctx, c)
-	if err != nil {
-		return nil, err
+	if o.Block == nil {
+		o.Block = func(f func()) { f() }
 	}
-	defer stop()
 	a := acceptor{o: o, r: newReader(c), conn: c}
 	defer a.r.release()
 	client, err := a.run(ctx)
 	if err != nil {
 		return nil, a.fail(err)
 	}
-	if !stop() {
-		return nil, context.Cause(ctx)
-	}
 	return client, nil
-}
-
-// bindContext makes reads and writes of c end with ctx. stop ends that and reports whether ctx was still alive.
-func bindContext(ctx context.Context, c net.Conn) (stop func() bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	// The end of ctx, its deadline included, becomes a deadline that has passed. One set in advance would mean a timer
-	// for each wait of the connection.
-	if ctx.Done() == nil {
-		return func() bool { return true }, nil
-	}
-	var ended bool
-	var alive bool
-	unhook := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
-	return func() bool {
-		if !ended {
-			ended, alive = true, unhook()
-		}
-		return alive
-	}, nil
 }
 
 // acceptor is one run of Accept.
@@ -292,8 +268,10 @@ func (a *acceptor) directTLS(ctx context.Context) error {
 
 func (a *acceptor) switchToTLS(ctx context.Context, under net.Conn) error {
 	t := tls.Server(under, a.o.TLS.config)
-	// Not HandshakeContext: the connection already follows ctx, and that would start a goroutine for each client.
-	if err := t.Handshake(); err != nil {
+	// Not HandshakeContext: the connection's deadline is enough, and that would start a goroutine for each client.
+	var err error
+	a.o.Block(func() { err = t.Handshake() })
+	if err != nil {
 		return &handshakeError{unexpected(err)}
 	}
 	a.tls, a.conn, a.r.conn = t, t, t

@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/binary"
 	"io"
 
@@ -43,10 +42,10 @@ func (a *acceptor) send() error {
 	return err
 }
 
-// answer reads the client's next authentication message, all of which have type 'p'. expect is its full length if
-// known, 0 if not: the last message of a login is followed by the query phase, whose bytes are not ours to read.
-func (a *acceptor) answer(what string, expect int) ([]byte, error) {
-	typ, body, err := a.r.message(what, maxAuthMessage, expect)
+// answer reads the client's next authentication message, all of which have type 'p'. What has come behind it is read
+// along, and handed to the query phase in the end.
+func (a *acceptor) answer(what string) ([]byte, error) {
+	typ, body, err := a.r.message(what, maxAuthMessage, anything)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +85,7 @@ func (a *acceptor) md5(v *Verifier) ([]byte, error) {
 		return nil, err
 	}
 	want := md5Response(v.md5, salt)
-	body, err := a.answer("MD5 password", 1+4+len(want)+1)
+	body, err := a.answer("MD5 password")
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +107,7 @@ func (a *acceptor) cleartext(v *Verifier) ([]byte, error) {
 	if err := a.send(); err != nil {
 		return nil, err
 	}
-	body, err := a.answer("password", 0)
+	body, err := a.answer("password")
 	if err != nil {
 		return nil, err
 	}
@@ -137,8 +136,7 @@ func (a *acceptor) scram(v *Verifier) ([]byte, error) {
 		return nil, err
 	}
 
-	// The client waits for our challenge after this message, so all there is may be read.
-	body, err := a.answer("SASL mechanism", anything)
+	body, err := a.answer("SASL mechanism")
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +154,7 @@ func (a *acceptor) scram(v *Verifier) ([]byte, error) {
 		if err := a.send(); err != nil {
 			return nil, err
 		}
-		if body, err = a.answer("SASL response", anything); err != nil {
+		if body, err = a.answer("SASL response"); err != nil {
 			return nil, err
 		}
 		first = string(body)
@@ -173,11 +171,7 @@ func (a *acceptor) scram(v *Verifier) ([]byte, error) {
 		return nil, err
 	}
 
-	bindingLen := 0
-	if plus {
-		bindingLen = len(a.o.TLS.binding.Data)
-	}
-	body, err = a.answer("SASL response", finalLen(first, challenge, bindingLen))
+	body, err = a.answer("SASL response")
 	if err != nil {
 		return nil, err
 	}
@@ -251,21 +245,3 @@ func bindingRefusal(message, detail string) *Refusal {
 }
 
 func malformedSCRAM() *Refusal { return protocolViolation("malformed SCRAM message") }
-
-// finalLen is the length of the SASLResponse that ends a proper conversation: type and length words, the header of the
-// client's first message again with the binding data, the whole nonce, the proof of 32 bytes. A message with
-// extensions is longer, and still read right.
-func finalLen(first, challenge string, bindingLen int) int {
-	header := 0 // bytes before the second comma, itself included
-	for commas := 0; header < len(first) && commas < 2; header++ {
-		if first[header] == ',' {
-			commas++
-		}
-	}
-	nonce := 0 // bytes of "r=..."
-	for nonce < len(challenge) && challenge[nonce] != ',' {
-		nonce++
-	}
-	return 5 + len("c=") + base64.StdEncoding.EncodedLen(header+bindingLen) + len(",") + nonce +
-		len(",p=") + base64.StdEncoding.EncodedLen(32)
-}

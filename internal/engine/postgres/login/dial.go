@@ -300,3 +300,24 @@ func (s *Server) Close() {
 	}
 	_ = s.Conn.Close()
 }
+
+// bindContext makes reads and writes of c end with ctx. stop ends that and reports whether ctx was still alive.
+func bindContext(ctx context.Context, c net.Conn) (stop func() bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// The end of ctx, its deadline included, becomes a deadline that has passed. One set in advance would mean a timer
+	// for each wait of the connection.
+	if ctx.Done() == nil {
+		return func() bool { return true }, nil
+	}
+	var ended bool
+	var alive bool
+	unhook := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
+	return func() bool {
+		if !ended {
+			ended, alive = true, unhook()
+		}
+		return alive
+	}, nil
+}

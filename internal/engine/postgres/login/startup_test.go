@@ -125,12 +125,8 @@ func FuzzSASL(f *testing.F) {
 			return
 		}
 		c := v.scram.NewConversation()
-		challenge, err := c.Step(m.data)
-		if err != nil {
+		if _, err := c.Step(m.data); err != nil {
 			return
-		}
-		if n := finalLen(m.data, challenge, 0); n < 5 || n > 3*len(initial)+1000 {
-			t.Errorf("final message of %d bytes expected after %q", n, initial)
 		}
 		if _, err := c.Step(string(final)); err == nil {
 			t.Errorf("mock verifier satisfied by %q", final)

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"forebay/internal/resource"
 	"forebay/internal/secret"
@@ -26,6 +27,7 @@ type verifierEntry struct {
 	version string
 	user    string
 	derive  func() (*Verifier, error) // sync.OnceValues: the first caller derives, the others wait
+	derived atomic.Pointer[Verifier]  // what derive has given
 }
 
 // NewVerifiers returns an empty cache in front of store.
@@ -51,6 +53,16 @@ func (vs *Verifiers) Of(s secret.Secret, authType resource.ClientPasswordAuthTyp
 	return vs.entry(s, authType).derive()
 }
 
+// Derived is Of where that costs nothing; nil where the verifier is still to be derived.
+func (vs *Verifiers) Derived(s secret.Secret, authType resource.ClientPasswordAuthType) *Verifier {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if e := vs.entries[verifierKey{s.Name, authType}]; e != nil && e.version == s.Version && e.user == s.Username {
+		return e.derived.Load()
+	}
+	return nil
+}
+
 func (vs *Verifiers) entry(s secret.Secret, authType resource.ClientPasswordAuthType) *verifierEntry {
 	key := verifierKey{s.Name, authType}
 	vs.mu.Lock()
@@ -61,10 +73,14 @@ func (vs *Verifiers) entry(s secret.Secret, authType resource.ClientPasswordAuth
 	e := &verifierEntry{
 		version: s.Version,
 		user:    s.Username,
-		derive: sync.OnceValues(func() (*Verifier, error) {
-			return NewVerifier(s.Username, s.Password, authType)
-		}),
 	}
+	e.derive = sync.OnceValues(func() (*Verifier, error) {
+		v, err := NewVerifier(s.Username, s.Password, authType)
+		if err == nil {
+			e.derived.Store(v)
+		}
+		return v, err
+	})
 	vs.entries[key] = e
 	return e
 }
