@@ -283,7 +283,7 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 
 // createsTemporary reports whether an object created without a schema may be a temporary one.
 func (s *session) createsTemporary() bool {
-	path, ok := settingsOf(s.want).find("search_path")
+	path, ok := settingIn(s.want, "search_path")
 	return strings.Contains(path, "pg_temp") || !ok && s.l.db.temporaryPath.Load() || s.srv.effects&sqltext.Look != 0 || s.srv.probing()
 }
 

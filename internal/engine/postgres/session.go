@@ -196,13 +196,13 @@ func (s *session) show(now reported, o *engine.Output) {
 // know takes over what the client knows of its settings.
 func (s *session) know(now reported) {
 	s.shown = now
-	s.mode = modeOf(settingsOf(now))
+	s.mode = modeOf(now)
 }
 
 // modeOf says how statement texts are to be read with these settings.
-func modeOf(now settings) sqltext.Mode {
-	conforming, _ := now.find("standard_conforming_strings")
-	encoding, _ := now.find("client_encoding")
+func modeOf(now reported) sqltext.Mode {
+	conforming, _ := settingIn(now, "standard_conforming_strings")
+	encoding, _ := settingIn(now, "client_encoding")
 	if conforming == "on" && !unsafeEncodings[encoding] {
 		return sqltext.Standard
 	}
@@ -274,7 +274,7 @@ func (s *session) applies() bool {
 // Describe implements engine.Session.
 func (s *session) Describe() engine.SessionInfo {
 	info := engine.SessionInfo{PID: s.id.PID, Pins: s.pins, State: "idle"}
-	info.Application, _ = settingsOf(s.shown).find("application_name")
+	info.Application, _ = settingIn(s.shown, "application_name")
 	if s.srv != nil {
 		switch {
 		case s.srv.q.n > 0:

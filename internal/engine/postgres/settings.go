@@ -56,6 +56,19 @@ func settingsOf(f engine.Fit) settings {
 	return s
 }
 
+// settingIn is find for a set that is not worth decoding.
+func settingIn(f engine.Fit, name string) (value string, ok bool) {
+	for enc := f.Value(); enc != ""; {
+		n, rest, _ := strings.Cut(enc, "\x00")
+		v, rest, _ := strings.Cut(rest, "\x00")
+		if n == name {
+			return v, true
+		}
+		enc = rest
+	}
+	return "", false
+}
+
 func (s settings) find(name string) (value string, ok bool) {
 	i, ok := slices.BinarySearchFunc(s, name, func(e setting, n string) int { return strings.Compare(e.name, n) })
 	if !ok {
