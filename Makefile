@@ -4,6 +4,8 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 10s
 TEST_TIMEOUT ?= 20m
+PROFILE_SECONDS ?= 10
+PROFILE_OF ?= simple-16,simple-100,extended-100,prepared-100,tls-simple-100,churn,bulk
 export FOREBAY_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/forebay
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -11,7 +13,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint cross unit race fmt fuzz bench conformance servers clean
+.PHONY: help build demo test lint cross unit race fmt fuzz bench profile conformance servers clean
 
 help: ## list the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +34,7 @@ test: ## everything CI does: lint, build, cross-build, all tests with the race d
 	@$(MAKE) --no-print-directory lint build cross race
 
 lint: ## go vet, staticcheck (staticcheck.conf) and gofumpt
-	$(GO) vet ./...
+	$(GO) vet -pgo=off ./...
 	$(TOOL) staticcheck ./...
 	@echo '$(TOOL) gofumpt -l .'; out=$$($(TOOL) gofumpt -l .) || exit 1; \
 	if [ -n "$$out" ]; then printf 'not formatted (run make fmt):\n%s\n' "$$out"; exit 1; fi
@@ -41,18 +43,18 @@ fmt: ## format the Go code with gofumpt
 	$(TOOL) gofumpt -w .
 
 cross: ## build and vet for the other platforms: Linux on arm64, macOS on arm64
-	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) build ./...
-	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./...
-	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build ./...
-	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./...
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) build -pgo=off ./...
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) vet -pgo=off ./...
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -pgo=off ./...
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) vet -pgo=off ./...
 
 unit: ## the tests below internal/ and cmd/, without the race detector: the quick round while working
-	$(GO) test ./cmd/... ./internal/...
+	$(GO) test -pgo=off ./cmd/... ./internal/...
 
 race: ## all tests (unit, fuzz seeds, integration, end to end) with the race detector, reported in short
 	@$(GO) build -o bin/testreport ./internal/testreport
-	@echo '$(GO) test -race ./...'; \
-	set -o pipefail; CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) -json ./... | bin/testreport
+	@echo '$(GO) test -race -pgo=off ./...'; \
+	set -o pipefail; CGO_ENABLED=1 $(GO) test -race -pgo=off -timeout $(TEST_TIMEOUT) -json ./... | bin/testreport
 
 fuzz: ## each fuzz test for FUZZTIME (10s)
 	@GO='$(GO)' scripts/fuzz $(FUZZTIME)
@@ -61,6 +63,13 @@ bench: ## direct, PgBouncer, HAProxy and Forebay in turn, compared (docs/benchma
 	@scripts/install-servers postgresql pgbouncer haproxy
 	@$(MAKE) --no-print-directory build
 	scripts/bench
+
+profile: ## renew cmd/forebay/default.pgo, by which the compiler optimises: CPU profiles of what bench measures, merged
+	@scripts/install-servers postgresql
+	@$(MAKE) --no-print-directory build
+	rm -rf bin/profiles && mkdir -p bin/profiles
+	PROFILES=bin/profiles PEERS=forebay ROUNDS=1 SECONDS=$(PROFILE_SECONDS) ONLY=$(PROFILE_OF) scripts/bench
+	$(GO) run ./test/pgo bin/profiles/*.pprof >bin/default.pgo && mv bin/default.pgo cmd/forebay/default.pgo
 
 conformance: ## the pgx module's own test suite, direct and through Forebay: the same tests must pass
 	@scripts/install-servers postgresql

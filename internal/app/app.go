@@ -68,7 +68,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if o.NewPlane == nil {
 		o.NewPlane = defaultPlane
 	}
-	steadyHeap()
+	_ = steadyHeap()
 	cfg, err := config.LoadEnv(o.ConfigPath, o.LookupEnv)
 	if err != nil {
 		return nil, err

@@ -46,7 +46,8 @@ type database struct {
 // welcome is what a client is told at the end of its log-in.
 type welcome struct {
 	shown reported
-	bytes []byte // ParameterStatus messages
+	mode  sqltext.Mode // that these settings mean
+	bytes []byte       // ParameterStatus messages
 }
 
 // maxWelcomes bounds the combinations of startup settings of which the welcome is remembered.
@@ -93,7 +94,7 @@ func (d *database) newWelcome(startup engine.Fit, now reported) welcome {
 }
 
 func makeWelcome(now reported) welcome {
-	w := welcome{shown: now}
+	w := welcome{shown: now, mode: modeOf(now)}
 	for _, e := range settingsOf(now) {
 		w.bytes = pgwire.AppendParameterStatus(w.bytes, e.name, e.value)
 	}

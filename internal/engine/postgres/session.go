@@ -84,7 +84,7 @@ func (s *session) beginWithInitial() {
 func (s *session) welcome(w welcome, o *engine.Output) {
 	dst := append(o.Client.Grow(), s.greeting...)
 	s.greeting = nil
-	s.know(w.shown)
+	s.shown, s.mode = w.shown, w.mode
 	dst = append(dst, w.bytes...)
 	secret := s.id.Secret[:4]
 	if s.minor >= 2 {
