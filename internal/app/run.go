@@ -26,6 +26,12 @@ func Run(ctx context.Context, o Options) error {
 		defer signal.Stop(own)
 		signals = own
 	}
+	if o.Log == nil {
+		o.Log = os.Stderr
+	}
+	log := newLogQueue(o.Log)
+	defer log.close()
+	o.Log = log
 	a, err := Open(ctx, o)
 	if err != nil {
 		return err
