@@ -57,7 +57,11 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			}
 			o.Server.Pass(b[from:i])
 			from = i
-			s.query(msg, whole, o)
+			if s.query(msg, whole, o) { // rewritten
+				i += size
+				from = i
+				continue
+			}
 
 		case pgwire.Sync:
 			s.skipToSync = false
@@ -83,12 +87,23 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			}
 
 		case pgwire.Execute:
+			restore := size == pgwire.HeaderLen+5 && s.bound != nil && v.inBlock() && s.restores(s.bound.resets, s.bound.set)
+			if restore && !whole {
+				goto done
+			}
 			e := expect{kind: expectExecute}
 			if s.bound != nil && s.bound.set != nil && whole && len(msg) == pgwire.HeaderLen+5 {
 				e.set = s.bound.set
 			}
 			v.q.push(e)
 			s.l.counters.Queries++
+			if restore {
+				i += size
+				o.Server.Pass(b[from:i])
+				from = i
+				v.amid(s.restoreSQL(s.bound.resets), o)
+				continue
+			}
 
 		case pgwire.Parse:
 			if v.namedBefore > 0 || !whole && size <= maxInspected {
@@ -161,8 +176,9 @@ done:
 // maxName is the largest message, in bytes, that holds little but a name.
 const maxName = 64 << 10
 
-// query looks at a simple query before it passes. text may be cut short when it is too large to be collected.
-func (s *session) query(msg []byte, whole bool, o *engine.Output) {
+// query looks at a simple query before it passes. text may be cut short when it is too large to be collected. It reports
+// whether the query was rewritten, rather than left to pass.
+func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten bool) {
 	v := s.srv
 	e := expect{kind: expectQuery}
 	s.l.counters.Queries++
@@ -170,7 +186,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) {
 	if !whole {
 		s.unreadable()
 		v.q.push(e)
-		return
+		return false
 	}
 	a := &s.l.analysis
 	text := msg[pgwire.HeaderLen:]
@@ -178,16 +194,22 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) {
 		text = text[:n-1]
 	}
 	sqltext.Analyze(text, s.reading(), s.l.db.routines.Load(), a)
-	if a.Effects != 0 {
+	if a.Effects != 0 || a.Resets != 0 {
 		eff := a.Effects
-		if set, ok := plainSet(a, text); ok && v.q.n == 0 && v.tx == pgwire.Idle {
+		set, ok := plainSet(a, text)
+		if ok && v.q.n == 0 && !v.inBlock() {
 			e.set = set
 			v.setsSent++
 			eff &^= sqltext.Look
 		}
+		resets := a.Resets
 		s.before(eff, a, text, o)
+		if s.restores(resets, set) && v.inBlock() {
+			e.restores = s.restoreBehind(text, resets, o)
+		}
 	}
 	v.q.push(e)
+	return e.restores
 }
 
 // functionCall looks at a call of a function by its object identifier before it passes. Those of large objects, which is
@@ -473,7 +495,7 @@ func (s *session) effectsNow(st *stmt) sqltext.Effects {
 
 // beforeStmt is before for a prepared statement about to run, with these effects.
 func (s *session) beforeStmt(st *stmt, eff sqltext.Effects, o *engine.Output) {
-	if st.set != nil && s.srv.tx == pgwire.Idle {
+	if st.set != nil && !s.srv.inBlock() {
 		eff &^= sqltext.Look // the success of its Execute tells; without one, see ready
 		s.srv.setsSent++
 	}

@@ -6,6 +6,8 @@ type expect struct {
 	kind expectKind
 	ref  *namedStmt // what Parse or Close did to the session's statements, undone if the server skips the message
 	set  *setting   // expectExecute, expectQuery: the plain SET that runs
+
+	restores bool // expectQuery: a restoreSQL is behind the client's text
 }
 
 type expectKind uint8

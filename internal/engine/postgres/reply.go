@@ -35,7 +35,7 @@ func (s *session) FromServer(b []byte, o *engine.Output) int {
 			hiding = v.hiding()
 		}
 		if len(b)-i < size {
-			if !hiding && streams(typ, size) {
+			if !hiding && !v.restoring && streams(typ, size) {
 				v.skip = size - (len(b) - i)
 				i = len(b)
 			} else if size > maxInspected {
@@ -49,6 +49,12 @@ func (s *session) FromServer(b []byte, o *engine.Output) int {
 			i += size
 			from = i
 			s.hidden(typ, body, o)
+			continue
+		}
+		if s.withheld(typ, body) {
+			o.Client.Pass(b[from:i])
+			i += size
+			from = i
 			continue
 		}
 		release := false // the answer at the head of the queue is complete
@@ -368,6 +374,9 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 	switch typ {
 	case pgwire.ParameterStatus:
 		v.report(body)
+		if kind == hiddenClose { // of a restoreSQL: servers before PostgreSQL 14 report at once
+			s.show(v.reported, o)
+		}
 		return
 	case pgwire.NoticeResponse:
 		return

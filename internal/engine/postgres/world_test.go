@@ -24,6 +24,7 @@ type world struct {
 	o       engine.Output
 	split   func() int // how many bytes to hand over next
 	lost    int        // server connections closed
+	sent    io.Writer  // gets what servers are sent; may be nil
 }
 
 type link struct {
@@ -53,6 +54,9 @@ func newWorld(t testing.TB, servers int, prepared int) *world {
 func (w *world) took() {
 	w.client = append(w.client, w.o.Client.Bytes()...)
 	if w.on != nil {
+		if w.sent != nil {
+			_, _ = w.sent.Write(w.o.Server.Bytes())
+		}
 		w.on.f.feed(w.o.Server.Bytes())
 	}
 	if w.o.CloseClient {

@@ -35,6 +35,15 @@ type Set struct {
 	From, To int
 }
 
+// Resets says whether a text puts settings back to their defaults in so many words: RESET, SET TO DEFAULT. What routines
+// and DO blocks do does not count.
+type Resets uint8
+
+const (
+	ResetSession Resets = 1 << iota // for the session
+	ResetLocal                      // until the transaction ends: SET LOCAL
+)
+
 type nameRef struct{ at, n uint16 }
 
 // Analysis is the answer of Analyze. It holds no reference to the text. Keep one and use it again: its names are
@@ -43,6 +52,7 @@ type Analysis struct {
 	Effects    Effects
 	Statements int // statements in the text; empty ones do not count
 	Set        Set
+	Resets     Resets // 0 if the server may read the text otherwise, or not to its end
 	// MorePrepared says that there was no room for all names of prepared statements. (If there was none for a
 	// setting's name, Effects has UnknownSetting.)
 	MorePrepared bool
@@ -56,7 +66,7 @@ type Analysis struct {
 }
 
 func (a *Analysis) reset() {
-	a.Effects, a.Statements, a.Set, a.MorePrepared = 0, 0, Set{}, false
+	a.Effects, a.Statements, a.Set, a.Resets, a.MorePrepared = 0, 0, Set{}, 0, false
 	a.nPrepared, a.nSettings, a.used = 0, 0, 0
 }
 

@@ -26,6 +26,9 @@ func Analyze(text []byte, mode Mode, r *Routines, a *Analysis) {
 	if a.Statements != 1 || s.broken || s.unclear {
 		a.Set = Set{}
 	}
+	if s.broken || s.unclear {
+		a.Resets = 0
+	}
 }
 
 // scan is one pass over a text.

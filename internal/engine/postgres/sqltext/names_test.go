@@ -54,6 +54,27 @@ func TestAnalyzeSet(t *testing.T) {
 	}
 }
 
+func TestAnalyzeResets(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]Resets{
+		"reset x": ResetSession, "reset all": ResetSession, "reset time zone": ResetSession, "reset role": ResetSession,
+		"set x to default": ResetSession, "set role = default": ResetSession, "set session x = default": ResetSession,
+		"set time zone local": ResetSession, "set session authorization default": ResetSession,
+		"reset session authorization": ResetSession, "select 1; reset x; select 2": ResetSession,
+		"set local x to default": ResetLocal, "set local session authorization default": ResetLocal,
+		"set local x to default; reset y": ResetLocal | ResetSession,
+		"set x = 1":                       0, "set x = 'default'": 0, "set local x = 1": 0, "set session authorization a": 0,
+		"select reset from t": 0, "update t set x = default": 0, "do $$begin reset x; end$$": 0, "execute p": 0,
+		"reset x; select 'open": 0, "reset x /* open": 0, "reset \"open": 0,
+	} {
+		var a Analysis
+		Analyze([]byte(sql), Standard, known, &a)
+		if a.Resets != want {
+			t.Errorf("%s: %b, want %b", sql, a.Resets, want)
+		}
+	}
+}
+
 func prepared(a *Analysis) []string {
 	var out []string
 	for i := range a.PreparedLen() {

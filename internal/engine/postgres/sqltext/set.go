@@ -47,7 +47,7 @@ func (s *scan) set() {
 			local = peek.kw.id == wLocal
 			if peek.kw.id == wSession && s.word(wAuthorization) {
 				s.eff |= Look
-				s.skip()
+				s.setSpecial(wSession, nil, false)
 				return
 			}
 		}
@@ -100,6 +100,11 @@ func (s *scan) setSpecial(id kwid, word []byte, local bool) bool {
 	if id == wSession || id == wNone && !equalFold(word, "xml") {
 		s.eff |= Look
 	}
+	if id == wSession && s.word(wAuthorization) {
+		if s.next(); s.word(wDefault) {
+			s.resets(local)
+		}
+	}
 	s.skip()
 	return true
 }
@@ -124,6 +129,9 @@ func (s *scan) assign(name []byte, local, plain bool) {
 		default:
 			plain = false
 		}
+	}
+	if isDefault {
+		s.resets(local)
 	}
 	if isDefault && tokens > 1 {
 		plain = false
@@ -159,9 +167,19 @@ func (s *scan) assign(name []byte, local, plain bool) {
 	}
 }
 
+// resets notes that settings get their defaults.
+func (s *scan) resets(local bool) {
+	if local {
+		s.a.Resets |= ResetLocal
+	} else {
+		s.a.Resets |= ResetSession
+	}
+}
+
 // resetSetting reads RESET up to its end.
 func (s *scan) resetSetting() {
 	s.eff |= Look
+	s.resets(false)
 	s.next()
 	if s.kind == kWord {
 		peek := s.lexer
