@@ -19,6 +19,8 @@ type fake struct {
 	copying byte // 'Q' or 'E' while it takes copy data
 	dead    bool
 	queries []string // simple queries, in order
+	refuse  int      // how many more times a change of settings is to fail
+	code    string   // and how
 }
 
 func newFake() *fake { return &fake{tx: pgwire.Idle, stmts: map[string]string{}} }
@@ -216,6 +218,9 @@ func (f *fake) run(sql string, how byte) bool {
 			f.row("r", "role", "none")
 			f.row("u", "session_authorization", "alice")
 			tag = marker
+		case strings.Contains(sql, "set_config") && f.refuse > 0:
+			f.refuse--
+			return bad(f.code, marker)
 		case strings.Contains(sql, "set_config"):
 			if _, name, ok := strings.Cut(sql, ` AS "`); ok && how == 'Q' {
 				f.description(name[:strings.IndexByte(name, '"')])
