@@ -197,7 +197,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 	if a.Effects != 0 || a.Resets != 0 {
 		eff := a.Effects
 		set, ok := plainSet(a, text)
-		if ok && v.q.n == 0 && !v.inBlock() {
+		if ok && v.q.n == 0 && !v.inBlock() && s.asksFor(set.name) {
 			e.set = set
 			v.setsSent++
 			eff &^= sqltext.Look
@@ -311,6 +311,12 @@ func (s *session) createsTemporary() bool {
 
 // noteworthy are the effects after which an operator may see the statement's digest.
 const noteworthy = sqltext.Look | sqltext.Load | sqltext.Opaque | sqltext.UnknownSetting | sqltext.SequenceRead
+
+// asksFor reports whether a look at the session will see the setting. The effect of a plain SET is known without a look, but
+// one may follow for another reason, and what it does not see would be left behind.
+func (s *session) asksFor(name string) bool {
+	return !strings.Contains(name, ".") || s.mention(name)
+}
 
 // mention remembers a custom setting, since the server does not list those. It reports false when there are too many.
 func (s *session) mention(name string) bool {
@@ -495,7 +501,7 @@ func (s *session) effectsNow(st *stmt) sqltext.Effects {
 
 // beforeStmt is before for a prepared statement about to run, with these effects.
 func (s *session) beforeStmt(st *stmt, eff sqltext.Effects, o *engine.Output) {
-	if st.set != nil && !s.srv.inBlock() {
+	if st.set != nil && !s.srv.inBlock() && s.asksFor(st.set.name) {
 		eff &^= sqltext.Look // the success of its Execute tells; without one, see ready
 		s.srv.setsSent++
 	}
