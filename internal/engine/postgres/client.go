@@ -284,8 +284,8 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 		// What is on the server connection will be gone. The client's own names go when the server has said so.
 		v.prepared.clear()
 		v.unnamed, v.hasProbe = nil, false
-		if s.dropped == nil {
-			s.dropped, s.stmts = s.stmts, nil
+		if s.dropped.byName == nil {
+			s.dropped, s.stmts = s.stmts, names{}
 			s.dropIn = v.q.cycles()
 		}
 	}
@@ -366,7 +366,7 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 		v.q.push(expect{kind: expectParse})
 		return false
 	}
-	if old := s.stmts[string(name)]; old != nil && !s.again {
+	if old := s.stmts.byName[string(name)]; old != nil && !s.again {
 		// The name is taken. The server is made to say so, in its turn and with all that follows from an error.
 		srvName := v.ensure(s.l, old.stmt, 0, o)
 		o.Server.Set(pgwire.AppendParse(o.Server.Grow(), srvName, string(text), types))
@@ -380,10 +380,13 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 		return true
 	}
 	ref := &namedStmt{name: string(name), stmt: st, generation: s.l.db.generation.Load()}
-	if s.stmts == nil {
-		s.stmts = make(map[string]*namedStmt)
+	if s.full(ref.size()) && !s.again {
+		// The server is made to refuse it, in its turn and with all that follows from an error.
+		o.Server.Set(pgwire.AppendParse(o.Server.Grow(), namePrefix+"full", fullSQL, []byte{0, 0}))
+		v.q.push(expect{kind: expectParse, ref: &namedStmt{dup: true, full: true}})
+		return true
 	}
-	s.stmts[ref.name] = ref
+	s.stmts.put(ref)
 	v.named++
 	if e := v.prepared.get(st); e != nil && e.generation >= max(ref.generation, v.oldest) {
 		v.reused = true
@@ -426,7 +429,7 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 	var ref *namedStmt
 	if len(name) == 0 {
 		st = s.unnamed
-	} else if ref = s.stmts[string(name)]; ref != nil {
+	} else if ref = s.stmts.byName[string(name)]; ref != nil {
 		st = ref.stmt
 	}
 	s.bound = nil
@@ -547,7 +550,7 @@ func (s *session) describeOrClose(typ byte, msg []byte, o *engine.Output) bool {
 		v.q.push(expect{kind: kind})
 		return false
 	}
-	ref := s.stmts[string(name)]
+	ref := s.stmts.byName[string(name)]
 	if ref == nil {
 		s.ensureSQL(string(name), o)
 		if kind == expectClose {
@@ -557,7 +560,7 @@ func (s *session) describeOrClose(typ byte, msg []byte, o *engine.Output) bool {
 		return false
 	}
 	if kind == expectClose {
-		delete(s.stmts, ref.name)
+		s.stmts.remove(ref.name)
 		v.named++
 		v.q.push(expect{kind: localClose, ref: ref})
 		return true

@@ -105,7 +105,7 @@ func (f *fake) message(typ byte, body []byte) {
 			f.extendedError("08P01", "invalid string in message")
 		case taken && len(name) > 0:
 			f.extendedError("42P05", `prepared statement "`+string(name)+`" already exists`)
-		case strings.HasPrefix(string(text), "BROKEN"):
+		case strings.HasPrefix(string(text), "BROKEN"), strings.HasPrefix(string(text), `"`):
 			f.extendedError("42601", "syntax error")
 		default:
 			f.stmts[string(name)] = string(text)

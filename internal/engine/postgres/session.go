@@ -23,9 +23,9 @@ type session struct {
 	startup  engine.Fit // those it asked for at the start: RESET goes back to them
 	shown    reported   // ParameterStatus as the client knows it
 	greeting []byte     // what the welcome begins with; nil once sent
-	stmts    map[string]*namedStmt
-	dropped  map[string]*namedStmt // stmts before a DEALLOCATE ALL that has not succeeded yet
-	dropIn   int                   // answers that end with ReadyForQuery and are due before that of the DEALLOCATE ALL
+	stmts    names
+	dropped  names // stmts before a DEALLOCATE ALL that has not succeeded yet
+	dropIn   int   // answers that end with ReadyForQuery and are due before that of the DEALLOCATE ALL
 	unnamed  *stmt
 	bound    *stmt     // what the unnamed portal was last bound to
 	sql      []sqlStmt // SQL-level prepared statements
@@ -357,11 +357,12 @@ func (s *session) ServerLost(err error, o *engine.Output) {
 	}
 	open := v.tx != pgwire.Idle
 	unknown := v.effects&sqltext.Look != 0 || v.probing()
-	pinned := len(s.pins) > 0
+	pinned, large := len(s.pins) > 0, s.pinnedFor(pinLargeSettings)
 	s.unpinAll()
 	s.sql = nil
-	if unknown && !open {
-		// Statements that may have changed the session's settings succeeded, but what they are is lost.
+	if unknown && !open || large {
+		// Statements that may have changed the session's settings succeeded, but what they are is lost; or nobody else has
+		// them.
 		e.Detail = "The session's settings were lost with its server connection."
 		s.fatal(e, o)
 		return

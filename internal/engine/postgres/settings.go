@@ -56,6 +56,18 @@ func settingsOf(f engine.Fit) settings {
 	return s
 }
 
+// carried reports whether the settings are within the bounds of what is carried.
+func (s settings) carried() bool {
+	n := 0
+	for _, e := range s {
+		if len(e.value) > maxCarried {
+			return false
+		}
+		n += len(e.name) + len(e.value)
+	}
+	return n <= maxSettingsBytes
+}
+
 func (s settings) find(name string) (value string, ok bool) {
 	i, ok := slices.BinarySearchFunc(s, name, func(e setting, n string) int { return strings.Compare(e.name, n) })
 	if !ok {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // Time limits are lifted before other settings are changed, and set after them.
@@ -99,5 +100,27 @@ func TestApplyLost(t *testing.T) {
 	}
 	if n != maxApplyTries+1 {
 		t.Errorf("closed %v after %d tries", w.closed, n)
+	}
+}
+
+// What a pipeline of SETs has Forebay keep is bounded; the server is asked instead.
+func TestManySets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	set := &prs{Query: "SET app.a = '" + strings.Repeat("x", maxSettingsBytes/4) + "'"}
+	for range 20 {
+		w.run(send(join(set, call(""), &pgproto3.Flush{})...))
+	}
+	v, n := w.servers[0].v, 0
+	for _, e := range v.sets {
+		n += len(e.value)
+	}
+	if n > maxSettingsBytes {
+		t.Errorf("%d bytes are kept of a cycle's settings", n)
+	}
+	probes := w.s.l.counters.Probes
+	w.run(send(synced))
+	if w.s.l.counters.Probes == probes || w.closed || w.lost > 0 {
+		t.Errorf("%d probes, closed %v, %d servers lost", w.s.l.counters.Probes-probes, w.closed, w.lost)
 	}
 }

@@ -27,6 +27,7 @@ type namedStmt struct {
 	name string
 	stmt *stmt
 	dup  bool // the name was taken: the server is made to say so
+	full bool // dup, for another reason: the client has too many
 
 	generation uint64 // of the database's schema when the client prepared it
 	proven     bool   // it has been described or bound since

@@ -125,4 +125,14 @@ func (w *world) run(b []byte) {
 			w.at++
 		}
 	}
+	bytes := 0
+	for name, ref := range w.s.stmts.byName {
+		if name != ref.name {
+			w.t.Fatalf("statement %q is kept under the name %q", ref.name, name)
+		}
+		bytes += ref.size()
+	}
+	if bytes != w.s.stmts.bytes {
+		w.t.Fatalf("named statements take %d bytes, counted are %d", bytes, w.s.stmts.bytes)
+	}
 }
