@@ -136,7 +136,8 @@ func (l *local) intern(text, types []byte, mode sqltext.Mode) *stmt {
 	}
 	s := &stmt{text: slices.Clone(text), types: slices.Clone(types), hash: h}
 	l.analyze(s, mode)
-	if len(text) <= maxInternedText && mode == sqltext.Standard {
+	// How a prepared EXECUTE is described depends on whose it is.
+	if len(text) <= maxInternedText && mode == sqltext.Standard && !s.prepared {
 		l.stmts.add(s)
 	}
 	return s
