@@ -33,7 +33,7 @@ func TestResetInTransaction(t *testing.T) {
 				}
 			},
 		} {
-			c := w.open("application_name", "a", "options", `-c search_path=as,public -c app.x=ax -c work_mem=5MB`)
+			c := w.open("application_name", "a", "options", `-c search_path=s2,\ public -c app.x=ax -c work_mem=5MB`)
 			other := w.open("application_name", "other", "options", "-c app.x=bx")
 			sees := func(when, want string) {
 				t.Helper()
@@ -44,18 +44,18 @@ func TestResetInTransaction(t *testing.T) {
 				}
 			}
 			const set = "SET application_name = 'n'; SET search_path = s; SET app.x = 'nx'; SET work_mem = '9MB'; SET jit = off"
-			const changed, start = "n,s,nx,9MB,off,n", `a,as,public,ax,5MB,on,a`
+			const changed, start = "n,s,nx,9MB,off,n", `a,s2, public,ax,5MB,on,a`
 			c.must(set)
 
 			c.must("BEGIN")
 			run(c, "RESET search_path")
-			sees("after RESET search_path", `n,as,public,nx,9MB,off,n`)
+			sees("after RESET search_path", `n,s2, public,nx,9MB,off,n`)
 			c.must("SAVEPOINT one")
 			run(c, "SET application_name TO DEFAULT")
 			run(c, "RESET app.x")
-			sees("in a savepoint", `a,as,public,ax,9MB,off,a`)
+			sees("in a savepoint", `a,s2, public,ax,9MB,off,a`)
 			c.must("ROLLBACK TO one")
-			sees("after ROLLBACK TO", `n,as,public,nx,9MB,off,n`)
+			sees("after ROLLBACK TO", `n,s2, public,nx,9MB,off,n`)
 			run(c, "RESET ALL")
 			sees("after RESET ALL", start)
 			c.must("ROLLBACK")
@@ -73,14 +73,20 @@ func TestResetInTransaction(t *testing.T) {
 			c.must("ROLLBACK")
 			sees("after a failed transaction", changed)
 
-			c.must("BEGIN; SELECT 1; RESET search_path")
-			sees("after RESET in a query string with others", `n,as,public,nx,9MB,off,n`)
-			c.must("SAVEPOINT one; SET search_path = again; SAVEPOINT two")
+			c.must("BEGIN; SELECT 1; RESET search_path; COMMIT")
+			sees("after RESET in a query string with others", `n,s2, public,nx,9MB,off,n`)
+			c.must("SET search_path = s; BEGIN; SAVEPOINT one; SET search_path = again; SAVEPOINT two")
 			c.must("RESET search_path; ROLLBACK TO two")
 			sees("after one that takes RESET back", `n,again,nx,9MB,off,n`)
-			c.must("SET app.x = 'last'; ROLLBACK TO one")
+			c.must("ROLLBACK TO one")
+			run(c, "RESET search_path")
 			c.must("COMMIT")
-			sees("after COMMIT", `n,as,public,nx,9MB,off,n`)
+			sees("after COMMIT", `n,s2, public,nx,9MB,off,n`)
+
+			c.must("BEGIN")
+			run(c, "RESET ALL")
+			c.must("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+			c.must("ROLLBACK")
 
 			c.must("BEGIN")
 			run(c, "RESET ALL")
@@ -145,18 +151,18 @@ func TestResetInPipeline(t *testing.T) {
 
 // resetsInTransaction is a check for each version of the server.
 func resetsInTransaction(t *testing.T, w *world) {
-	c := w.open("application_name", "a", "options", "-c search_path=as,public -c app.x=ax")
+	c := w.open("application_name", "a", "options", "-c search_path=s2,\\ public -c app.x=ax")
 	const state = "SELECT current_setting('application_name'), current_setting('search_path'), current_setting('app.x')"
 	for _, run := range []func(string){func(sql string) { c.must(sql) }, func(sql string) { c.params(sql) }} {
 		c.must("SET application_name = 'n'; SET search_path = s; SET app.x = 'nx'")
 		c.must("BEGIN")
 		run("RESET search_path")
 		run("SET app.x TO DEFAULT")
-		if got := c.must(state); got != "n,as,public,ax" {
+		if got := c.must(state); got != "n,s2, public,ax" {
 			t.Errorf("in the transaction: %s", got)
 		}
 		run("RESET ALL")
-		if got := c.must(state) + "," + c.ParameterStatus("application_name"); got != "a,as,public,ax,a" {
+		if got := c.must(state) + "," + c.ParameterStatus("application_name"); got != "a,s2, public,ax,a" {
 			t.Errorf("after RESET ALL: %s", got)
 		}
 		c.must("ROLLBACK")

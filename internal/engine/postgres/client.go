@@ -87,9 +87,12 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			}
 
 		case pgwire.Execute:
-			restore := size == pgwire.HeaderLen+5 && s.bound != nil && v.inBlock() && s.restores(s.bound.resets, s.bound.set)
-			if restore && !whole {
-				goto done
+			var restores []string
+			if s.bound != nil && s.bound.reset != nil && size == pgwire.HeaderLen+5 {
+				if !whole {
+					goto done
+				}
+				restores = s.restores(s.bound.reset)
 			}
 			e := expect{kind: expectExecute}
 			if s.bound != nil && s.bound.set != nil && whole && len(msg) == pgwire.HeaderLen+5 {
@@ -97,11 +100,13 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			}
 			v.q.push(e)
 			s.l.counters.Queries++
-			if restore {
+			if len(restores) > 0 {
 				i += size
 				o.Server.Pass(b[from:i])
 				from = i
-				v.amid(s.restoreSQL(s.bound.resets), o)
+				for _, sql := range restores {
+					v.amid(sql, o)
+				}
 				continue
 			}
 
@@ -194,7 +199,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 		text = text[:n-1]
 	}
 	sqltext.Analyze(text, s.reading(), s.l.db.routines.Load(), a)
-	if a.Effects != 0 || a.Resets != 0 {
+	if a.Effects != 0 || a.Reset.Kind != sqltext.NotReset {
 		eff := a.Effects
 		set, ok := plainSet(a, text)
 		if ok && v.q.n == 0 && !v.inBlock() && s.asksFor(set.name) {
@@ -202,10 +207,11 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 			v.setsSent++
 			eff &^= sqltext.Look
 		}
-		resets := a.Resets
+		r := resetOf(a)
 		s.before(eff, a, text, o)
-		if s.restores(resets, set) && v.inBlock() {
-			e.restores = s.restoreBehind(text, resets, o)
+		if sql := s.restores(r); len(sql) > 0 && bytes.IndexByte(text, 0) < 0 {
+			v.passWith(text, sql, o)
+			e.restores = true
 		}
 	}
 	v.q.push(e)

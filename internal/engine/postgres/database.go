@@ -150,7 +150,7 @@ func (l *local) analyze(s *stmt, mode sqltext.Mode) {
 	sqltext.Analyze(s.text, mode, s.catalog, a)
 	s.effects = a.Effects
 	s.prepared = a.PreparedLen() > 0
-	s.resets = a.Resets
+	s.reset = resetOf(a)
 	s.set, _ = plainSet(a, s.text)
 }
 

@@ -222,9 +222,6 @@ func (f *fake) run(sql string, how byte) bool {
 			f.refuse--
 			return bad(f.code, marker)
 		case strings.Contains(sql, "set_config"):
-			if _, name, ok := strings.Cut(sql, ` AS "`); ok && how == 'Q' {
-				f.description(name[:strings.IndexByte(name, '"')])
-			}
 			f.row(marker)
 			tag = marker
 		default:
@@ -237,14 +234,6 @@ func (f *fake) run(sql string, how byte) bool {
 	}
 	f.out = pgwire.AppendCommandComplete(f.out, tag)
 	return true
-}
-
-// description describes rows of one column.
-func (f *fake) description(name string) {
-	f.out = append(f.out, pgwire.RowDescription)
-	f.out = binary.BigEndian.AppendUint32(f.out, uint32(4+2+len(name)+1+18))
-	f.out = append(append(f.out, 0, 1), name...)
-	f.out = append(f.out, make([]byte, 1+18)...)
 }
 
 func rowLen(cols ...string) int {

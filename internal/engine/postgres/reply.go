@@ -35,7 +35,7 @@ func (s *session) FromServer(b []byte, o *engine.Output) int {
 			hiding = v.hiding()
 		}
 		if len(b)-i < size {
-			if !hiding && !v.restoring && streams(typ, size) {
+			if !hiding && streams(typ, size) {
 				v.skip = size - (len(b) - i)
 				i = len(b)
 			} else if size > maxInspected {
@@ -51,7 +51,7 @@ func (s *session) FromServer(b []byte, o *engine.Output) int {
 			s.hidden(typ, body, o)
 			continue
 		}
-		if s.withheld(typ, body) {
+		if s.withheld(typ) {
 			o.Client.Pass(b[from:i])
 			i += size
 			from = i
@@ -378,7 +378,7 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 	switch typ {
 	case pgwire.ParameterStatus:
 		v.report(body)
-		if kind == hiddenClose { // of a restoreSQL: servers before PostgreSQL 14 report at once
+		if kind == hiddenClose { // what is behind a RESET: servers before PostgreSQL 14 report at once
 			s.show(v.reported, o)
 		}
 		return

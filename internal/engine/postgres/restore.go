@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"strings"
 
 	"forebay/internal/engine"
@@ -10,93 +9,133 @@ import (
 )
 
 // RESET goes to what the server has as a default. To the client's eyes a setting given at start-up has another one: its
-// start-up value. Between transactions that is put right when the session's settings are known again. Within one, a
-// statement of Forebay's own follows in the same request, as part of the same transaction, so that it ends with it and is
-// rolled back with it. It asks the server which of the settings are at its default now, rather than trust in what the
-// text may have done: behind "RESET a; ROLLBACK TO b" there is nothing to do.
+// start-up value. Between transactions that is put right when the session's settings are known again. Within one, a SET of
+// Forebay's own follows in the same request, as part of the same transaction: it does not run if the RESET fails, and is
+// rolled back with it. It is SET and not set_config, since a query would be the first of the transaction: SET TRANSACTION
+// could not follow.
+
+// reset is what a text that is one RESET puts back.
+type reset struct {
+	name  string // empty: all settings
+	local bool
+}
+
+// resetOf returns nil if the text is none.
+func resetOf(a *sqltext.Analysis) *reset {
+	if a.Reset.Kind == sqltext.NotReset {
+		return nil
+	}
+	return &reset{name: string(a.ResetName()), local: a.Reset.Local}
+}
 
 // inBlock reports whether what is sent now may run in a transaction block.
 func (v *server) inBlock() bool {
 	return v.tx != pgwire.Idle || v.effects&sqltext.TxControl != 0
 }
 
-// restores reports whether a text which puts settings back concerns one that was given at start-up. set is the plain SET
-// that it is, if it is one.
-func (s *session) restores(r sqltext.Resets, set *setting) bool {
-	if r == 0 || s.startup == noSettings {
-		return false
+// restores returns the statements that are to follow a RESET, none if it does not concern what was given at start-up.
+func (s *session) restores(r *reset) (sql []string) {
+	if r == nil || s.startup == noSettings || !s.srv.inBlock() {
+		return nil
 	}
-	if set != nil {
-		_, ok := settingsOf(s.startup).find(set.name)
-		return ok
+	scope := "SESSION"
+	if r.local {
+		scope = "LOCAL"
 	}
-	return true
+	for _, e := range settingsOf(s.startup) {
+		// RESET ALL asks for no right to set what it puts back, but SET does: only what any user may set can follow it.
+		if e.name != r.name && (r.name != "" || !plain[e.name] && !strings.Contains(e.name, ".")) {
+			continue
+		}
+		if set, ok := setStatement(scope, e); ok {
+			sql = append(sql, set)
+		}
+	}
+	return sql
 }
 
-// restoreSQL gives the settings that were given at start-up, and that are at the server's default, their values. The one
-// row that it returns has a column with a name that only Forebay knows. It must not fail: that would end the client's
-// transaction. So what the user may have lost the right to set is left for the end of the transaction.
-func (s *session) restoreSQL(r sqltext.Resets) string {
-	scope := "false"
-	if r&sqltext.ResetLocal != 0 {
-		scope = "true" // the end of the transaction puts right what was for the session
+// setStatement is the SET that makes a setting what set_config would make it.
+func setStatement(scope string, e setting) (sql string, ok bool) {
+	values := []string{e.value}
+	if listQuoted[e.name] {
+		if values, ok = splitIdents(e.value); !ok {
+			return "", false
+		}
 	}
 	var b strings.Builder
-	b.WriteString(`SELECT pg_catalog.count(pg_catalog.set_config(w.name, w.value, ` + scope + `)) AS "` + s.srv.probeName + `" FROM (VALUES `)
-	for i, e := range settingsOf(s.startup) {
+	b.WriteString("SET " + scope + " ")
+	switch e.name {
+	case "transaction_isolation", "transaction_read_only", "transaction_deferrable":
+		return "", false // end with the transaction, and are not to be set in the midst of it
+	case settingRole:
+		b.WriteString("ROLE ")
+	case settingSession:
+		b.WriteString("SESSION AUTHORIZATION ")
+	default:
+		writeName(&b, e.name)
+		b.WriteString(" TO ")
+	}
+	for i, v := range values {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteByte('(')
-		writeLiteral(&b, e.name)
-		b.WriteByte(',')
-		writeLiteral(&b, e.value)
-		b.WriteByte(',')
-		switch { // pg_settings does not have all of these: how they look at their default
-		case e.name == settingRole:
-			b.WriteString("'none'")
-		case e.name == settingSession:
-			writeLiteral(&b, s.l.db.key.User)
-		case strings.Contains(e.name, "."):
-			b.WriteString("''")
-		default:
-			b.WriteString("NULL")
+		writeLiteral(&b, v)
+	}
+	return b.String(), true
+}
+
+// splitIdents splits a list of identifiers as the server does (SplitIdentifierString in its source).
+func splitIdents(list string) (idents []string, ok bool) {
+	const space = " \t\n\r\f\v"
+	for rest := strings.Trim(list, space); ; {
+		var id string
+		if strings.HasPrefix(rest, `"`) {
+			if id, rest, ok = setElement(rest); !ok {
+				return nil, false
+			}
+		} else {
+			n := strings.IndexAny(rest, ","+space)
+			if n < 0 {
+				n = len(rest)
+			}
+			if id, rest = lower(rest[:n]), rest[n:]; id == "" && list != "" {
+				return nil, false
+			}
 		}
-		b.WriteByte(')')
+		idents = append(idents, id)
+		rest = strings.TrimLeft(rest, space)
+		if rest == "" {
+			return idents, true
+		}
+		if rest[0] != ',' {
+			return nil, false
+		}
+		rest = strings.TrimLeft(rest[1:], space)
 	}
-	b.WriteString(`) AS w(name, value, bare) LEFT JOIN pg_catalog.pg_settings AS s ON pg_catalog.lower(s.name COLLATE pg_catalog."C") OPERATOR(pg_catalog.=) w.name` +
-		` WHERE CASE WHEN w.name OPERATOR(pg_catalog.=) ANY ('{transaction_isolation,transaction_read_only,transaction_deferrable}'::pg_catalog.text[]) THEN false` +
-		` WHEN s.name IS NOT NULL THEN s.source OPERATOR(pg_catalog.<>) 'session' AND (s.context OPERATOR(pg_catalog.=) 'user' OR pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on')` +
-		` WHEN w.bare IS NOT NULL THEN COALESCE(pg_catalog.current_setting(w.name, true), '') OPERATOR(pg_catalog.=) w.bare` +
-		` ELSE false END`)
-	return b.String()
 }
 
-// restoreBehind passes a simple query with restoreSQL behind it. It reports false if the text does not allow that.
-func (s *session) restoreBehind(text []byte, r sqltext.Resets, o *engine.Output) bool {
-	if bytes.IndexByte(text, 0) >= 0 {
-		return false
-	}
+// passWith passes a query with statements of Forebay's own behind it.
+func (v *server) passWith(text []byte, sql []string, o *engine.Output) {
 	// The text may end in a comment.
-	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), string(text)+"\n;"+s.restoreSQL(r)))
-	s.srv.unnamed = nil
-	return true
+	o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), string(text)+"\n;"+strings.Join(sql, ";")))
 }
 
-// withheld reports whether a message is the result of a restoreSQL that came behind the client's text, so not for the
-// client. An error is: its statement and this one are one request.
-func (s *session) withheld(typ byte, body []byte) bool {
+// withheld reports whether a message answers the statements behind a RESET, so is not for the client. An error is: they and
+// the RESET are one request.
+func (s *session) withheld(typ byte) bool {
 	v := s.srv
 	if v.q.peek() != expectQuery || !v.q.at(0).restores {
 		return false
 	}
+	was := v.restoring
 	switch typ {
-	case pgwire.RowDescription:
-		if name, _, ok := pgwire.CString(body[min(2, len(body)):]); ok && string(name) == v.probeName {
-			v.restoring = true
-		}
+	case pgwire.CommandComplete:
+		v.restoring = true // the first is the client's: its text is one statement
+		return was
+	case pgwire.NoticeResponse:
+		return was
 	case pgwire.ReadyForQuery:
 		v.restoring = false
 	}
-	return v.restoring && (typ == pgwire.RowDescription || typ == pgwire.DataRow || typ == pgwire.CommandComplete)
+	return false
 }

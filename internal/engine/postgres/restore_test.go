@@ -13,26 +13,26 @@ import (
 // the start-up value.
 var begun = map[string]struct {
 	b    []byte
-	want string // the setting's scope as set_config has it; empty: nothing follows
+	want string // the scope of the SET; empty: nothing follows
 }{
 	"no reset":       {send(&q{String: "BEGIN"}, &q{String: "SELECT 1"}, &q{String: "COMMIT"}), ""},
 	"another":        {send(&q{String: "BEGIN"}, &q{String: "RESET work_mem"}, &q{String: "COMMIT"}), ""},
 	"outside":        {send(&q{String: "RESET search_path"}, &q{String: "SELECT 1"}), ""},
 	"outside, all":   {send(&q{String: "RESET ALL"}, &q{String: "SELECT 1"}), ""},
-	"reset":          {send(&q{String: "BEGIN"}, &q{String: "RESET search_path -- why"}, &q{String: "SELECT 1"}, &q{String: "COMMIT"}), "false"},
-	"to default":     {send(&q{String: "BEGIN"}, &q{String: "SET search_path TO DEFAULT;"}, &q{String: "ROLLBACK"}), "false"},
-	"all":            {send(&q{String: "BEGIN"}, &q{String: "RESET ALL"}, &q{String: "COMMIT"}), "false"},
-	"local":          {send(&q{String: "BEGIN"}, &q{String: "SET LOCAL search_path TO DEFAULT"}, &q{String: "COMMIT"}), "true"},
-	"several in one": {send(&q{String: "BEGIN; RESET search_path; SELECT 1"}, &q{String: "COMMIT"}), "false"},
-	"no longer open": {send(&q{String: "BEGIN; RESET search_path; SELECT 1; COMMIT"}, &q{String: "SELECT 1"}), "false"},
-	"failed":         {send(&q{String: "BEGIN"}, &q{String: "FAIL; RESET search_path"}, &q{String: "RESET search_path"}, &q{String: "ROLLBACK"}), "false"},
+	"reset":          {send(&q{String: "BEGIN"}, &q{String: "RESET search_path -- why"}, &q{String: "SELECT 1"}, &q{String: "COMMIT"}), "SESSION"},
+	"to default":     {send(&q{String: "BEGIN"}, &q{String: "SET search_path TO DEFAULT;"}, &q{String: "ROLLBACK"}), "SESSION"},
+	"all":            {send(&q{String: "BEGIN"}, &q{String: "RESET ALL"}, &q{String: "COMMIT"}), "SESSION"},
+	"local":          {send(&q{String: "BEGIN"}, &q{String: "SET LOCAL search_path TO DEFAULT"}, &q{String: "COMMIT"}), "LOCAL"},
+	"several in one": {send(&q{String: "BEGIN; RESET search_path; SELECT 1"}, &q{String: "COMMIT"}), ""},
+	"no longer open": {send(&q{String: "BEGIN; RESET search_path; SELECT 1; COMMIT"}, &q{String: "SELECT 1"}), ""},
+	"failed":         {send(&q{String: "BEGIN"}, &q{String: "FAIL; RESET search_path"}, &q{String: "RESET search_path"}, &q{String: "ROLLBACK"}), "SESSION"},
 	"extended": {send(join(&q{String: "BEGIN"}, &prs{Query: "RESET search_path"}, &dsc{ObjectType: 'S'}, call(""), synced,
-		&q{String: "SELECT 1"}, &q{String: "COMMIT"})...), "false"},
-	"extended, named": {send(join(&prs{Name: "a", Query: "RESET ALL"}, synced, &q{String: "BEGIN"}, call("a"), synced, call("a"), synced, &q{String: "COMMIT"})...), "false"},
+		&q{String: "SELECT 1"}, &q{String: "COMMIT"})...), "SESSION"},
+	"extended, named": {send(join(&prs{Name: "a", Query: "RESET ALL"}, synced, &q{String: "BEGIN"}, call("a"), synced, call("a"), synced, &q{String: "COMMIT"})...), "SESSION"},
 	"extended, failed": {send(join(&q{String: "BEGIN"}, &prs{Query: "FAIL"}, call(""), &prs{Query: "RESET search_path"}, call(""), synced,
-		&q{String: "ROLLBACK"})...), "false"},
+		&q{String: "ROLLBACK"})...), "SESSION"},
 	"pipeline": {send(join(&prs{Query: "BEGIN"}, call(""), &prs{Query: "RESET search_path"}, call(""), &prs{Query: "SELECT 1"}, call(""), synced,
-		&q{String: "COMMIT"})...), "false"},
+		&q{String: "COMMIT"})...), "SESSION"},
 }
 
 func TestRestore(t *testing.T) {
@@ -43,11 +43,8 @@ func TestRestore(t *testing.T) {
 			want := messages(direct(tt.b))
 			for split := 1; split <= len(tt.b); split++ {
 				w := newWorld(t, 2, 2)
-				w.s.startup = settings{{name: "search_path", value: `it's "here"; -- or`}}.fit()
+				w.s.startup = settings{{name: "search_path", value: `"it's", Here`}}.fit()
 				w.s.want = w.s.startup
-				for _, l := range w.servers {
-					l.v.probeName = newProbeName()
-				}
 				w.split = func() int { return split }
 				sent := new(bytes.Buffer)
 				w.sent = sent
@@ -59,8 +56,8 @@ func TestRestore(t *testing.T) {
 					t.Fatalf("%d bytes each: on %v, %d servers lost, closed %v, %d bytes left", split, w.on != nil, w.lost, w.closed, len(w.in))
 				}
 				got := ""
-				if _, after, ok := strings.Cut(sent.String(), "set_config(w.name, w.value, "); ok {
-					got, _, _ = strings.Cut(after, ")")
+				if before, _, ok := strings.Cut(sent.String(), ` "search_path" TO 'it''s','here'`); ok {
+					got = before[strings.LastIndexByte(before, ' ')+1:]
 				}
 				if got != tt.want {
 					t.Fatalf("%d bytes each: the start-up value follows with scope %q, want %q", split, got, tt.want)
@@ -85,6 +82,23 @@ func TestRestoreLost(t *testing.T) {
 		w.run(b[cut:])
 		if got, want := readies(w.client), readies(direct(b)); got != want && !w.closed {
 			t.Errorf("lost after %d of %d bytes: %d cycles answered, want %d", cut, len(b), got, want)
+		}
+	}
+}
+
+func TestSplitIdents(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[string]string{
+		"a": "a", "A, b": "a|b", ` "A b" ,c`: "A b|c", `"$user",public`: "$user|public", `"a""b"`: `a"b`, "": "", "$user": "$user",
+		"a b": "no", "a,": "no", ",a": "no", `"a`: "no", " ": "no", `"a"b`: "no",
+	} {
+		idents, ok := splitIdents(list)
+		got := strings.Join(idents, "|")
+		if !ok {
+			got = "no"
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", list, got, want)
 		}
 	}
 }

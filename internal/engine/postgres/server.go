@@ -45,7 +45,7 @@ type server struct {
 	setsSeen   int             // of these, seen to succeed
 	failed     bool            // an error came in this cycle
 	copyIn     bool            // the server takes copy data
-	restoring  bool            // it answers a restoreSQL behind the client's text
+	restoring  bool            // it answers what is behind a RESET
 	fatal      *pgwire.Error   // the server's last words
 	probe      probeResult
 	probeTries int           // of the present probe, after the first

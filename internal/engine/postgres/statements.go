@@ -17,7 +17,7 @@ type stmt struct {
 	effects  sqltext.Effects
 	prepared bool              // it has to do with SQL-level prepared statements
 	set      *setting          // the text is a plain SET or RESET
-	resets   sqltext.Resets    // the text puts settings back
+	reset    *reset            // the text is a RESET
 	catalog  *sqltext.Routines // that effects were found with
 	hash     uint64
 }

@@ -35,14 +35,22 @@ type Set struct {
 	From, To int
 }
 
-// Resets says whether a text puts settings back to their defaults in so many words: RESET, SET TO DEFAULT. What routines
-// and DO blocks do does not count.
-type Resets uint8
+// ResetKind says what a text puts back to its default.
+type ResetKind uint8
 
 const (
-	ResetSession Resets = 1 << iota // for the session
-	ResetLocal                      // until the transaction ends: SET LOCAL
+	NotReset ResetKind = iota
+	ResetOne           // RESET name, SET name TO DEFAULT
+	ResetAll           // RESET ALL
 )
+
+// Reset describes a text that is one RESET, or one SET TO DEFAULT, and nothing else. Other than a Set it may be LOCAL, and
+// of any setting.
+type Reset struct {
+	Kind  ResetKind
+	Local bool
+	name  nameRef
+}
 
 type nameRef struct{ at, n uint16 }
 
@@ -52,7 +60,7 @@ type Analysis struct {
 	Effects    Effects
 	Statements int // statements in the text; empty ones do not count
 	Set        Set
-	Resets     Resets // 0 if the server may read the text otherwise, or not to its end
+	Reset      Reset
 	// MorePrepared says that there was no room for all names of prepared statements. (If there was none for a
 	// setting's name, Effects has UnknownSetting.)
 	MorePrepared bool
@@ -66,7 +74,7 @@ type Analysis struct {
 }
 
 func (a *Analysis) reset() {
-	a.Effects, a.Statements, a.Set, a.Resets, a.MorePrepared = 0, 0, Set{}, 0, false
+	a.Effects, a.Statements, a.Set, a.Reset, a.MorePrepared = 0, 0, Set{}, Reset{}, false
 	a.nPrepared, a.nSettings, a.used = 0, 0, 0
 }
 
@@ -75,6 +83,9 @@ func (a *Analysis) name(r nameRef) []byte { return a.names[r.at : r.at+r.n : r.a
 // SetName returns the name of the setting in a.Set, folded; empty if a.Set.Kind is NotSet. The time zone is
 // "timezone", NAMES is "client_encoding", SCHEMA is "search_path".
 func (a *Analysis) SetName() []byte { return a.name(a.Set.name) }
+
+// ResetName returns the name of the setting in a.Reset, in the same form; empty if a.Reset.Kind is not ResetOne.
+func (a *Analysis) ResetName() []byte { return a.name(a.Reset.name) }
 
 // PreparedLen returns how many names Prepared has.
 func (a *Analysis) PreparedLen() int { return int(a.nPrepared) }

@@ -54,23 +54,28 @@ func TestAnalyzeSet(t *testing.T) {
 	}
 }
 
-func TestAnalyzeResets(t *testing.T) {
+func TestAnalyzeReset(t *testing.T) {
 	t.Parallel()
-	for sql, want := range map[string]Resets{
-		"reset x": ResetSession, "reset all": ResetSession, "reset time zone": ResetSession, "reset role": ResetSession,
-		"set x to default": ResetSession, "set role = default": ResetSession, "set session x = default": ResetSession,
-		"set time zone local": ResetSession, "set session authorization default": ResetSession,
-		"reset session authorization": ResetSession, "select 1; reset x; select 2": ResetSession,
-		"set local x to default": ResetLocal, "set local session authorization default": ResetLocal,
-		"set local x to default; reset y": ResetLocal | ResetSession,
-		"set x = 1":                       0, "set x = 'default'": 0, "set local x = 1": 0, "set session authorization a": 0,
-		"select reset from t": 0, "update t set x = default": 0, "do $$begin reset x; end$$": 0, "execute p": 0,
-		"reset x; select 'open": 0, "reset x /* open": 0, "reset \"open": 0,
+	for sql, want := range map[string]string{
+		"reset X": "x", "reset all": "ALL", "reset time zone": "timezone", "reset role": "role", "reset a.b -- c": "a.b",
+		"set x to default": "x", "set role = default;": "role", "set session x = default": "x", "set time zone local": "timezone",
+		"set session authorization default": "session_authorization", "reset session authorization": "session_authorization",
+		"set local x to default": "local x", "set local session authorization default": "local session_authorization",
+		"reset x; select 1": "", "set x = 1": "", "set x = 'default'": "", "set local x = 1": "", "set session authorization a": "",
+		"select reset from t": "", "update t set x = default": "", "do $$begin reset x; end$$": "", "execute p": "",
+		"reset x /* open": "", "reset \"open": "", "reset transaction isolation level": "",
 	} {
 		var a Analysis
 		Analyze([]byte(sql), Standard, known, &a)
-		if a.Resets != want {
-			t.Errorf("%s: %b, want %b", sql, a.Resets, want)
+		got := string(a.ResetName())
+		if a.Reset.Kind == ResetAll {
+			got = "ALL"
+		}
+		if a.Reset.Local {
+			got = "local " + got
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", sql, got, want)
 		}
 	}
 }

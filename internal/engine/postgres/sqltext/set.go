@@ -102,7 +102,7 @@ func (s *scan) setSpecial(id kwid, word []byte, local bool) bool {
 	}
 	if id == wSession && s.word(wAuthorization) {
 		if s.next(); s.word(wDefault) {
-			s.resets(local)
+			s.resets("session_authorization", local)
 		}
 	}
 	s.skip()
@@ -131,7 +131,7 @@ func (s *scan) assign(name []byte, local, plain bool) {
 		}
 	}
 	if isDefault {
-		s.resets(local)
+		s.resets(string(name), local)
 	}
 	if isDefault && tokens > 1 {
 		plain = false
@@ -167,25 +167,23 @@ func (s *scan) assign(name []byte, local, plain bool) {
 	}
 }
 
-// resets notes that settings get their defaults.
-func (s *scan) resets(local bool) {
-	if local {
-		s.a.Resets |= ResetLocal
-	} else {
-		s.a.Resets |= ResetSession
+// resets notes that a setting gets its default.
+func (s *scan) resets(name string, local bool) {
+	if r, ok := s.a.keep([]byte(name)); ok {
+		s.a.Reset = Reset{Kind: ResetOne, Local: local, name: r}
 	}
 }
 
 // resetSetting reads RESET up to its end.
 func (s *scan) resetSetting() {
 	s.eff |= Look
-	s.resets(false)
 	s.next()
 	if s.kind == kWord {
 		peek := s.lexer
 		if s.next(); !s.is('.') {
 			switch {
 			case s.ends() && peek.kw.id == wAll:
+				s.a.Reset = Reset{Kind: ResetAll}
 				return
 			case s.ends():
 			case peek.kw.id == wTime:
@@ -195,6 +193,9 @@ func (s *scan) resetSetting() {
 				s.skip()
 				return
 			default: // SESSION AUTHORIZATION, TRANSACTION ISOLATION LEVEL
+				if peek.kw.id == wSession && s.word(wAuthorization) {
+					s.resets("session_authorization", false)
+				}
 				s.skip()
 				return
 			}
@@ -216,6 +217,7 @@ func (s *scan) resetSetting() {
 
 // plainReset notes that a setting gets its default.
 func (s *scan) plainReset(name []byte) {
+	s.resets(string(name), false)
 	s.a.addSetting(name)
 	switch string(name) {
 	case "role", "session_authorization", "seed", "transaction_isolation", "transaction_read_only",
