@@ -81,22 +81,16 @@ var settingSteps = []step{
 	},
 	func(p *player) bool { // RESET
 		name, _ := p.setting()
-		if p.cannotReset() {
-			return true
-		}
 		p.m.set(name, p.m.resetValue(name), false)
 		return p.ok("RESET " + name)
 	},
 	func(p *player) bool { // SET ... TO DEFAULT
 		name, _ := p.setting()
-		if p.cannotReset() {
-			return true
-		}
 		p.m.set(name, p.m.resetValue(name), false)
 		return p.ok("SET " + name + " TO DEFAULT")
 	},
 	func(p *player) bool {
-		if p.r.IntN(3) > 0 || p.cannotReset() {
+		if p.r.IntN(3) > 0 {
 			return true
 		}
 		p.m.resetAll()
@@ -123,9 +117,6 @@ var settingSteps = []step{
 		return p.ok("SET ROLE NONE")
 	},
 	func(p *player) bool {
-		if p.cannotReset() {
-			return true
-		}
 		p.m.set("role", p.m.resetValue("role"), false)
 		return p.ok("RESET ROLE")
 	},
@@ -476,7 +467,3 @@ func currval(p *player) bool {
 	}
 	return p.is("SELECT currval('public.seq'), lastval()", p.m.drawn+","+p.m.drawn)
 }
-
-// cannotReset reports a difference from PostgreSQL that is known: within a transaction RESET goes to the server's value,
-// and to the client's startup parameter only when the transaction has ended.
-func (p *player) cannotReset() bool { return p.w.f != nil && p.m.inTx() && len(p.m.startup) > 0 }

@@ -28,6 +28,7 @@ var versions = []struct {
 }{
 	{"relay", relays},
 	{"settings", carriesSettings},
+	{"RESET in a transaction", resetsInTransaction},
 	{"what a session starts with", startsClean},
 	{"prepared statements", prepares},
 	{"pins", pinsAndUnpins},

@@ -57,7 +57,11 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			}
 			o.Server.Pass(b[from:i])
 			from = i
-			s.query(msg, whole, o)
+			if s.query(msg, whole, o) { // rewritten
+				i += size
+				from = i
+				continue
+			}
 
 		case pgwire.Sync:
 			s.skipToSync = false
@@ -83,12 +87,28 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			}
 
 		case pgwire.Execute:
+			var restores []string
+			if s.bound != nil && s.bound.reset != nil && size == pgwire.HeaderLen+5 {
+				if !whole {
+					goto done
+				}
+				restores = s.restores(s.bound.reset)
+			}
 			e := expect{kind: expectExecute}
 			if s.bound != nil && s.bound.set != nil && whole && len(msg) == pgwire.HeaderLen+5 {
 				e.set = s.bound.set
 			}
 			v.q.push(e)
 			s.l.counters.Queries++
+			if len(restores) > 0 {
+				i += size
+				o.Server.Pass(b[from:i])
+				from = i
+				for _, sql := range restores {
+					v.amid(sql, o)
+				}
+				continue
+			}
 
 		case pgwire.Parse:
 			if v.namedBefore > 0 || !whole && size <= maxInspected {
@@ -161,8 +181,9 @@ done:
 // maxName is the largest message, in bytes, that holds little but a name.
 const maxName = 64 << 10
 
-// query looks at a simple query before it passes. text may be cut short when it is too large to be collected.
-func (s *session) query(msg []byte, whole bool, o *engine.Output) {
+// query looks at a simple query before it passes. text may be cut short when it is too large to be collected. It reports
+// whether the query was rewritten, rather than left to pass.
+func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten bool) {
 	v := s.srv
 	e := expect{kind: expectQuery}
 	s.l.counters.Queries++
@@ -170,7 +191,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) {
 	if !whole {
 		s.unreadable()
 		v.q.push(e)
-		return
+		return false
 	}
 	a := &s.l.analysis
 	text := msg[pgwire.HeaderLen:]
@@ -178,16 +199,23 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) {
 		text = text[:n-1]
 	}
 	sqltext.Analyze(text, s.reading(), s.l.db.routines.Load(), a)
-	if a.Effects != 0 {
+	if a.Effects != 0 || a.Reset.Kind != sqltext.NotReset {
 		eff := a.Effects
-		if set, ok := plainSet(a, text); ok && v.q.n == 0 && v.tx == pgwire.Idle {
+		set, ok := plainSet(a, text)
+		if ok && v.q.n == 0 && !v.inBlock() && s.asksFor(set.name) {
 			e.set = set
 			v.setsSent++
 			eff &^= sqltext.Look
 		}
+		r := resetOf(a)
 		s.before(eff, a, text, o)
+		if sql := s.restores(r); len(sql) > 0 && bytes.IndexByte(text, 0) < 0 {
+			v.passWith(text, sql, o)
+			e.restores = true
+		}
 	}
 	v.q.push(e)
+	return e.restores
 }
 
 // functionCall looks at a call of a function by its object identifier before it passes. Those of large objects, which is
@@ -262,8 +290,8 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 		// What is on the server connection will be gone. The client's own names go when the server has said so.
 		v.prepared.clear()
 		v.unnamed, v.hasProbe = nil, false
-		if s.dropped == nil {
-			s.dropped, s.stmts = s.stmts, nil
+		if s.dropped.byName == nil {
+			s.dropped, s.stmts = s.stmts, names{}
 			s.dropIn = v.q.cycles()
 		}
 	}
@@ -289,6 +317,12 @@ func (s *session) createsTemporary() bool {
 
 // noteworthy are the effects after which an operator may see the statement's digest.
 const noteworthy = sqltext.Look | sqltext.Load | sqltext.Opaque | sqltext.UnknownSetting | sqltext.SequenceRead
+
+// asksFor reports whether a look at the session will see the setting. The effect of a plain SET is known without a look, but
+// one may follow for another reason, and what it does not see would be left behind.
+func (s *session) asksFor(name string) bool {
+	return !strings.Contains(name, ".") || s.mention(name)
+}
 
 // mention remembers a custom setting, since the server does not list those. It reports false when there are too many.
 func (s *session) mention(name string) bool {
@@ -338,7 +372,7 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 		v.q.push(expect{kind: expectParse})
 		return false
 	}
-	if old := s.stmts[string(name)]; old != nil && !s.again {
+	if old := s.stmts.byName[string(name)]; old != nil && !s.again {
 		// The name is taken. The server is made to say so, in its turn and with all that follows from an error.
 		srvName := v.ensure(s.l, old.stmt, 0, o)
 		o.Server.Set(pgwire.AppendParse(o.Server.Grow(), srvName, string(text), types))
@@ -352,10 +386,13 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 		return true
 	}
 	ref := &namedStmt{name: string(name), stmt: st, generation: s.l.db.generation.Load()}
-	if s.stmts == nil {
-		s.stmts = make(map[string]*namedStmt)
+	if s.full(ref.size()) && !s.again {
+		// The server is made to refuse it, in its turn and with all that follows from an error.
+		o.Server.Set(pgwire.AppendParse(o.Server.Grow(), namePrefix+"full", fullSQL, []byte{0, 0}))
+		v.q.push(expect{kind: expectParse, ref: &namedStmt{dup: true, full: true}})
+		return true
 	}
-	s.stmts[ref.name] = ref
+	s.stmts.put(ref)
 	v.named++
 	if e := v.prepared.get(st); e != nil && e.generation >= max(ref.generation, v.oldest) {
 		v.reused = true
@@ -398,7 +435,7 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 	var ref *namedStmt
 	if len(name) == 0 {
 		st = s.unnamed
-	} else if ref = s.stmts[string(name)]; ref != nil {
+	} else if ref = s.stmts.byName[string(name)]; ref != nil {
 		st = ref.stmt
 	}
 	s.bound = nil
@@ -473,7 +510,7 @@ func (s *session) effectsNow(st *stmt) sqltext.Effects {
 
 // beforeStmt is before for a prepared statement about to run, with these effects.
 func (s *session) beforeStmt(st *stmt, eff sqltext.Effects, o *engine.Output) {
-	if st.set != nil && s.srv.tx == pgwire.Idle {
+	if st.set != nil && !s.srv.inBlock() && s.asksFor(st.set.name) {
 		eff &^= sqltext.Look // the success of its Execute tells; without one, see ready
 		s.srv.setsSent++
 	}
@@ -519,7 +556,7 @@ func (s *session) describeOrClose(typ byte, msg []byte, o *engine.Output) bool {
 		v.q.push(expect{kind: kind})
 		return false
 	}
-	ref := s.stmts[string(name)]
+	ref := s.stmts.byName[string(name)]
 	if ref == nil {
 		s.ensureSQL(string(name), o)
 		if kind == expectClose {
@@ -529,7 +566,7 @@ func (s *session) describeOrClose(typ byte, msg []byte, o *engine.Output) bool {
 		return false
 	}
 	if kind == expectClose {
-		delete(s.stmts, ref.name)
+		s.stmts.remove(ref.name)
 		v.named++
 		v.q.push(expect{kind: localClose, ref: ref})
 		return true

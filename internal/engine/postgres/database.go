@@ -137,7 +137,8 @@ func (l *local) intern(text, types []byte, mode sqltext.Mode) *stmt {
 	}
 	s := &stmt{text: slices.Clone(text), types: slices.Clone(types), hash: h}
 	l.analyze(s, mode)
-	if len(text) <= maxInternedText && mode == sqltext.Standard {
+	// How a prepared EXECUTE is described depends on whose it is.
+	if len(text) <= maxInternedText && mode == sqltext.Standard && !s.prepared {
 		l.stmts.add(s)
 	}
 	return s
@@ -150,6 +151,7 @@ func (l *local) analyze(s *stmt, mode sqltext.Mode) {
 	sqltext.Analyze(s.text, mode, s.catalog, a)
 	s.effects = a.Effects
 	s.prepared = a.PreparedLen() > 0
+	s.reset = resetOf(a)
 	s.set, _ = plainSet(a, s.text)
 }
 

@@ -19,6 +19,8 @@ type fake struct {
 	copying byte // 'Q' or 'E' while it takes copy data
 	dead    bool
 	queries []string // simple queries, in order
+	refuse  int      // how many more times a change of settings is to fail
+	code    string   // and how
 }
 
 func newFake() *fake { return &fake{tx: pgwire.Idle, stmts: map[string]string{}} }
@@ -103,7 +105,7 @@ func (f *fake) message(typ byte, body []byte) {
 			f.extendedError("08P01", "invalid string in message")
 		case taken && len(name) > 0:
 			f.extendedError("42P05", `prepared statement "`+string(name)+`" already exists`)
-		case strings.HasPrefix(string(text), "BROKEN"):
+		case strings.HasPrefix(string(text), "BROKEN"), strings.HasPrefix(string(text), `"`):
 			f.extendedError("42601", "syntax error")
 		default:
 			f.stmts[string(name)] = string(text)
@@ -216,6 +218,9 @@ func (f *fake) run(sql string, how byte) bool {
 			f.row("r", "role", "none")
 			f.row("u", "session_authorization", "alice")
 			tag = marker
+		case strings.Contains(sql, "set_config") && f.refuse > 0:
+			f.refuse--
+			return bad(f.code, marker)
 		case strings.Contains(sql, "set_config"):
 			f.row(marker)
 			tag = marker

@@ -23,6 +23,7 @@ const (
 	pinSequence       pinReason = "sequence_state"
 	pinSQLStatement   pinReason = "sql_prepared_statement"
 	pinLargeStatement pinReason = "statement_too_large"
+	pinLargeSettings  pinReason = "settings_too_large"
 	pinUnverified     pinReason = "unverified_state"
 )
 
@@ -38,6 +39,7 @@ var fixes = map[pinReason]string{
 	pinSequence:       "use INSERT ... RETURNING instead of currval or lastval, or DISCARD SEQUENCES when done",
 	pinSQLStatement:   "PREPARE in a query string of its own, or use the driver's prepared statements",
 	pinLargeStatement: "prepare statements below 1 MiB",
+	pinLargeSettings:  "keep values above 200 KiB in a table",
 	pinUnverified:     "give the session a statement_timeout that leaves time for a look at its state",
 }
 

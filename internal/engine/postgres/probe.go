@@ -20,9 +20,13 @@ import (
 // newProbeName names the probe of one server connection, so that no function can put something else in its place.
 func newProbeName() string { return namePrefix + "probe_" + rand.Text() }
 
-// probeSQL lists the state as rows of a kind, a name and a value. Everything is named with its schema: the session's
-// search_path may hold anything. The parameter is the names of custom settings, which pg_settings does not show.
-const probeSQL = `SELECT 's'::pg_catalog.text, name, setting FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'` +
+// probeSQL lists the state as rows of a kind, a name and a value; the kind of what is too large to be carried is in upper
+// case, without the value. Everything is named with its schema: the session's search_path may hold anything. The parameter
+// is the names of custom settings, which pg_settings does not show.
+var probeSQL = `SELECT CASE WHEN large THEN pg_catalog.upper(k) ELSE k END, n, CASE WHEN large THEN NULL ELSE v END` +
+	` FROM (SELECT k, n, v, COALESCE(pg_catalog.octet_length(v) OPERATOR(pg_catalog.>) ` + strconv.Itoa(maxCarried) + `, false) FROM (` + stateSQL + `) AS p(k, n, v)) AS q(k, n, v, large)`
+
+const stateSQL = `SELECT 's'::pg_catalog.text, name, setting FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'` +
 	` AND name OPERATOR(pg_catalog.<>) ALL ('{transaction_isolation,transaction_read_only,transaction_deferrable}'::pg_catalog.text[])` +
 	` UNION ALL SELECT 'r', 'role', pg_catalog.current_setting('role')` +
 	` UNION ALL SELECT 'u', 'session_authorization', session_user::pg_catalog.text` +
@@ -40,16 +44,28 @@ const maxProbeTries = 3
 // codeQueryCanceled is SQLSTATE query_canceled.
 const codeQueryCanceled = "57014"
 
+// Bounds of what a session may have Forebay carry. One with more is pinned.
+const (
+	maxCarried       = 200 << 10 // bytes of one value or text; in another encoding they may be four times as many
+	maxSettingsBytes = 1 << 20   // of all settings
+	maxSQLStatements = 1000      // SQL-level prepared statements
+	maxSQLBytes      = 4 << 20   // of their names and texts
+)
+
 // probeResult is what the probe found.
 type probeResult struct {
 	settings  settings // sorted
+	large     []string // settings that are too large to be carried
+	bytes     int      // of settings
 	channels  bool
 	temporary bool
 	cursors   bool
 	advisory  bool
 	sql       []sqlStmt
-	prepared  int // statements of the protocol, Forebay's own
-	wanted    int // how many there should be
+	sqlBytes  int
+	sqlMore   bool // there are more than can be carried
+	prepared  int  // statements of the protocol, Forebay's own
+	wanted    int  // how many there should be
 	malformed bool
 	cols      [3][]byte
 }
@@ -123,11 +139,13 @@ func (p *probeResult) row(body []byte) {
 	name, value := string(cols[1]), string(cols[2])
 	switch cols[0][0] {
 	case 's':
-		p.settings = append(p.settings, setting{name: strings.ToLower(name), value: value})
+		p.setting(strings.ToLower(name), value)
 	case 'c':
 		if cols[2] != nil {
-			p.settings = append(p.settings, setting{name: strings.ToLower(name), value: value})
+			p.setting(strings.ToLower(name), value)
 		}
+	case 'S', 'C':
+		p.large = append(p.large, strings.ToLower(name))
 	case 'r':
 		if value != "none" {
 			p.settings = append(p.settings, setting{name: settingRole, value: value})
@@ -141,7 +159,12 @@ func (p *probeResult) row(body []byte) {
 	case 'h':
 		p.cursors = true
 	case 'p':
-		p.sql = append(p.sql, sqlStmt{name: name, text: value})
+		p.sqlBytes += len(name) + len(value)
+		if p.sqlMore = p.sqlMore || len(p.sql) == maxSQLStatements || p.sqlBytes > maxSQLBytes; !p.sqlMore {
+			p.sql = append(p.sql, sqlStmt{name: name, text: value})
+		}
+	case 'P':
+		p.sqlMore = true
 	case 'n':
 		n, err := strconv.Atoi(name)
 		p.prepared, p.malformed = n, p.malformed || err != nil
@@ -150,6 +173,15 @@ func (p *probeResult) row(body []byte) {
 	default:
 		p.malformed = true
 	}
+}
+
+// setting takes over an ordinary setting.
+func (p *probeResult) setting(name, value string) {
+	if p.bytes += len(name) + len(value); p.bytes > maxSettingsBytes {
+		p.large = append(p.large, name)
+		return
+	}
+	p.settings = append(p.settings, setting{name: name, value: value})
 }
 
 // finish puts the settings in order. user is who the connection logged in as: being that is no setting.
@@ -236,7 +268,7 @@ func (s *session) looked(o *engine.Output) {
 	v.fit = p.settings.fit()
 	if s.gone {
 		if s.cleaning {
-			if p.channels || p.temporary || p.cursors || p.advisory || len(p.sql) > 0 || hasState(p.settings) {
+			if p.channels || p.temporary || p.cursors || p.advisory || len(p.sql) > 0 || p.sqlMore || hasState(p.settings) || len(p.large) > 0 {
 				o.CloseServer = true // the reset did not do what it should
 			}
 			v.fit = noSettings
@@ -248,6 +280,9 @@ func (s *session) looked(o *engine.Output) {
 	}
 	want := p.settings
 	for _, e := range settingsOf(s.startup) {
+		if slices.Contains(p.large, e.name) {
+			continue
+		}
 		// A custom setting that was reset is empty, not absent.
 		if v, ok := want.find(e.name); !ok || v == "" && strings.Contains(e.name, ".") {
 			want = want.with(e)
@@ -259,8 +294,14 @@ func (s *session) looked(o *engine.Output) {
 	s.pinWhile(p.channels, pinListen, digest)
 	s.pinWhile(p.cursors, pinCursor, digest)
 	s.pinWhile(p.advisory, pinAdvisory, digest)
+	s.pinWhile(len(p.large) > 0, pinLargeSettings, digest)
+	for _, name := range p.large {
+		if !s.asksFor(name) { // the next look would take it for reset
+			s.pin(pinUnknownSetting, digest)
+		}
+	}
 	s.unpin(pinUnverified)
-	s.carrySQL(p.sql)
+	s.carrySQL(p.sql, p.sqlMore)
 	if v.fit != s.want && v.idle() {
 		s.apply(o)
 	}

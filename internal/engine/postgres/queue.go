@@ -6,6 +6,8 @@ type expect struct {
 	kind expectKind
 	ref  *namedStmt // what Parse or Close did to the session's statements, undone if the server skips the message
 	set  *setting   // expectExecute, expectQuery: the plain SET that runs
+
+	restores bool // expectQuery: statements of Forebay's own are behind the client's
 }
 
 type expectKind uint8

@@ -51,6 +51,12 @@ func (s *session) FromServer(b []byte, o *engine.Output) int {
 			s.hidden(typ, body, o)
 			continue
 		}
+		if s.withheld(typ) {
+			o.Client.Pass(b[from:i])
+			i += size
+			from = i
+			continue
+		}
 		release := false // the answer at the head of the queue is complete
 		switch typ {
 		case pgwire.DataRow, pgwire.CopyData, pgwire.NoticeResponse:
@@ -149,8 +155,10 @@ func streams(typ byte, size int) bool {
 func (s *session) completed(set *setting, body []byte) {
 	v := s.srv
 	if set != nil {
-		v.sets = append(v.sets, *set)
-		v.setsSeen++
+		if v.setBytes += len(set.name) + len(set.value) + 50; v.setBytes <= maxSettingsBytes {
+			v.sets = append(v.sets, *set)
+			v.setsSeen++
+		} // else it is not seen, and the server will be asked
 		return
 	}
 	if len(body) < 8 || body[0] != 'D' {
@@ -162,14 +170,14 @@ func (s *session) completed(set *setting, body []byte) {
 		v.prepared.clear()
 		v.unnamed, v.hasProbe = nil, false
 		v.sqlOwner, v.sqlNames = nil, nil
-		s.dropped, s.sql = nil, nil
+		s.dropped, s.sql = names{}, nil
 		s.sqlState++
 		if tag == "DISCARD ALL" {
 			v.effects |= sqltext.Look
 			s.unnamed = nil
 			s.unpin(pinSequence)
 			s.forgetStatements()
-		} else if s.dropped == nil && v.effects&sqltext.DropsPrepared == 0 {
+		} else if s.dropped.byName == nil && v.effects&sqltext.DropsPrepared == 0 {
 			s.forgetStatements()
 		}
 	case "DISCARD SEQUENCES":
@@ -183,15 +191,12 @@ func (s *session) completed(set *setting, body []byte) {
 // forgetStatements drops the session's prepared statements that no message under way has made.
 func (s *session) forgetStatements() {
 	v := s.srv
-	for name, ref := range s.stmts {
-		pending := false
-		for i := range v.q.n {
-			if e := v.q.at(i); e.ref == ref && (e.kind == expectParse || e.kind == localParse) {
-				pending = true
-			}
-		}
-		if !pending {
-			delete(s.stmts, name)
+	before := s.stmts
+	s.stmts = names{}
+	for i := range v.q.n {
+		e := v.q.at(i)
+		if e.ref != nil && before.byName[e.ref.name] == e.ref && (e.kind == expectParse || e.kind == localParse) {
+			s.stmts.put(e.ref)
 		}
 	}
 }
@@ -251,6 +256,9 @@ func (s *session) failed(body []byte, o *engine.Output) (withheld bool) {
 				Severity: "ERROR", Code: e.Code, Message: `prepared statement "` + ref.name + `" already exists`,
 			}))
 			withheld = true
+		case ref.full && e.Code == "42601":
+			o.Client.Set(pgwire.AppendError(o.Client.Grow(), &fullError))
+			withheld = true
 		case head != expectParse && e.Code == "26000":
 			v.prepared.clear() // a function may have dropped them all
 			o.Client.Set(pgwire.AppendError(o.Client.Grow(), &pgwire.Error{
@@ -282,14 +290,15 @@ func (s *session) ready(status byte, o *engine.Output) {
 	if len(v.sets) > 0 {
 		s.settle(before, status)
 	}
+	v.setBytes = 0
 	switch {
-	case s.dropped == nil:
+	case s.dropped.byName == nil:
 	case s.dropIn > 0:
 		s.dropIn-- // this was a cycle before
 	case v.failed:
 		s.restoreDropped()
 	default:
-		s.dropped = nil
+		s.dropped = names{}
 	}
 	v.failed = false
 	if v.q.n > 0 {
@@ -340,25 +349,26 @@ func (s *session) settle(before, status byte) {
 				}
 			}
 		}
-		v.fit, s.want = have.fit(), want.fit()
+		if want.carried() && !s.pinnedFor(pinLargeSettings) {
+			v.fit, s.want = have.fit(), want.fit()
+		} else {
+			v.effects |= sqltext.Look // the server connection keeps them
+		}
 	} else {
 		v.effects |= sqltext.Look
 	}
+	clear(v.sets)
 	v.sets = v.sets[:0]
 }
 
 // restoreDropped gives the session the names back that a DEALLOCATE ALL would have taken, had it succeeded.
 func (s *session) restoreDropped() {
-	if s.stmts == nil {
-		s.stmts = s.dropped
-	} else {
-		for name, ref := range s.dropped {
-			if s.stmts[name] == nil {
-				s.stmts[name] = ref
-			}
+	for name, ref := range s.dropped.byName {
+		if s.stmts.byName[name] == nil {
+			s.stmts.put(ref)
 		}
 	}
-	s.dropped = nil
+	s.dropped = names{}
 }
 
 // hidden handles the answer to a request of Forebay's own.
@@ -368,6 +378,9 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 	switch typ {
 	case pgwire.ParameterStatus:
 		v.report(body)
+		if kind == hiddenClose { // what is behind a RESET: servers before PostgreSQL 14 report at once
+			s.show(v.reported, o)
+		}
 		return
 	case pgwire.NoticeResponse:
 		return
@@ -416,7 +429,7 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 		return
 	}
 	v.q.pop()
-	if s.dropped != nil && s.dropIn > 0 {
+	if s.dropped.byName != nil && s.dropIn > 0 {
 		s.dropIn--
 	}
 	switch kind {

@@ -39,11 +39,13 @@ type server struct {
 	skip       int             // bytes still to pass of the message that the server is sending
 	effects    sqltext.Effects // of what ran since the session's state was last known
 	sets       []setting       // plain SETs that have succeeded in this cycle
+	setBytes   int             // what these take
 	digest     []byte          // of the last statement with an effect
 	setsSent   int             // plain SETs sent since nothing was under way
 	setsSeen   int             // of these, seen to succeed
 	failed     bool            // an error came in this cycle
 	copyIn     bool            // the server takes copy data
+	restoring  bool            // it answers what is behind a RESET
 	fatal      *pgwire.Error   // the server's last words
 	probe      probeResult
 	probeTries int           // of the present probe, after the first
@@ -160,16 +162,16 @@ func (v *server) undo(s *session) (synced bool) {
 				s.unnamed, v.unnamed = nil, skippedParse
 			case e.ref.dup:
 			default:
-				if s.stmts[e.ref.name] == e.ref {
-					delete(s.stmts, e.ref.name)
+				if s.stmts.byName[e.ref.name] == e.ref {
+					s.stmts.remove(e.ref.name)
 				}
 				if e.kind == expectParse {
 					v.forget(e.ref.stmt)
 				}
 			}
 		case localClose:
-			if _, taken := s.stmts[e.ref.name]; !taken {
-				s.stmts[e.ref.name] = e.ref
+			if s.stmts.byName[e.ref.name] == nil {
+				s.stmts.put(e.ref)
 			}
 		case hiddenClose:
 			if e.ref != nil {

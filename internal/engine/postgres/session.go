@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"crypto/subtle"
+	"strings"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/postgres/sqltext"
@@ -22,9 +23,9 @@ type session struct {
 	startup  engine.Fit // those it asked for at the start: RESET goes back to them
 	shown    reported   // ParameterStatus as the client knows it
 	greeting []byte     // what the welcome begins with; nil once sent
-	stmts    map[string]*namedStmt
-	dropped  map[string]*namedStmt // stmts before a DEALLOCATE ALL that has not succeeded yet
-	dropIn   int                   // answers that end with ReadyForQuery and are due before that of the DEALLOCATE ALL
+	stmts    names
+	dropped  names // stmts before a DEALLOCATE ALL that has not succeeded yet
+	dropIn   int   // answers that end with ReadyForQuery and are due before that of the DEALLOCATE ALL
 	unnamed  *stmt
 	bound    *stmt     // what the unnamed portal was last bound to
 	sql      []sqlStmt // SQL-level prepared statements
@@ -42,6 +43,7 @@ type session struct {
 	discardEnds bool // and then the refusal is answered
 	skipToSync  bool // the server ignores everything up to Sync, and so do we
 	waitApply   bool // the client is not read until the server connection has taken the settings
+	applyTries  int  // to make it take them, after the first, that have come to nothing
 	again       bool // requests are being sent once more: see heal.go
 	aborted     bool // the server connection was lost in a transaction: the client must end it first
 	gone        bool // the client has left
@@ -144,12 +146,23 @@ func (s *session) apply(o *engine.Output) {
 	v := s.srv
 	have, want := settingsOf(v.fit), settingsOf(s.want)
 	c := between(have, want)
-	if !c.safe || s.greeting != nil || limited(have) || limited(want) {
+	if !c.safe || s.greeting != nil || limited(have) || limited(want) || s.applyTries > 0 {
 		s.waitApply = true
+		c = between(v.liftLimits(have, o), want)
 	}
 	v.simple(c.sql, hiddenApply, o)
 	v.applying = s.want
 	s.l.counters.Replays++
+}
+
+// maxApplyTries is how often settings are applied again that something passing has kept from being applied. Past it the
+// client's connection ends: its statements must not run with other settings.
+const maxApplyTries = 10
+
+// transient reports whether an error may be gone when the same is tried again: a cancel request or a time limit (57014), a
+// lock (55P03, 40), a lack of resources (53).
+func transient(code string) bool {
+	return code == codeQueryCanceled || code == "55P03" || strings.HasPrefix(code, "40") || strings.HasPrefix(code, "53")
 }
 
 // applied ends apply.
@@ -159,6 +172,11 @@ func (s *session) applied(o *engine.Output) {
 	s.waitApply = false
 	if e := v.hiddenErr; e != nil {
 		v.hiddenErr = nil
+		if transient(e.Code) && (waited || !v.visible() && !v.q.open) && s.applyTries < maxApplyTries {
+			s.applyTries++
+			s.apply(o) // all or none: nothing has changed
+			return
+		}
 		if s.greeting != nil {
 			// A startup parameter that the server does not take: it would have refused the client, so do we.
 			s.greeting = nil
@@ -171,6 +189,7 @@ func (s *session) applied(o *engine.Output) {
 		s.fatal(&pgwire.Error{Code: e.Code, Message: "the session's settings could not be restored: " + e.Message, Detail: e.Detail, Hint: e.Hint}, o)
 		return
 	}
+	s.applyTries = 0
 	v.fit = v.applying
 	if s.greeting != nil {
 		s.welcome(s.l.db.newWelcome(s.startup, v.reported), o)
@@ -323,7 +342,10 @@ func (s *session) ServerLost(err error, o *engine.Output) {
 		return
 	}
 	e := lostError(v.fatal, err)
-	if s.greeting != nil {
+	if s.applies() {
+		s.applyTries++ // a transaction_timeout among the settings may have ended it
+	}
+	if s.greeting != nil || s.applyTries > maxApplyTries {
 		s.greeting = nil
 		s.fatal(e, o)
 		return
@@ -335,11 +357,12 @@ func (s *session) ServerLost(err error, o *engine.Output) {
 	}
 	open := v.tx != pgwire.Idle
 	unknown := v.effects&sqltext.Look != 0 || v.probing()
-	pinned := len(s.pins) > 0
+	pinned, large := len(s.pins) > 0, s.pinnedFor(pinLargeSettings)
 	s.unpinAll()
 	s.sql = nil
-	if unknown && !open {
-		// Statements that may have changed the session's settings succeeded, but what they are is lost.
+	if unknown && !open || large {
+		// Statements that may have changed the session's settings succeeded, but what they are is lost; or nobody else has
+		// them.
 		e.Detail = "The session's settings were lost with its server connection."
 		s.fatal(e, o)
 		return

@@ -69,6 +69,18 @@ func settingIn(f engine.Fit, name string) (value string, ok bool) {
 	return "", false
 }
 
+// carried reports whether the settings are within the bounds of what is carried.
+func (s settings) carried() bool {
+	n := 0
+	for _, e := range s {
+		if len(e.value) > maxCarried {
+			return false
+		}
+		n += len(e.name) + len(e.value)
+	}
+	return n <= maxSettingsBytes
+}
+
 func (s settings) find(name string) (value string, ok bool) {
 	i, ok := slices.BinarySearchFunc(s, name, func(e setting, n string) int { return strings.Compare(e.name, n) })
 	if !ok {
@@ -115,35 +127,62 @@ type change struct {
 	safe bool // cannot fail: all names are plain
 }
 
-// limited reports whether a time limit among the settings may end a change of settings.
+// timeLimits are settings by which the server may end a change of settings. A lock_timeout cannot end one that is safe.
+var timeLimits = []string{"lock_timeout", "statement_timeout", "transaction_timeout"}
+
+// limited reports whether a time limit among the settings may end any change of settings.
 func limited(ss settings) bool {
-	for _, name := range []string{"statement_timeout", "transaction_timeout"} {
-		if v, ok := ss.find(name); ok && v != "0" {
-			return true
+	return ss.limit("statement_timeout") || ss.limit("transaction_timeout")
+}
+
+func (s settings) limit(name string) bool {
+	v, ok := s.find(name)
+	return ok && v != "0"
+}
+
+// liftLimits lifts the time limits among the connection's settings, in a request of its own: already the reading of a long
+// one takes time. Should that fail, the connection is closed. It returns the settings as they are then.
+func (v *server) liftLimits(have settings, o *engine.Output) settings {
+	sql := ""
+	for _, name := range timeLimits {
+		if have.limit(name) {
+			sql += "SET " + name + "=0;"
+			have = have.with(setting{name: name, value: "0"})
 		}
 	}
-	return false
+	if sql != "" {
+		v.simple(sql, hiddenSet, o)
+		v.fit = have.fit()
+	}
+	return have
 }
 
 // between builds the statements that turn a server connection's settings into the wanted ones. They run as one simple
 // query, so in one transaction: all or none.
 func between(have, want settings) change {
 	c := change{safe: true}
-	var b, late strings.Builder
+	var b, late, limits strings.Builder
+	// Time limits come last of all: they may end what is behind them.
+	place := func(name string) *strings.Builder {
+		if slices.Contains(timeLimits, name) {
+			return &limits
+		}
+		return &b
+	}
 	i, j := 0, 0
 	for i < len(have) || j < len(want) {
 		switch {
 		case j == len(want) || i < len(have) && have[i].name < want[j].name:
-			writeReset(&b, &late, have[i].name)
+			writeReset(place(have[i].name), have[i].name)
 			c.safe = c.safe && plain[have[i].name]
 			i++
 		case i == len(have) || want[j].name < have[i].name:
-			writeSet(&b, &late, want[j])
+			writeSet(place(want[j].name), &late, want[j])
 			c.safe = c.safe && plain[want[j].name]
 			j++
 		default:
 			if have[i].value != want[j].value {
-				writeSet(&b, &late, want[j])
+				writeSet(place(want[j].name), &late, want[j])
 				c.safe = c.safe && plain[want[j].name]
 			}
 			i++
@@ -161,11 +200,11 @@ func between(have, want settings) change {
 			c.sql = "RESET SESSION AUTHORIZATION;"
 		}
 	}
-	c.sql += b.String() + late.String()
+	c.sql += b.String() + late.String() + limits.String()
 	return c
 }
 
-func writeReset(b, _ *strings.Builder, name string) {
+func writeReset(b *strings.Builder, name string) {
 	if name == settingRole || name == settingSession {
 		return // said first
 	}

@@ -12,14 +12,15 @@ import (
 // Statements prepared with SQL's PREPARE keep their names on the server: a server connection holds those of one session
 // at a time, and another session's are made there again from the text of the PREPARE when they are executed.
 
-// carrySQL takes over the SQL-level prepared statements that the probe found.
-func (s *session) carrySQL(found []sqlStmt) {
+// carrySQL takes over the SQL-level prepared statements that the probe found; more says that there are others, which are
+// too many or too large.
+func (s *session) carrySQL(found []sqlStmt, more bool) {
 	v := s.srv
 	here := v.sqlNames
 	if v.sqlOwner != s {
 		here = nil
 	}
-	// Of those that were there, what the probe has not found is gone. The others are still only carried.
+	// Of those that were there, what the probe has not found is gone, or no longer known. The others are still only carried.
 	s.sql = slices.DeleteFunc(s.sql, func(st sqlStmt) bool {
 		i := slices.IndexFunc(found, func(f sqlStmt) bool { return f.name == st.name })
 		if i < 0 && slices.Contains(here, st.name) || i >= 0 && found[i].text != st.text {
@@ -29,20 +30,24 @@ func (s *session) carrySQL(found []sqlStmt) {
 		return i >= 0
 	})
 	v.sqlNames, v.sqlOwner, v.sqlState = nil, nil, s.sqlState
-	cannot := ""
+	cannot, bytes := more, 0
+	for _, st := range s.sql {
+		bytes += len(st.name) + len(st.text)
+	}
 	for _, st := range found {
 		v.sqlOwner = s
 		v.sqlNames = append(v.sqlNames, st.name)
 		var a sqltext.Analysis
 		sqltext.Analyze([]byte(st.text), s.mode, s.l.db.routines.Load(), &a)
-		if a.Statements != 1 || len(st.text) > maxInspected {
-			cannot = st.name // its text is that of a whole query string
+		bytes += len(st.name) + len(st.text)
+		if a.Statements != 1 || len(s.sql) == maxSQLStatements || bytes > maxSQLBytes {
+			cannot = true // its text is that of a whole query string, or it is one too many
 			continue
 		}
 		st.effects = a.Effects
 		s.sql = append(s.sql, st)
 	}
-	if cannot != "" {
+	if cannot {
 		s.pin(pinSQLStatement, string(v.digest))
 	} else {
 		s.unpin(pinSQLStatement)
@@ -72,7 +77,7 @@ func (s *session) usePrepared(op sqltext.PreparedOp, name string, o *engine.Outp
 	}
 	s.ensureSQL(name, o) // for PREPARE too: the name is taken, and the server is to say so
 	if op == sqltext.OpDeallocate {
-		delete(s.stmts, name)
+		s.stmts.remove(name)
 		s.srv.effects |= sqltext.Look
 	}
 }
@@ -118,7 +123,7 @@ func (v *server) amid(sql string, o *engine.Output) {
 // under the client's own name too.
 func (s *session) ensureNamed(name string, o *engine.Output) {
 	v := s.srv
-	ref := s.stmts[name]
+	ref := s.stmts.byName[name]
 	if ref == nil {
 		v.effects |= sqltext.Look | sqltext.SequenceWrite // made in this transaction, or by a function
 		return

@@ -17,6 +17,7 @@ type stmt struct {
 	effects  sqltext.Effects
 	prepared bool              // it has to do with SQL-level prepared statements
 	set      *setting          // the text is a plain SET or RESET
+	reset    *reset            // the text is a RESET
 	catalog  *sqltext.Routines // that effects were found with
 	hash     uint64
 }
@@ -26,6 +27,7 @@ type namedStmt struct {
 	name string
 	stmt *stmt
 	dup  bool // the name was taken: the server is made to say so
+	full bool // dup, for another reason: the client has too many
 
 	generation uint64 // of the database's schema when the client prepared it
 	proven     bool   // it has been described or bound since

@@ -24,6 +24,7 @@ type world struct {
 	o       engine.Output
 	split   func() int // how many bytes to hand over next
 	lost    int        // server connections closed
+	sent    io.Writer  // gets what servers are sent; may be nil
 }
 
 type link struct {
@@ -44,7 +45,7 @@ func newWorld(t testing.TB, servers int, prepared int) *world {
 	w.s = &session{l: l, want: noSettings, startup: noSettings, id: engine.SessionID{PID: 7}}
 	w.s.know(rep)
 	for range servers {
-		w.servers = append(w.servers, &link{v: &server{db: d, fit: noSettings, reported: rep, tx: pgwire.Idle}, f: newFake()})
+		w.servers = append(w.servers, &link{v: &server{db: d, fit: noSettings, reported: rep, tx: pgwire.Idle, probeName: newProbeName()}, f: newFake()})
 	}
 	return w
 }
@@ -53,6 +54,9 @@ func newWorld(t testing.TB, servers int, prepared int) *world {
 func (w *world) took() {
 	w.client = append(w.client, w.o.Client.Bytes()...)
 	if w.on != nil {
+		if w.sent != nil {
+			_, _ = w.sent.Write(w.o.Server.Bytes())
+		}
 		w.on.f.feed(w.o.Server.Bytes())
 	}
 	if w.o.CloseClient {
@@ -66,7 +70,7 @@ func (w *world) took() {
 // lose closes the server connection.
 func (w *world) lose() {
 	w.lost++
-	w.servers[w.at%len(w.servers)] = &link{v: &server{db: w.s.l.db, fit: noSettings, reported: w.on.v.reported, tx: pgwire.Idle}, f: newFake()}
+	w.servers[w.at%len(w.servers)] = &link{v: &server{db: w.s.l.db, fit: noSettings, reported: w.on.v.reported, tx: pgwire.Idle, probeName: newProbeName()}, f: newFake()}
 	w.o.Reset()
 	w.s.ServerLost(io.EOF, &w.o)
 	w.s.Detach()
@@ -120,5 +124,15 @@ func (w *world) run(b []byte) {
 			w.on = nil
 			w.at++
 		}
+	}
+	bytes := 0
+	for name, ref := range w.s.stmts.byName {
+		if name != ref.name {
+			w.t.Fatalf("statement %q is kept under the name %q", ref.name, name)
+		}
+		bytes += ref.size()
+	}
+	if bytes != w.s.stmts.bytes {
+		w.t.Fatalf("named statements take %d bytes, counted are %d", bytes, w.s.stmts.bytes)
 	}
 }

@@ -35,6 +35,23 @@ type Set struct {
 	From, To int
 }
 
+// ResetKind says what a text puts back to its default.
+type ResetKind uint8
+
+const (
+	NotReset ResetKind = iota
+	ResetOne           // RESET name, SET name TO DEFAULT
+	ResetAll           // RESET ALL
+)
+
+// Reset describes a text that is one RESET, or one SET TO DEFAULT, and nothing else. Other than a Set it may be LOCAL, and
+// of any setting.
+type Reset struct {
+	Kind  ResetKind
+	Local bool
+	name  nameRef
+}
+
 type nameRef struct{ at, n uint16 }
 
 // Analysis is the answer of Analyze. It holds no reference to the text. Keep one and use it again: its names are
@@ -43,6 +60,7 @@ type Analysis struct {
 	Effects    Effects
 	Statements int // statements in the text; empty ones do not count
 	Set        Set
+	Reset      Reset
 	// MorePrepared says that there was no room for all names of prepared statements. (If there was none for a
 	// setting's name, Effects has UnknownSetting.)
 	MorePrepared bool
@@ -56,7 +74,7 @@ type Analysis struct {
 }
 
 func (a *Analysis) reset() {
-	a.Effects, a.Statements, a.Set, a.MorePrepared = 0, 0, Set{}, false
+	a.Effects, a.Statements, a.Set, a.Reset, a.MorePrepared = 0, 0, Set{}, Reset{}, false
 	a.nPrepared, a.nSettings, a.used = 0, 0, 0
 }
 
@@ -65,6 +83,9 @@ func (a *Analysis) name(r nameRef) []byte { return a.names[r.at : r.at+r.n : r.a
 // SetName returns the name of the setting in a.Set, folded; empty if a.Set.Kind is NotSet. The time zone is
 // "timezone", NAMES is "client_encoding", SCHEMA is "search_path".
 func (a *Analysis) SetName() []byte { return a.name(a.Set.name) }
+
+// ResetName returns the name of the setting in a.Reset, in the same form; empty if a.Reset.Kind is not ResetOne.
+func (a *Analysis) ResetName() []byte { return a.name(a.Reset.name) }
 
 // PreparedLen returns how many names Prepared has.
 func (a *Analysis) PreparedLen() int { return int(a.nPrepared) }

@@ -24,7 +24,7 @@ func Analyze(text []byte, mode Mode, r *Routines, a *Analysis) {
 		a.Effects |= Anything | Unclear
 	}
 	if a.Statements != 1 || s.broken || s.unclear {
-		a.Set = Set{}
+		a.Set, a.Reset = Set{}, Reset{}
 	}
 }
 

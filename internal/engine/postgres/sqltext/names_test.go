@@ -54,6 +54,32 @@ func TestAnalyzeSet(t *testing.T) {
 	}
 }
 
+func TestAnalyzeReset(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]string{
+		"reset X": "x", "reset all": "ALL", "reset time zone": "timezone", "reset role": "role", "reset a.b -- c": "a.b",
+		"set x to default": "x", "set role = default;": "role", "set session x = default": "x", "set time zone local": "timezone",
+		"set session authorization default": "session_authorization", "reset session authorization": "session_authorization",
+		"set local x to default": "local x", "set local session authorization default": "local session_authorization",
+		"reset x; select 1": "", "set x = 1": "", "set x = 'default'": "", "set local x = 1": "", "set session authorization a": "",
+		"select reset from t": "", "update t set x = default": "", "do $$begin reset x; end$$": "", "execute p": "",
+		"reset x /* open": "", "reset \"open": "", "reset transaction isolation level": "",
+	} {
+		var a Analysis
+		Analyze([]byte(sql), Standard, known, &a)
+		got := string(a.ResetName())
+		if a.Reset.Kind == ResetAll {
+			got = "ALL"
+		}
+		if a.Reset.Local {
+			got = "local " + got
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", sql, got, want)
+		}
+	}
+}
+
 func prepared(a *Analysis) []string {
 	var out []string
 	for i := range a.PreparedLen() {

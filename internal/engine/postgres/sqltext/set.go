@@ -47,7 +47,7 @@ func (s *scan) set() {
 			local = peek.kw.id == wLocal
 			if peek.kw.id == wSession && s.word(wAuthorization) {
 				s.eff |= Look
-				s.skip()
+				s.setSpecial(wSession, nil, false)
 				return
 			}
 		}
@@ -100,6 +100,11 @@ func (s *scan) setSpecial(id kwid, word []byte, local bool) bool {
 	if id == wSession || id == wNone && !equalFold(word, "xml") {
 		s.eff |= Look
 	}
+	if id == wSession && s.word(wAuthorization) {
+		if s.next(); s.word(wDefault) {
+			s.resets("session_authorization", local)
+		}
+	}
 	s.skip()
 	return true
 }
@@ -124,6 +129,9 @@ func (s *scan) assign(name []byte, local, plain bool) {
 		default:
 			plain = false
 		}
+	}
+	if isDefault {
+		s.resets(string(name), local)
 	}
 	if isDefault && tokens > 1 {
 		plain = false
@@ -159,6 +167,13 @@ func (s *scan) assign(name []byte, local, plain bool) {
 	}
 }
 
+// resets notes that a setting gets its default.
+func (s *scan) resets(name string, local bool) {
+	if r, ok := s.a.keep([]byte(name)); ok {
+		s.a.Reset = Reset{Kind: ResetOne, Local: local, name: r}
+	}
+}
+
 // resetSetting reads RESET up to its end.
 func (s *scan) resetSetting() {
 	s.eff |= Look
@@ -168,6 +183,7 @@ func (s *scan) resetSetting() {
 		if s.next(); !s.is('.') {
 			switch {
 			case s.ends() && peek.kw.id == wAll:
+				s.a.Reset = Reset{Kind: ResetAll}
 				return
 			case s.ends():
 			case peek.kw.id == wTime:
@@ -177,6 +193,9 @@ func (s *scan) resetSetting() {
 				s.skip()
 				return
 			default: // SESSION AUTHORIZATION, TRANSACTION ISOLATION LEVEL
+				if peek.kw.id == wSession && s.word(wAuthorization) {
+					s.resets("session_authorization", false)
+				}
 				s.skip()
 				return
 			}
@@ -198,6 +217,7 @@ func (s *scan) resetSetting() {
 
 // plainReset notes that a setting gets its default.
 func (s *scan) plainReset(name []byte) {
+	s.resets(string(name), false)
 	s.a.addSetting(name)
 	switch string(name) {
 	case "role", "session_authorization", "seed", "transaction_isolation", "transaction_read_only",
