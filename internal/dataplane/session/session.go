@@ -25,26 +25,28 @@ type Limits struct {
 
 // Session is one client in the query phase. Owned by loop.
 type Session struct {
-	w      *Worker
-	pool   *Pool
-	client *evloop.Conn // nil once gone
-	eng    engine.Session
-	server *Server // borrowed
-	in     []byte  // the start of a message of the client's, not yet consumed
-	waiter pool.Waiter
-	limits *Limits
-	closed func() // tells the plane that the client is gone
+	// What each transaction touches comes first, close together: with thousands of clients it is rarely in the processor's
+	// cache.
+	w       *Worker
+	pool    *Pool
+	client  *evloop.Conn // nil once gone
+	eng     engine.Session
+	server  *Server // borrowed
+	in      []byte  // the start of a message of the client's, not yet consumed
+	active  int64   // last byte of the client
+	queued  int64   // when it began to wait for a server connection
+	fed     bool    // the engine has seen in and wants more
+	used    bool    // the server connection has been sent something since it was borrowed
+	waiting bool
+	started bool
+	slot    uint32
+	waiter  pool.Waiter
 
+	limits     *Limits
+	closed     func()   // tells the plane that the client is gone
 	prev, next *Session // in the worker's list
 	checked    int64    // when last looked at for idleness
-	active     int64    // last byte of the client
 	began      int64
-	queued     int64 // when it began to wait for a server connection
-	slot       uint32
-	fed        bool // the engine has seen in and wants more
-	used       bool // the server connection has been sent something since it was borrowed
-	waiting    bool
-	started    bool
 }
 
 // SlotBits is how many bits a slot has. Far more slots than sessions: one is not used again soon, so that what names a

@@ -15,39 +15,40 @@ const maxInspected = 1 << 20
 
 // session is the protocol state of one client. It is kept small: there are tens of thousands. Owned by loop.
 type session struct {
-	l   *local
-	srv *server // nil while no server connection is lent
-	id  engine.SessionID
+	// What each transaction touches comes first, close together: with thousands of clients it is rarely in the processor's
+	// cache.
+	l           *local
+	srv         *server       // nil while no server connection is lent
+	want        engine.Fit    // settings that the session has
+	shown       reported      // ParameterStatus as the client knows it
+	refuse      *pgwire.Error // answer to the next request
+	unnamed     *stmt
+	bound       *stmt  // what the unnamed portal was last bound to
+	skip        int    // bytes still to pass of the message that the client is sending
+	greeting    []byte // what the welcome begins with; nil once sent
+	pins        []engine.Pin
+	mode        sqltext.Mode // how texts are to be read
+	skipToSync  bool         // the server ignores everything up to Sync, and so do we
+	waitApply   bool         // the client is not read until the server connection has taken the settings
+	again       bool         // requests are being sent once more: see heal.go
+	aborted     bool         // the server connection was lost in a transaction: the client must end it first
+	gone        bool         // the client has left
+	cleaning    bool         // and the server connection is being made clean
+	refused     bool         // the client has been sent refuse, and is to send Sync
+	discardEnds bool         // when discard is done the refusal is answered
 
-	want     engine.Fit // settings that the session has
-	startup  engine.Fit // those it asked for at the start: RESET goes back to them
-	shown    reported   // ParameterStatus as the client knows it
-	greeting []byte     // what the welcome begins with; nil once sent
-	stmts    names
-	dropped  names // stmts before a DEALLOCATE ALL that has not succeeded yet
-	dropIn   int   // answers that end with ReadyForQuery and are due before that of the DEALLOCATE ALL
-	unnamed  *stmt
-	bound    *stmt     // what the unnamed portal was last bound to
-	sql      []sqlStmt // SQL-level prepared statements
-	sqlState uint64    // counts what was taken out of sql
-	custom   []string  // custom settings that the session has mentioned
-	pins     []engine.Pin
-	refuse   *pgwire.Error // answer to the next request
-	refused  bool          // the client has been sent it, and is to send Sync
-	seqAt    *server       // where the session's statements last touched a sequence
-	minor    int           // protocol 3.minor
-	mode     sqltext.Mode  // how texts are to be read
-
-	skip        int  // bytes still to pass of the message that the client is sending
-	discard     int  // bytes still to drop of it, where there is no server connection
-	discardEnds bool // and then the refusal is answered
-	skipToSync  bool // the server ignores everything up to Sync, and so do we
-	waitApply   bool // the client is not read until the server connection has taken the settings
-	applyTries  int  // to make it take them, after the first, that have come to nothing
-	again       bool // requests are being sent once more: see heal.go
-	aborted     bool // the server connection was lost in a transaction: the client must end it first
-	gone        bool // the client has left
-	cleaning    bool // and the server connection is being made clean
+	id         engine.SessionID
+	startup    engine.Fit // settings that it asked for at the start: RESET goes back to them
+	stmts      names
+	dropped    names     // stmts before a DEALLOCATE ALL that has not succeeded yet
+	dropIn     int       // answers that end with ReadyForQuery and are due before that of the DEALLOCATE ALL
+	sql        []sqlStmt // SQL-level prepared statements
+	sqlState   uint64    // counts what was taken out of sql
+	custom     []string  // custom settings that the session has mentioned
+	seqAt      *server   // where the session's statements last touched a sequence
+	minor      int       // protocol 3.minor
+	discard    int       // bytes still to drop of the message that the client is sending, where there is no server connection
+	applyTries int       // to make a server connection take the settings, after the first, that have come to nothing
 }
 
 // sqlStmt is a prepared statement made with SQL's PREPARE.
