@@ -75,7 +75,7 @@ conformance: ## the pgx module's own test suite, direct and through Forebay: the
 	@scripts/install-servers postgresql
 	scripts/conformance
 
-servers: ## prepare the newest servers (PostgreSQL 18, PgBouncer) in a Debian sid tree in the cache; optional, needs root
+servers: ## prepare the newest PostgreSQL, MariaDB, MySQL, PgBouncer and MySQL Router in a Debian sid tree in the cache; optional, needs root
 	@scripts/sid-tree
 
 clean: ## remove what was built here (the cache stays: rm -r $FOREBAY_CACHE)
