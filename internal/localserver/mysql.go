@@ -116,7 +116,11 @@ func (m *MySQL) initialise(ctx context.Context) error {
 		if m.install.AtLeast(10, 4) {
 			args = append(args, "--auth-root-authentication-method=normal") // the only one there is before
 		}
-		return m.runTool(ctx, script, args...)
+		if err := m.runTool(ctx, script, args...); err != nil {
+			return err
+		}
+		// MySQL makes the keys for caching_sha2_password without TLS; MariaDB, which has the plugin since 11.8, looks for them.
+		return writeRSAKeys(m.path("data"))
 	}
 	program, err := mysqlProgram(m.install.BinDir, m.install.Chroot)
 	if err != nil {

@@ -60,10 +60,10 @@ func (m *MySQL) writeSettings() error {
 		"innodb_doublewrite":             "0",
 		"innodb_fast_shutdown":           "2", // the next start goes through the log, if there is one
 		"sync_binlog":                    "0",
-		"loose_mysqlx":                   "OFF", // it listens on a port of its own
 	})
 	if m.install.Product == ProductMySQL && m.install.AtLeast(8, 0) {
 		s["disable_log_bin"] = "ON"
+		s["loose_mysqlx"] = "OFF" // it listens on a port of its own
 	}
 	if m.options.MaxConnections > 0 {
 		s["max_connections"] = strconv.Itoa(m.options.MaxConnections)
