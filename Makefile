@@ -29,7 +29,7 @@ demo: ## a private PostgreSQL, a storm of clients without and with Forebay, side
 # Without root the servers may be impossible to install: then the tests that need them are skipped and say so, except
 # where FOREBAY_REQUIRE_SERVERS=1 asks for all.
 test: ## everything CI does: lint, build, cross-build, all tests with the race detector on real servers
-	@scripts/install-servers postgresql gcc node || test "$(FOREBAY_REQUIRE_SERVERS)" != 1
+	@scripts/install-servers postgresql mariadb gcc node || test "$(FOREBAY_REQUIRE_SERVERS)" != 1
 	@scripts/install-servers psycopg jdbc node-postgres || echo 'some drivers are missing: their tests are skipped'
 	@$(MAKE) --no-print-directory lint build cross race
 
@@ -75,7 +75,7 @@ conformance: ## the pgx module's own test suite, direct and through Forebay: the
 	@scripts/install-servers postgresql
 	scripts/conformance
 
-servers: ## prepare the newest servers (PostgreSQL 18, PgBouncer) in a Debian sid tree in the cache; optional, needs root
+servers: ## prepare the newest PostgreSQL, MariaDB, MySQL, PgBouncer and MySQL Router in a Debian sid tree in the cache; optional, needs root
 	@scripts/sid-tree
 
 clean: ## remove what was built here (the cache stays: rm -r $FOREBAY_CACHE)

@@ -77,6 +77,11 @@ var Rules = []Rule{
 		OnlyIn: []string{"internal/engine/postgres/...", "internal/storm/...", "internal/demo/...", "internal/localserver/...", "internal/testkit/...", "test/..."},
 	},
 	{
+		Why:    "go-sql-driver/mysql is for being a client: the protocol between Forebay and both sides is our own code",
+		Import: []string{"github.com/go-sql-driver/mysql/..."},
+		OnlyIn: []string{"internal/storm/...", "internal/demo/...", "internal/localserver/...", "internal/testkit/...", "test/..."},
+	},
+	{
 		Why:    "names and units of all metrics stand in one place; the others count with plain values",
 		Import: []string{"github.com/prometheus/..."},
 		OnlyIn: []string{"internal/metrics/...", "internal/admin/...", "internal/app/..."},

@@ -17,8 +17,8 @@ type account struct {
 }
 
 // serverAccount picks the account for a server: ourselves, unless we are root, which database servers refuse. Then it
-// is the user postgres, else nobody, as named in the password file under chroot.
-func serverAccount(chroot string) (account, error) {
+// is the first of the named users that the password file under chroot knows.
+func serverAccount(chroot string, names []string) (account, error) {
 	if os.Geteuid() != 0 {
 		if chroot != "" {
 			return account{}, errors.New("a server inside a chroot can only be started by root")
@@ -29,12 +29,12 @@ func serverAccount(chroot string) (account, error) {
 	if err != nil {
 		return account{}, err
 	}
-	for _, name := range []string{"postgres", "nobody"} {
+	for _, name := range names {
 		if c, ok := users[name]; ok && c.Uid != 0 {
 			return account{credential: &c}, nil
 		}
 	}
-	return account{}, errors.New("running as root, and there is neither a user postgres nor a user nobody to run the server as")
+	return account{}, fmt.Errorf("running as root, and there is no user %s to run the server as", strings.Join(names, " or "))
 }
 
 // readPasswd reads user and group identifiers. The file is read directly because os/user looks only at the

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -46,6 +47,23 @@ func writeCertificate(dir string) error {
 		return err
 	}
 	return writePEM(filepath.Join(dir, "server.key"), "PRIVATE KEY", keyBytes, 0o600)
+}
+
+// writeRSAKeys puts a key pair into dir, as private_key.pem and public_key.pem. With it a client without TLS can encrypt
+// its password.
+func writeRSAKeys(dir string) error {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return fmt.Errorf("make an RSA key: %w", err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return fmt.Errorf("make an RSA key: %w", err)
+	}
+	if err := writePEM(filepath.Join(dir, "public_key.pem"), "PUBLIC KEY", public, 0o644); err != nil {
+		return err
+	}
+	return writePEM(filepath.Join(dir, "private_key.pem"), "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key), 0o600)
 }
 
 func writePEM(path, kind string, b []byte, mode os.FileMode) error {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// writeSettings writes postgresql.conf. The file of initdb is replaced: what it sets is said here.
-func (p *Postgres) writeSettings(o PostgresOptions) error {
+// writeSettings implements program. It writes postgresql.conf. The file of initdb is replaced: what it sets is said here.
+func (p *Postgres) writeSettings() error {
 	s := map[string]string{
 		"listen_addresses":        p.Host(),
 		"port":                    strconv.Itoa(p.port),
@@ -25,16 +25,16 @@ func (p *Postgres) writeSettings(o PostgresOptions) error {
 		"max_wal_size":            "256MB",
 		"log_line_prefix":         "%m [%p] ",
 	}
-	if p.chroot != "" {
+	if p.install.Chroot != "" {
 		s["dynamic_shared_memory_type"] = "mmap" // a tree's /dev/shm is an empty folder of root's
 	}
-	if o.MaxConnections > 0 {
-		s["max_connections"] = strconv.Itoa(o.MaxConnections)
+	if p.options.MaxConnections > 0 {
+		s["max_connections"] = strconv.Itoa(p.options.MaxConnections)
 	}
-	if o.TLS {
+	if p.tls {
 		s["ssl"] = "on"
 	}
-	maps.Copy(s, o.Settings)
+	maps.Copy(s, p.options.Settings)
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(s)) {
 		fmt.Fprintf(&b, "%s = %s\n", k, quoteSetting(s[k]))
@@ -43,9 +43,9 @@ func (p *Postgres) writeSettings(o PostgresOptions) error {
 }
 
 // writeHBA writes pg_hba.conf: our own way in over the socket first, so that no option can shut us out.
-func (p *Postgres) writeHBA(o PostgresOptions) error {
+func (p *Postgres) writeHBA() error {
 	lines := []string{"local all postgres scram-sha-256"}
-	lines = append(lines, o.HBA...)
+	lines = append(lines, p.options.HBA...)
 	lines = append(lines,
 		"local all all scram-sha-256",
 		// Here md5 stands for "as the password is stored": SCRAM unless User.MD5 says otherwise.

@@ -15,6 +15,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if engine := os.Getenv(orphanVariable); engine != "" {
+		startOrphan(engine)
+	}
 	code := testkit.Run(m)
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
@@ -45,14 +48,7 @@ func ask(t *testing.T, dsn, sql string) (string, error) {
 
 func TestPostgresLife(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("/tmp", "forebay-test-") // t.TempDir is not open to the server's account
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	dir := openDir(t)
 	p := testkit.Postgres(t, localserver.PostgresOptions{
 		Dir: dir, MaxConnections: 17, TLS: true,
 		Settings: map[string]string{"application_name": `it's a \ test`},

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"syscall"
 )
 
@@ -57,22 +58,24 @@ type watchdog struct {
 }
 
 // watchdogScript waits on its standard input. A word means that all is done; end of file means that the process
-// holding the other end is gone. $1 is the instance's directory, $2 its pid file, $3 is not empty where the server does
-// not learn by itself that its parent died.
+// holding the other end is gone. $1 is the instance's directory, $2 its pid file, which a killed server leaves behind, $3
+// the number of the signal to end the server with, empty where the server gets it without the watchdog.
 const watchdogScript = `trap '' HUP INT TERM
 read -r word && exit 0
-[ -n "$3" ] && [ -e "$2" ] && kill -QUIT "$(head -n 1 "$2")"
+pid=$(head -n 1 "$2" 2>/dev/null)
+[ -n "$3" ] && [ -n "$pid" ] && kill -"$3" "$pid"
 n=0
-while [ -e "$2" ] && [ "$n" -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
+while [ -e "$2" ] && kill -0 "$pid" 2>/dev/null && [ "$n" -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 `
 
-func startWatchdog(dir, pidFile string) (*watchdog, error) {
-	needsKill := "yes"
+// startWatchdog starts the watchdog over dir. The server there is ended by the signal orphan.
+func startWatchdog(dir, pidFile string, orphan syscall.Signal) (*watchdog, error) {
+	number := strconv.Itoa(int(orphan))
 	if diesWithParent {
-		needsKill = ""
+		number = ""
 	}
-	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "forebay-watchdog", dir, pidFile, needsKill)
+	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "forebay-watchdog", dir, pidFile, number)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a terminal's Ctrl-C is for us alone
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 const diesWithParent = true
 
 // serverAttr makes a server process: a session of its own, so that a terminal's Ctrl-C does not reach it, the given
-// account, and an immediate shutdown when we die.
-func serverAttr(a account, chroot string) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setsid: true, Credential: a.credential, Chroot: chroot, Pdeathsig: syscall.SIGQUIT}
+// account, and an immediate end when we die.
+func serverAttr(a account, in Install) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Credential: a.credential, Chroot: in.Chroot, Pdeathsig: in.habits().orphan}
 }
 
 // childAttr makes a Child: a session of its own, killed when we die.
@@ -25,8 +25,9 @@ func childAttr() *syscall.SysProcAttr {
 
 func chrootAttr(chroot string) *syscall.SysProcAttr { return &syscall.SysProcAttr{Chroot: chroot} }
 
-// killTree kills the process and its children at once. The parent is stopped first, so that it starts no more.
-func (p *process) killTree() {
+// killTree kills the process and its children at once. The parent is stopped first, so that it starts no more. (The signal
+// is for systems where the children cannot be listed.)
+func (p *process) killTree(syscall.Signal) {
 	pid := p.cmd.Process.Pid
 	p.signal(syscall.SIGSTOP)
 	for _, child := range childrenOf(pid) {

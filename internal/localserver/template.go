@@ -12,18 +12,17 @@ import (
 	"strings"
 )
 
-// templateFormat changes when the options of initdb change, so that an older cached template is not used.
+// templateFormat changes when the way in which data directories are made does, so that an older cached template is not used.
 const templateFormat = "1"
 
 // passwordFile lies beside the data directory of a template and holds the password of its superuser. Each instance
 // replaces that password by one of its own before anybody hears of its port.
 const passwordFile = "password"
 
-// makeDataDir fills base with a data directory "data" as initdb makes it and returns the superuser's password. A
-// cached copy is used where there is one, since initdb takes seconds of CPU time.
-func makeDataDir(ctx context.Context, in Install, a account, chroot, base string) (password string, err error) {
-	cache := cacheDir(in, chroot)
-	data := filepath.Join(base, "data")
+// makeDataDir fills the instance's folder "data" and returns the superuser's password. A cached copy is used where there
+// is one, since initialise, which makes the folder, takes seconds of CPU time.
+func (i *instance) makeDataDir(initialise func(password string) error) (password string, err error) {
+	cache, data := templateDir(i.install), i.path("data")
 	if cache != "" {
 		password, err := os.ReadFile(filepath.Join(cache, passwordFile))
 		if err == nil {
@@ -34,7 +33,7 @@ func makeDataDir(ctx context.Context, in Install, a account, chroot, base string
 		}
 	}
 	secret := RandomWord(24)
-	if err := runInitdb(ctx, in, a, chroot, base, secret); err != nil {
+	if err := initialise(secret); err != nil {
 		return "", err
 	}
 	if cache != "" {
@@ -42,6 +41,17 @@ func makeDataDir(ctx context.Context, in Install, a account, chroot, base string
 		_ = saveTemplate(cache, data, secret)
 	}
 	return secret, nil
+}
+
+// runTool runs a program that makes the data directory, as the server's account.
+func (i *instance) runTool(ctx context.Context, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env, cmd.Dir = serverEnv(), i.inside(i.base)
+	cmd.SysProcAttr = serverAttr(i.account, i.install)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(program), err, tail(out))
+	}
+	return nil
 }
 
 // cacheRoot is the folder for heavy things that can be made again, "" where there is no place for one. The Makefile and
@@ -57,45 +67,17 @@ func cacheRoot() string {
 	return filepath.Join(dir, "forebay")
 }
 
-// cacheDir is where the template for this installation belongs; "" where there is no place for one.
-func cacheDir(in Install, chroot string) string {
+// templateDir is where the template for this installation belongs; "" where there is no place for one.
+func templateDir(in Install) string {
 	root := cacheRoot()
 	if root == "" {
 		return ""
 	}
 	kind := "system"
-	if chroot != "" {
+	if in.Chroot != "" {
 		kind = "chroot" // another libc may order text differently
 	}
-	return filepath.Join(root, fmt.Sprintf("postgres-template-%s-%s-%s", templateFormat, in.Version, kind))
-}
-
-// runInitdb makes base/data.
-func runInitdb(ctx context.Context, in Install, a account, chroot, base, password string) error {
-	pwfile := filepath.Join(base, "initdb.password")
-	if err := os.WriteFile(pwfile, []byte(password+"\n"), 0o600); err != nil {
-		return err
-	}
-	defer os.Remove(pwfile)
-	if err := a.own(pwfile); err != nil {
-		return err
-	}
-	inside := func(p string) string { return strings.TrimPrefix(p, chroot) }
-	args := []string{
-		"--pgdata=" + inside(filepath.Join(base, "data")),
-		"--username=postgres", "--pwfile=" + inside(pwfile), "--auth=scram-sha-256",
-		"--encoding=UTF8", "--no-locale", "--no-sync",
-	}
-	if in.Major >= 11 {
-		args = append(args, "--wal-segsize=1") // MiB; a copy is then 15 MiB smaller
-	}
-	cmd := exec.CommandContext(ctx, filepath.Join(in.BinDir, "initdb"), args...)
-	cmd.Env, cmd.Dir = serverEnv(), inside(base)
-	cmd.SysProcAttr = serverAttr(a, chroot)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, tail(out))
-	}
-	return nil
+	return filepath.Join(root, fmt.Sprintf("%s-template-%s-%s-%s", strings.ToLower(in.Product), templateFormat, in.Version, kind))
 }
 
 // saveTemplate puts a copy of data into the cache. It appears there at once and complete, and the first of several

@@ -1,6 +1,7 @@
 package localserver
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,20 +37,25 @@ func SidTree() (string, error) {
 	return tree, nil
 }
 
-// treePostgres lists the PostgreSQL servers in the tree at root, the newest first.
-func treePostgres(root string) ([]Install, error) {
+// findInTree lists the servers in the tree at root, the newest first.
+func (k *kind) findInTree(root string) ([]Install, error) {
 	root = filepath.Clean(root)
-	dirs, _ := filepath.Glob(filepath.Join(root, "usr/lib/postgresql/*/bin"))
 	var found []Install
-	for _, dir := range dirs {
-		in, err := probePostgres(strings.TrimPrefix(dir, root), root)
-		if err != nil {
-			return nil, err
+	for _, pattern := range k.treePlaces {
+		dirs, _ := filepath.Glob(filepath.Join(root, pattern))
+		for _, dir := range dirs {
+			in, err := k.probe(strings.TrimPrefix(dir, root), root)
+			if errors.Is(err, ErrNotInstalled) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, in)
 		}
-		found = append(found, in)
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("PostgreSQL in %s: %w", root, ErrNotInstalled)
+		return nil, fmt.Errorf("%s in %s: %w", k.name, root, ErrNotInstalled)
 	}
 	sortNewestFirst(found)
 	return found, nil
@@ -57,10 +63,15 @@ func treePostgres(root string) ([]Install, error) {
 
 // PostgresReleases lists one PostgreSQL server, the newest, for each major version that is on the system or in the sid
 // tree, the newest first. The system's goes before the tree's. With none found the error wraps ErrNotInstalled.
-func PostgresReleases() ([]Install, error) {
-	all, err := FindPostgres()
+func PostgresReleases() ([]Install, error) { return postgresKind.releases() }
+
+// MySQLReleases lists one server, the newest, for each release series of MariaDB, then of MySQL, like PostgresReleases.
+func MySQLReleases() ([]Install, error) { return mysqlKind.releases() }
+
+func (k *kind) releases() ([]Install, error) {
+	all, err := k.find()
 	if tree, treeErr := SidTree(); treeErr == nil {
-		if more, treeErr := treePostgres(tree); treeErr == nil {
+		if more, treeErr := k.findInTree(tree); treeErr == nil {
 			all, err = append(all, more...), nil
 		}
 	}
@@ -69,14 +80,10 @@ func PostgresReleases() ([]Install, error) {
 	}
 	var out []Install
 	for _, in := range all {
-		if !slices.ContainsFunc(out, func(o Install) bool { return o.Major == in.Major }) {
+		if !slices.ContainsFunc(out, func(o Install) bool { return o.Product == in.Product && o.Series() == in.Series() }) {
 			out = append(out, in)
 		}
 	}
 	sortNewestFirst(out)
 	return out, nil
-}
-
-func sortNewestFirst(in []Install) {
-	slices.SortStableFunc(in, func(a, b Install) int { return compareVersions(b.Version, a.Version) })
 }

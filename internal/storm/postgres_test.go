@@ -170,7 +170,7 @@ func send(t *testing.T, target string, o storm.Options) *storm.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := storm.NewPostgres(tg)
+	p, err := storm.NewProtocol(tg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ type Result struct {
 
 // ErrorCount is one kind of failure.
 type ErrorCount struct {
-	Code  string `json:"code"` // the database's own, such as SQLSTATE 53300; "" for others, as of the network
+	Code  string `json:"code"` // the database's own, such as SQLSTATE 53300 or "1040 (08004)"; "" for others, as of the network
 	Text  string `json:"text"` // of the first error of the kind
 	Count int    `json:"count"`
 }

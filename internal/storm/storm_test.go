@@ -222,8 +222,13 @@ func TestParseTarget(t *testing.T) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("err %v (-want +got):\n%s", err, diff)
 	}
+	got, err = storm.ParseTarget("mysql://app@[::1]?ssl-mode=disabled&app=x")
+	want = storm.Target{Engine: storm.EngineMySQL, Addr: "[::1]:3306", User: "app", Params: map[string]string{"app": "x"}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("err %v (-want +got):\n%s", err, diff)
+	}
 	for _, bad := range []string{
-		"", "mysql://u@h/d", "postgres://h/d", "postgres://u@/d", "postgres://u@h/d?sslmode=maybe",
+		"", "oracle://u@h/d", "mysql://h/d", "mysql://u:s3cret@h/d?ssl-mode=maybe", "mysql://u@h/d?sslmode=disable", "postgres://h/d", "postgres://u@/d", "postgres://u@h/d?sslmode=maybe",
 		"postgres://u:s3cret@h:port/d", "postgres://u:s3cret%@h/d", "postgres://u@h/d?sslmode=verify-ca&sslrootcert=/nonexistent",
 	} {
 		_, err := storm.ParseTarget(bad)

@@ -8,43 +8,103 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 )
 
 // Target says where the clients go and who they are, as read from a URL.
 type Target struct {
+	Engine   Engine
 	Addr     string // host:port
 	User     string
 	Password string
 	Database string
-	Params   map[string]string // further start-up parameters, such as application_name
+	Params   map[string]string // start-up parameters of PostgreSQL, such as application_name; connection attributes of MySQL
 	TLS      *tls.Config       // nil: plain
 	TLSMust  bool              // fail if the server declines TLS
 }
 
-// ParseTarget reads postgres://user[:password]@host[:port][/database][?sslmode=...&sslrootcert=...]. Parameters that
-// are not about TLS go to the server at start-up. Without sslmode, TLS is used if the server has it ("prefer").
+// Engine is the protocol that a target speaks.
+type Engine int
+
+// The engines. MySQL is MariaDB's protocol, too.
+const (
+	EnginePostgres Engine = iota
+	EngineMySQL
+)
+
+// NewProtocol returns the protocol of the target's engine.
+func NewProtocol(t Target) (Protocol, error) {
+	if t.Engine == EngineMySQL {
+		return NewMySQL(t)
+	}
+	return NewPostgres(t)
+}
+
+// dialect is how an engine's people write a target.
+type dialect struct {
+	schemes  []string
+	port     string
+	tlsMode  string            // parameter for the mode of TLS
+	tlsModes map[string]string // its values in libpq's words; nil: these are libpq's
+	tlsCA    string            // parameter for a file with certificates
+	refused  []string          // parameters that would be misunderstood
+	password string            // environment variable
+}
+
+var dialects = map[Engine]dialect{
+	EnginePostgres: {
+		schemes: []string{"postgres", "postgresql"}, port: "5432", tlsMode: "sslmode", tlsCA: "sslrootcert",
+		refused:  []string{"password", "passfile", "sslkey", "sslcert", "sslpassword", "host", "port", "user", "dbname"},
+		password: "PGPASSWORD",
+	},
+	EngineMySQL: {
+		schemes: []string{"mysql", "mariadb"}, port: "3306", tlsMode: "ssl-mode", tlsCA: "ssl-ca",
+		tlsModes: map[string]string{
+			"": "prefer", "DISABLED": "disable", "PREFERRED": "prefer", "REQUIRED": "require",
+			"VERIFY_CA": "verify-ca", "VERIFY_IDENTITY": "verify-full",
+		},
+		refused: []string{
+			"password", "ssl-key", "ssl-cert", "sslmode", "sslrootcert", "tls", "host", "port", "user", "database", "socket",
+		},
+		password: "MYSQL_PWD",
+	},
+}
+
+// ParseTarget reads a URL of one of the forms
+//
+//	postgres://user[:password]@host[:port][/database][?sslmode=...&sslrootcert=...]
+//	mysql://user[:password]@host[:port][/database][?ssl-mode=...&ssl-ca=...]
+//
+// Parameters that are not about TLS go to the server at start-up: as settings to PostgreSQL, as connection attributes to
+// MySQL. Without sslmode or ssl-mode, TLS is used if the server has it. Without a database, PostgreSQL's is called like
+// the user, and MySQL has none.
 func ParseTarget(s string) (Target, error) {
 	u, err := url.Parse(s)
 	if err != nil {
 		return Target{}, errors.New("target: not a URL") // the parser's own error would show a password
 	}
-	if u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		return Target{}, fmt.Errorf("target: scheme %q: expected postgres", u.Scheme)
+	t := Target{Engine: -1, User: u.User.Username(), Params: map[string]string{}}
+	for e, d := range dialects {
+		if slices.Contains(d.schemes, u.Scheme) {
+			t.Engine = e
+		}
 	}
+	if t.Engine < 0 {
+		return Target{}, fmt.Errorf("target: scheme %q: expected postgres or mysql", u.Scheme)
+	}
+	d := dialects[t.Engine]
 	if u.User.Username() == "" || u.Hostname() == "" {
-		return Target{}, errors.New("target: expected postgres://user@host:port/database")
+		return Target{}, fmt.Errorf("target: expected %s://user@host:port/database", u.Scheme)
 	}
-	t := Target{User: u.User.Username(), Params: map[string]string{}}
 	t.Password, _ = u.User.Password()
 	port := u.Port()
 	if port == "" {
-		port = "5432"
+		port = d.port
 	}
 	t.Addr = net.JoinHostPort(u.Hostname(), port)
-	if t.Database = u.Path; t.Database != "" {
-		t.Database = t.Database[1:]
-	}
-	if t.Database == "" {
+	t.Database = strings.TrimPrefix(u.Path, "/")
+	if t.Database == "" && t.Engine == EnginePostgres {
 		t.Database = t.User
 	}
 	query, err := url.ParseQuery(u.RawQuery)
@@ -52,15 +112,23 @@ func ParseTarget(s string) (Target, error) {
 		return Target{}, errors.New("target: bad parameters after the question mark")
 	}
 	for name := range query {
-		switch name {
-		case "sslmode", "sslrootcert":
-		case "password", "passfile", "sslkey", "sslcert", "sslpassword", "host", "port", "user", "dbname":
+		switch {
+		case name == d.tlsMode, name == d.tlsCA:
+		case slices.Contains(d.refused, name):
 			return Target{}, fmt.Errorf("target: parameter %s is not supported", name)
 		default:
 			t.Params[name] = query.Get(name)
 		}
 	}
-	return t, t.SetTLS(query.Get("sslmode"), query.Get("sslrootcert"))
+	mode := query.Get(d.tlsMode)
+	if d.tlsModes != nil {
+		known := false
+		if mode, known = d.tlsModes[strings.ToUpper(mode)]; !known {
+			return Target{}, fmt.Errorf("target: %s %q: expected DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY",
+				d.tlsMode, query.Get(d.tlsMode))
+		}
+	}
+	return t, t.SetTLS(mode, query.Get(d.tlsCA))
 }
 
 // SetTLS sets how the connection is encrypted, in the words of libpq's sslmode. rootCert is a PEM file, "" for the
@@ -88,11 +156,11 @@ func (t *Target) SetTLS(mode, rootCert string) error {
 	if rootCert != "" {
 		pem, err := os.ReadFile(rootCert)
 		if err != nil {
-			return fmt.Errorf("target: sslrootcert: %w", err)
+			return fmt.Errorf("target: certificates to trust: %w", err)
 		}
 		conf.RootCAs = x509.NewCertPool()
 		if !conf.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("target: sslrootcert %s: no certificate in it", rootCert)
+			return fmt.Errorf("target: no certificate to trust in %s", rootCert)
 		}
 	}
 	if mode == "verify-full" {

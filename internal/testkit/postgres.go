@@ -2,11 +2,7 @@ package testkit
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -27,66 +23,21 @@ func Postgres(t testing.TB, o localserver.PostgresOptions) *localserver.Postgres
 	return p
 }
 
-// noServer ends a test that cannot have its server.
-func noServer(t testing.TB, err error) {
-	t.Helper()
-	if errors.Is(err, localserver.ErrNotInstalled) && os.Getenv("FOREBAY_REQUIRE_SERVERS") != "1" {
-		t.Skipf("needs a real server: %v", err)
-	}
-	t.Fatalf("start a server: %v", err)
-}
-
-// shared are the servers of this test binary.
-var shared struct {
-	mu      sync.Mutex
-	servers map[localserver.Install]*sharedServer
-	usual   localserver.Install // that of SharedPostgres; zero: not looked for yet
-	run     bool                // Main is in charge and will stop the servers
-}
-
-// sharedServer is a server, or why it could not be started.
-type sharedServer struct {
-	server *localserver.Postgres
-	err    error
-}
-
-// sharedOptions suit most tests: TLS is offered, not demanded.
-var sharedOptions = localserver.PostgresOptions{MaxConnections: 100, TLS: true}
-
-// Main runs a package's tests and then stops what they share. A package that calls SharedPostgres has
-//
-//	func TestMain(m *testing.M) { testkit.Main(m) }
-func Main(m *testing.M) {
-	os.Exit(Run(m))
-}
-
-// Run is Main for a package that has more to do at the end: it returns the exit code.
-func Run(m *testing.M) int {
-	shared.mu.Lock()
-	shared.run = true
-	shared.mu.Unlock()
-	code := m.Run()
-	StopShared()
-	return code
-}
-
-// StopShared stops the shared servers that run. A later SharedPostgres starts a new one.
-func StopShared() {
-	shared.mu.Lock()
-	defer shared.mu.Unlock()
-	for _, s := range shared.servers {
-		if s.server != nil {
-			s.server.Stop()
-		}
-	}
-	shared.servers = nil
+// postgresServers suit most tests: TLS is offered, not demanded.
+var postgresServers = shared[*localserver.Postgres]{
+	find: localserver.FindPostgres,
+	start: func(ctx context.Context, in localserver.Install) (*localserver.Postgres, error) {
+		return localserver.StartPostgres(ctx, localserver.PostgresOptions{
+			BinDir: in.BinDir, Chroot: in.Chroot, MaxConnections: 100, TLS: true,
+		})
+	},
 }
 
 // SharedPostgres returns the one server of this test binary, started by the first test that asks. It offers TLS, and
 // has 100 connections. Tests run side by side on it: use Database, and leave the server's own settings alone.
 func SharedPostgres(t testing.TB) *localserver.Postgres {
 	t.Helper()
-	return sharedPostgres(t, localserver.Install{})
+	return postgresServers.get(t, localserver.Install{})
 }
 
 // EachPostgres runs a subtest, side by side with others, for each major version of PostgreSQL that is on the machine,
@@ -100,48 +51,12 @@ func EachPostgres(t *testing.T, test func(t *testing.T, p *localserver.Postgres)
 	for _, in := range all {
 		t.Run(fmt.Sprintf("postgres%d", in.Major), func(t *testing.T) {
 			t.Parallel()
-			test(t, sharedPostgres(t, in))
+			test(t, postgresServers.get(t, in))
 		})
 	}
 	if _, err := localserver.SidTree(); err != nil {
 		t.Run("newest", func(t *testing.T) { t.Skipf("needs the newest PostgreSQL: %v", err) })
 	}
-}
-
-// sharedPostgres returns the shared server of a release, or of the usual one for the zero Install.
-func sharedPostgres(t testing.TB, in localserver.Install) *localserver.Postgres {
-	t.Helper()
-	shared.mu.Lock()
-	defer shared.mu.Unlock()
-	if !shared.run {
-		t.Fatal("shared servers need TestMain to call testkit.Main or testkit.Run, which stop them")
-	}
-	if shared.servers == nil {
-		shared.servers = make(map[localserver.Install]*sharedServer)
-	}
-	if in == (localserver.Install{}) {
-		if shared.usual == in {
-			all, err := localserver.FindPostgres()
-			if err != nil {
-				noServer(t, err)
-			}
-			shared.usual = all[0]
-		}
-		in = shared.usual
-	}
-	s := shared.servers[in]
-	if s == nil {
-		s = new(sharedServer)
-		o := sharedOptions
-		o.BinDir, o.Chroot = in.BinDir, in.Chroot
-		// Not the test's context: the server outlives the test that came first.
-		s.server, s.err = localserver.StartPostgres(context.Background(), o)
-		shared.servers[in] = s
-	}
-	if s.err != nil {
-		noServer(t, s.err)
-	}
-	return s.server
 }
 
 var databases atomic.Int64
@@ -182,18 +97,4 @@ func Database(t testing.TB, p *localserver.Postgres) DB {
 		}
 	})
 	return d
-}
-
-// plainName turns a test's name into letters, digits and underscores, short enough for an identifier.
-func plainName(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r - 'A' + 'a'
-		}
-		return '_'
-	}, s)
-	return s[:min(len(s), 40)]
 }
