@@ -80,6 +80,49 @@ func (r churnRun) measure(ctx context.Context, w *world, p *peer) ([]sample, err
 	return s, nil
 }
 
+// trickleRun is one client after another at a modest rate, as functions come that are called now and then: each logs in,
+// runs one statement and leaves, and the proxy sleeps in between.
+type trickleRun struct{ tls bool }
+
+// trickleRate is in clients per second.
+const trickleRate = 100
+
+func (r trickleRun) measure(ctx context.Context, w *world, p *peer) ([]sample, error) {
+	proto, err := w.protocol(p, r.tls)
+	if err != nil {
+		return nil, err
+	}
+	visit := func() error {
+		s, err := proto.Connect(ctx)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		return s.Run(ctx, "SELECT 1")
+	}
+	if err := visit(); err != nil { // keys are derived, a server connection is opened
+		return nil, err
+	}
+	before, err := p.cpu()
+	if err != nil {
+		return nil, err
+	}
+	tick := time.NewTicker(time.Second / trickleRate)
+	defer tick.Stop()
+	n := 0
+	for start := time.Now(); time.Since(start) < w.o.duration; n++ {
+		<-tick.C
+		if err := visit(); err != nil {
+			return nil, err
+		}
+	}
+	after, err := p.cpu()
+	if err != nil || p.proc == nil {
+		return nil, err
+	}
+	return []sample{{mConnCPU, float64((after - before).Microseconds()) / 1000 / float64(n)}}, nil
+}
+
 // stormRun is many clients at the same moment.
 type stormRun struct{ tls bool }
 

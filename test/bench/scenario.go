@@ -49,6 +49,9 @@ type scenario struct {
 
 func anyPeer(*peer) bool { return true }
 
+// proxies are the peers but the direct way.
+func proxies(p *peer) bool { return p.name != direct }
+
 // poolers are the peers that take more clients than the database takes connections.
 func poolers(p *peer) bool { return p.pools() }
 
@@ -89,6 +92,7 @@ func scenarios() []scenario {
 			suffix = "-tls"
 		}
 		add("churn"+suffix, withTLS("SCRAM log-ins, 16 at once", tls), anyPeer, churnRun{tls}.measure)
+		add("trickle"+suffix, withTLS(fmt.Sprintf("%d clients a second, one after another, one SELECT each", trickleRate), tls), proxies, trickleRun{tls}.measure)
 		add("reconnect"+suffix, withTLS("pgbench -C, SCRAM, 16 clients", tls), anyPeer, reconnectRun{tls}.measure)
 		add("bulk"+suffix, withTLS("results of 100 MB", tls), anyPeer, bulkRun{tls}.measure)
 		add("storm"+suffix, withTLS("2,000 clients at once, one SELECT each", tls), poolers, stormRun{tls}.measure)
