@@ -496,16 +496,19 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 	return len(msg), true
 }
 
-// effectsNow is what a prepared statement may leave behind when it runs now. The server connection may have to read its text
-// anew, with settings that make another thing of backslashes than when the client prepared it.
-func (s *session) effectsNow(st *stmt) sqltext.Effects {
+// effectsNow is what a prepared statement may leave behind when it runs now.
+func (s *session) effectsNow(st *stmt) sqltext.Effects { return s.readAgain(st.text, st.effects) }
+
+// readAgain returns the effects of a text that was found to have eff. The server connection may have to read it anew, with
+// settings that make another thing of backslashes than when the client prepared it.
+func (s *session) readAgain(text []byte, eff sqltext.Effects) sqltext.Effects {
 	mode := s.reading()
-	if mode == sqltext.Standard || bytes.IndexByte(st.text, '\\') < 0 {
-		return st.effects
+	if mode == sqltext.Standard || bytes.IndexByte(text, '\\') < 0 {
+		return eff
 	}
-	a := &s.l.analysis
-	sqltext.Analyze(st.text, mode, s.l.db.routines.Load(), a)
-	return st.effects | a.Effects
+	var a sqltext.Analysis // the session's own may be in use
+	sqltext.Analyze(text, mode, s.l.db.routines.Load(), &a)
+	return eff | a.Effects
 }
 
 // beforeStmt is before for a prepared statement about to run, with these effects.

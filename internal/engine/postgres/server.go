@@ -18,6 +18,7 @@ type server struct {
 	pid       uint32
 	secret    []byte
 	probeName string
+	encoding  string // client_encoding after log-in
 
 	// What the connection's session has now.
 	fit         engine.Fit // settings that differ from those after log-in

@@ -146,10 +146,10 @@ func (s *session) Detach() {
 func (s *session) apply(o *engine.Output) {
 	v := s.srv
 	have, want := settingsOf(v.fit), settingsOf(s.want)
-	c := between(have, want)
+	c := between(have, want, v.encoding)
 	if !c.safe || s.greeting != nil || limited(have) || limited(want) || s.applyTries > 0 {
 		s.waitApply = true
-		c = between(v.liftLimits(have, o), want)
+		c = between(v.liftLimits(have, o), want, v.encoding)
 	}
 	v.simple(c.sql, hiddenApply, o)
 	v.applying = s.want
