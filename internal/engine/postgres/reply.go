@@ -344,6 +344,9 @@ func (s *session) settle(before, status byte) {
 		known := true
 		for _, c := range v.sets {
 			switch c.name {
+			case settingDateStyle:
+				_, twice := have.find(c.name)
+				known = known && (!twice || c.reset)
 			case "client_encoding":
 				known = known && have.ascii() && want.ascii() // the others are as typed
 			}

@@ -164,6 +164,9 @@ func (v *server) liftLimits(have settings, o *engine.Output) settings {
 	return have
 }
 
+// settingDateStyle has two parts, and a SET may name one of them: what comes of it depends on what was there.
+const settingDateStyle = "datestyle"
+
 // between builds the statements that turn a server connection's settings into the wanted ones. They run as one simple
 // query, so in one transaction: all or none. encoding is the client_encoding of new server connections.
 func between(have, want settings, encoding string) change {
@@ -192,6 +195,9 @@ func between(have, want settings, encoding string) change {
 			j++
 		default:
 			if have[i].value != want[j].value {
+				if want[j].name == settingDateStyle {
+					writeReset(&b, settingDateStyle, encoding)
+				}
 				writeSet(place(want[j].name), &late, want[j], encoding)
 				c.safe = c.safe && plain[want[j].name] && ascii(want[j].value)
 			}
