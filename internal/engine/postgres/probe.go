@@ -195,7 +195,7 @@ func (p *probeResult) finish(user string) {
 func (s *session) look(o *engine.Output) {
 	v := s.srv
 	eff := v.effects
-	v.effects = 0
+	v.effects, v.unseen = 0, false
 	if eff&sqltext.DDL != 0 {
 		s.l.db.generation.Add(1)
 	}

@@ -302,6 +302,7 @@ func (s *session) ready(status byte, o *engine.Output) {
 	}
 	v.failed = false
 	if v.q.n > 0 {
+		v.unseen = v.unseen || status == pgwire.Idle && v.effects&sqltext.Look != 0
 		s.releaseLocal(o)
 	}
 	if v.q.n == 0 {

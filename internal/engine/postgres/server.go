@@ -41,6 +41,7 @@ type server struct {
 	effects    sqltext.Effects // of what ran since the session's state was last known
 	sets       []setting       // plain SETs that have succeeded in this cycle
 	setBytes   int             // what these take
+	unseen     bool            // some of effects may be committed: a transaction has ended, with others under way
 	digest     []byte          // of the last statement with an effect
 	setsSent   int             // plain SETs sent since nothing was under way
 	setsSeen   int             // of these, seen to succeed
