@@ -194,7 +194,7 @@ func (s *Session) pump() {
 		if c.TLS() != nil {
 			s.pool.stats.QueriesTLS += s.pool.Counters.Queries - queries
 		}
-		s.fed = true
+		s.fed = !o.More
 		s.used = s.used || n > 0
 		sv, closeServer := s.server, o.CloseServer
 		var err error

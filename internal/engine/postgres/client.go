@@ -30,6 +30,10 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		from = i
 	}
 	for len(b)-i >= pgwire.HeaderLen && s.skip == 0 && s.discard == 0 && !s.waitApply && !o.CloseClient {
+		if o.Server.Len() >= maxAhead && !s.again {
+			o.More = true
+			break
+		}
 		size, err := pgwire.Size(b[i:])
 		if err != nil {
 			s.protocolViolation("invalid message length", o)
@@ -177,6 +181,10 @@ done:
 	v.remember(b[:i], began && s.skip == 0)
 	return i
 }
+
+// maxAhead is how many bytes for the server are made before they are sent. A few bytes of the client's may stand for many:
+// the statements behind a RESET, a prepared statement that is not there.
+const maxAhead = 256 << 10
 
 // maxName is the largest message, in bytes, that holds little but a name.
 const maxName = 64 << 10
