@@ -1,8 +1,9 @@
 package app
 
 import (
-	"fmt"
+	"bytes"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -17,6 +18,7 @@ type logQueue struct {
 	more    sync.Cond
 	pending []byte // guarded by mu
 	dropped int    // guarded by mu; lines since the last one that fitted
+	json    bool   // guarded by mu; the form of the lines
 	closed  bool   // guarded by mu
 }
 
@@ -37,6 +39,7 @@ func newLogQueue(to io.Writer) *logQueue {
 func (q *logQueue) Write(line []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.json = len(line) > 0 && line[0] == '{'
 	if q.closed || len(q.pending)+len(line) > maxLogPending {
 		q.dropped++
 		return len(line), nil
@@ -49,10 +52,17 @@ func (q *logQueue) Write(line []byte) (int, error) {
 
 // tellDroppedLocked says that lines are missing here.
 func (q *logQueue) tellDroppedLocked() {
-	if q.dropped > 0 {
-		q.pending = fmt.Appendf(q.pending, "level=WARN msg=\"log lines were dropped: whoever reads the log is too slow\" lines=%d\n", q.dropped)
-		q.dropped = 0
+	if q.dropped == 0 {
+		return
 	}
+	format := "text"
+	if q.json {
+		format = "json"
+	}
+	var b bytes.Buffer
+	newLog(&b, format, slog.LevelWarn).Warn("log lines were dropped: whoever reads the log is too slow", "lines", q.dropped)
+	q.pending = append(q.pending, b.Bytes()...)
+	q.dropped = 0
 }
 
 func (q *logQueue) run() {

@@ -2,7 +2,9 @@ package app
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -61,5 +63,33 @@ func TestLogQueueEnds(t *testing.T) {
 		fmt.Fprintln(q, "a line")
 		q.close()
 		close(w.let)
+	})
+}
+
+// What is said about missing lines has the form of the others.
+func TestLogQueueJSON(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &stuckWriter{let: make(chan struct{})}
+		q := newLogQueue(w)
+		log := newLog(q, "json", slog.LevelInfo)
+		log.Info("first")
+		synctest.Wait()
+		for range 3 {
+			log.Info(strings.Repeat("x", maxLogPending/2))
+		}
+		close(w.let)
+		synctest.Wait()
+		log.Info("last")
+		q.close()
+		lines := strings.Split(strings.TrimSuffix(w.got.String(), "\n"), "\n")
+		for _, line := range lines {
+			if !json.Valid([]byte(line)) {
+				t.Errorf("%.100s", line)
+			}
+		}
+		if len(lines) != 4 || !strings.Contains(lines[2], `"lines":2}`) {
+			t.Errorf("%d lines", len(lines))
+		}
 	})
 }

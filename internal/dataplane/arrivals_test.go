@@ -1,10 +1,12 @@
 package dataplane_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -60,4 +62,38 @@ func TestSilentClients(t *testing.T) {
 		}
 	}
 	login("no more")
+}
+
+// TestRemovedMeanwhile removes a proxy while a client is about to log in: the client is told, not left with nothing behind
+// its connection.
+func TestRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	pg := testkit.SharedPostgres(t)
+	db := testkit.Database(t, pg)
+	f := testkit.StartForebay(t, pg, testkit.ForebayOptions{Users: map[string]string{db.User: db.Password}})
+	before, err := pgx.Connect(t.Context(), f.DSN(db.User, db.Name, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Close(context.Background())
+	cfg, err := pgx.ParseConfig(f.DSN(db.User, db.Name, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := cfg.DialFunc
+	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err == nil {
+			err = f.Plane.Apply(ctx, resource.Snapshot{})
+		}
+		return c, err
+	}
+	c, err := pgx.ConnectConfig(t.Context(), cfg)
+	if err == nil {
+		c.Close(t.Context())
+		t.Fatal("a client has logged in to a proxy that is no more")
+	}
+	if !strings.Contains(err.Error(), "57P01") {
+		t.Errorf("the client is told %v", err)
+	}
 }

@@ -17,6 +17,7 @@ type credentials struct {
 
 	mu     sync.Mutex
 	auth   []resource.AuthEntry          // guarded by mu
+	gen    int                           // guarded by mu; counts changes of auth
 	byUser map[string]resource.AuthEntry // guarded by mu; replaced, never changed
 	read   time.Time                     // guarded by mu; when byUser was made
 	failed error                         // guarded by mu; why byUser may be incomplete
@@ -46,6 +47,7 @@ func (c *credentials) apply(auth []resource.AuthEntry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.auth = auth
+	c.gen++
 	c.byUser = nil
 	clear(c.recent)
 }
@@ -76,7 +78,9 @@ func (c *credentials) Lookup(ctx context.Context, user string) (secret.Secret, r
 		}
 		c.mu.Lock()
 		if s.Username == user {
-			c.recent[user] = found{secret: s, entry: e, at: time.Now()}
+			if now, ok := c.byUser[user]; ok && now == e { // the entries may have been replaced meanwhile
+				c.recent[user] = found{secret: s, entry: e, at: time.Now()}
+			}
 			c.mu.Unlock()
 			return s, e, nil
 		}
@@ -98,24 +102,31 @@ func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntr
 	if e, err, known := c.known(user); known {
 		return e, err // somebody else has read them meanwhile
 	}
-	c.mu.Lock()
-	auth := c.auth
-	c.mu.Unlock()
-	byUser := make(map[string]resource.AuthEntry)
-	var failed error
-	for _, a := range auth {
-		s, err := c.store.Get(ctx, a.Secret)
-		if err != nil {
-			failed = err
-			continue
+	for {
+		c.mu.Lock()
+		auth, gen := c.auth, c.gen
+		c.mu.Unlock()
+		byUser := make(map[string]resource.AuthEntry)
+		var failed error
+		for _, a := range auth {
+			s, err := c.store.Get(ctx, a.Secret)
+			if err != nil {
+				failed = err
+				continue
+			}
+			byUser[s.Username] = a
 		}
-		byUser[s.Username] = a
+		c.mu.Lock()
+		replaced := c.gen != gen // meanwhile: what was read is of entries that are no more
+		if !replaced {
+			c.byUser, c.failed, c.read = byUser, failed, time.Now()
+		}
+		c.mu.Unlock()
+		if !replaced {
+			e, err, _ := c.known(user)
+			return e, err
+		}
 	}
-	c.mu.Lock()
-	c.byUser, c.failed, c.read = byUser, failed, time.Now()
-	c.mu.Unlock()
-	e, err, _ := c.known(user)
-	return e, err
 }
 
 // known looks a user up among the secrets as last read. known is false when they have to be read first.

@@ -87,3 +87,35 @@ func TestLimits(t *testing.T) {
 		}
 	}
 }
+
+// replacing is a store under whose reader the entries are replaced, once.
+type replacing struct {
+	secrets
+	c *credentials
+}
+
+func (r *replacing) Get(ctx context.Context, name string) (secret.Secret, error) {
+	if c := r.c; c != nil {
+		r.c = nil
+		c.apply([]resource.AuthEntry{{Secret: "b"}})
+	}
+	return r.secrets.Get(ctx, name)
+}
+
+// A user whose entry is removed while the secrets are read is not let in for good.
+func TestEntriesReplacedMeanwhile(t *testing.T) {
+	t.Parallel()
+	store := &replacing{secrets: secrets{"a": {Name: "a", Username: "alice"}, "b": {Name: "b", Username: "bob"}}}
+	c := newCredentials(store, []resource.AuthEntry{{Secret: "a"}})
+	store.c = c
+	_, _, _ = c.Lookup(t.Context(), "alice") // may go either way
+	if _, _, err := c.Lookup(t.Context(), "alice"); !errors.Is(err, secret.ErrNotFound) {
+		t.Errorf("a user without an entry: %v", err)
+	}
+	if _, _, ok, err := c.Recent("alice"); ok && err == nil {
+		t.Error("a user without an entry is remembered")
+	}
+	if s, _, err := c.Lookup(t.Context(), "bob"); s.Name != "b" || err != nil {
+		t.Errorf("bob: %q, %v", s.Name, err)
+	}
+}

@@ -1,5 +1,5 @@
-// Package dataplane serves clients: it listens, runs the connection phase of clients and servers on goroutines and the
-// query phase on event loops, and applies a resource.Snapshot by swapping. It knows engines only through their interface,
+// Package dataplane serves clients: it listens, runs the connection phase of clients as tasks of event loops, that of
+// servers on goroutines, and the query phase on the event loops, and applies a resource.Snapshot by swapping. It knows engines only through their interface,
 // and nothing of the control plane.
 package dataplane
 
@@ -60,7 +60,7 @@ func New(o Options) (*Plane, error) {
 		o.Handshakes = 512
 	}
 	if runtime.GOMAXPROCS(0) < o.Loops+1 {
-		// A loop keeps its processor while it waits; the connection phase and the garbage collector need another.
+		// A loop keeps its processor while it waits; handshakes, log-ins to servers and the garbage collector need another.
 		runtime.GOMAXPROCS(o.Loops + 1)
 	}
 	p := &Plane{opts: o, log: o.Log, proxies: make(map[string]*proxy), gate: newGate(o.Handshakes)}

@@ -5,13 +5,16 @@ type Output struct {
 	Client, Server Buffer
 	CloseClient    bool // once the bytes for it are sent
 	CloseServer    bool // its state is unsure or its protocol broken
+	// More says that FromClient has stopped because this is much already: it takes the rest of the same bytes once this is
+	// sent.
+	More bool
 }
 
 // Reset empties o for the next call.
 func (o *Output) Reset() {
 	o.Client.Reset()
 	o.Server.Reset()
-	o.CloseClient, o.CloseServer = false, false
+	o.CloseClient, o.CloseServer, o.More = false, false, false
 }
 
 // Buffer collects bytes to send. A run of the input is kept as it is, without copying; only when something is put before,

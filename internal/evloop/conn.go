@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Conn is one socket on a loop. In the connection phase it belongs to the goroutine that uses Blocking; from Start on
-// it and all its fields are owned by the loop.
+// Conn is one socket on a loop. In the connection phase it belongs to the goroutine or Task that talks through its
+// net.Conn; from Start on it and all its fields are owned by the loop.
 type Conn struct {
 	loop    *Loop
 	handler Handler

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Accepted is a new client connection in its connection phase. Its goroutine talks through Net and then either closes
+// Accepted is a new client connection in its connection phase. Its goroutine or task talks through Net and then either closes
 // that or hands Conn to its loop with Conn.Start.
 type Accepted struct {
 	Conn *Conn

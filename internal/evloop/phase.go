@@ -10,8 +10,8 @@ import (
 )
 
 // phase is the net.Conn of a connection in its connection phase: reads and writes block the calling goroutine, or the
-// Task, woken by the loop's readiness events. One of them uses it at a time. The same value stays underneath a *tls.Conn in the query
-// phase, where a read that would block returns errTLSAgain and a write only collects the record.
+// Task, woken by the loop's readiness events. One of them uses it at a time. The same value stays underneath a *tls.Conn
+// in the query phase, where a read that would block returns errTLSAgain and a write only collects the record.
 type phase struct {
 	c     *Conn
 	local net.Addr
@@ -99,7 +99,7 @@ type firstBytes func()
 func (f firstBytes) Ready(c *Conn) {
 	if c.readable || c.hup {
 		c.handler = c.phase
-		c.phase.want.Store(0)
+		c.phase.Ready(c) // it may have hung up as well, which no further event will say
 		f()
 	}
 }

@@ -239,3 +239,46 @@ func TestStopEndsTasks(t *testing.T) {
 		t.Errorf("Read: got %v, want %v", err, net.ErrClosed)
 	}
 }
+
+// A peer that hangs up right behind its first bytes is seen to have done both.
+func TestHangUpBehindFirstBytes(t *testing.T) {
+	t.Parallel()
+	loop := startLoops(t, 1)[0]
+	accepted, held, hold, got := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	l, err := evloop.Listen(t.Context(), []*evloop.Loop{loop}, "127.0.0.1:0", func(a evloop.Accepted) {
+		a.Conn.WhenReadable(func() {
+			a.Conn.Begin(func(*evloop.Task) {
+				defer a.Net.Close()
+				_, err := io.ReadFull(a.Net, make([]byte, 10))
+				got <- err
+			})
+		})
+		close(accepted)
+	}, func(err error) { t.Errorf("accept: %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	c := connect(t, l)
+	wait(t, accepted, "accept")
+	loop.Post(func() { // so that one event tells of both
+		close(held)
+		<-hold
+	})
+	wait(t, held, "the loop")
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	close(hold)
+	select {
+	case err := <-got:
+		if err != io.ErrUnexpectedEOF {
+			t.Errorf("got %v, want %v", err, io.ErrUnexpectedEOF)
+		}
+	case <-time.After(limit):
+		t.Error("nobody has seen it hang up")
+	}
+}

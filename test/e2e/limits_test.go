@@ -160,3 +160,25 @@ func TestManyStatements(t *testing.T) {
 		t.Errorf("told %v", rows)
 	}
 }
+
+// TestMuchBehindReset checks that a client is served whose requests stand for far more than they take themselves.
+func TestMuchBehindReset(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 1})
+	var params []string
+	for i := range 500 {
+		params = append(params, fmt.Sprint("a.b", i), "1")
+	}
+	c := w.wire(params...)
+	c.send(query("BEGIN"))
+	c.ready(1)
+	c.send(parse("r", "RESET ALL"))
+	for range 300 {
+		c.send(bind("", "r"), execute("", 0))
+	}
+	c.send(syncNow, query("SELECT current_setting('a.b499')"), query("ROLLBACK"))
+	c.ready(3)
+	if got := c.log[len(c.log)-5:]; !slices.Contains(got, "row 1") {
+		t.Errorf("told %v", got)
+	}
+}

@@ -222,3 +222,18 @@ func TestClientKilled(t *testing.T) {
 		}
 	}
 }
+
+// TestLostBehindChange checks that a client does not go on without the settings of a transaction that has ended, where the
+// server connection is lost in the next one before the session was looked at.
+func TestLostBehindChange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 1})
+	c := w.wire()
+	c.send(query("SELECT set_config('app.x', 'v', false)"), query("BEGIN"), query("SELECT pg_sleep(30)"))
+	c.ready(2)
+	w.super("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	c.ready(1)
+	if last := c.log[len(c.log)-2:]; !strings.HasPrefix(last[0], "ERROR FATAL 57P01") || last[1] != "closed" {
+		t.Errorf("told %v", last)
+	}
+}

@@ -82,6 +82,10 @@ func (p *Pool) Begin(c *evloop.Conn, l *engine.Login, slot uint32, id engine.Ses
 		p.stats.ClientsTLS++
 	}
 	c.Start(l.Conn, s)
+	if p.ended { // while the client logged in
+		s.End(engine.ErrShutdown)
+		return s
+	}
 	o := p.w.output()
 	needs := s.eng.Start(o)
 	s.sendClient(o)
@@ -194,7 +198,7 @@ func (s *Session) pump() {
 		if c.TLS() != nil {
 			s.pool.stats.QueriesTLS += s.pool.Counters.Queries - queries
 		}
-		s.fed = true
+		s.fed = !o.More
 		s.used = s.used || n > 0
 		sv, closeServer := s.server, o.CloseServer
 		var err error

@@ -30,6 +30,10 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		from = i
 	}
 	for len(b)-i >= pgwire.HeaderLen && s.skip == 0 && s.discard == 0 && !s.waitApply && !o.CloseClient {
+		if o.Server.Len() >= maxAhead && !s.again {
+			o.More = true
+			break
+		}
 		size, err := pgwire.Size(b[i:])
 		if err != nil {
 			s.protocolViolation("invalid message length", o)
@@ -177,6 +181,10 @@ done:
 	v.remember(b[:i], began && s.skip == 0)
 	return i
 }
+
+// maxAhead is how many bytes for the server are made before they are sent. A few bytes of the client's may stand for many:
+// the statements behind a RESET, a prepared statement that is not there.
+const maxAhead = 256 << 10
 
 // maxName is the largest message, in bytes, that holds little but a name.
 const maxName = 64 << 10
@@ -496,16 +504,19 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 	return len(msg), true
 }
 
-// effectsNow is what a prepared statement may leave behind when it runs now. The server connection may have to read its text
-// anew, with settings that make another thing of backslashes than when the client prepared it.
-func (s *session) effectsNow(st *stmt) sqltext.Effects {
+// effectsNow is what a prepared statement may leave behind when it runs now.
+func (s *session) effectsNow(st *stmt) sqltext.Effects { return s.readAgain(st.text, st.effects) }
+
+// readAgain returns the effects of a text that was found to have eff. The server connection may have to read it anew, with
+// settings that make another thing of backslashes than when the client prepared it.
+func (s *session) readAgain(text []byte, eff sqltext.Effects) sqltext.Effects {
 	mode := s.reading()
-	if mode == sqltext.Standard || bytes.IndexByte(st.text, '\\') < 0 {
-		return st.effects
+	if mode == sqltext.Standard || bytes.IndexByte(text, '\\') < 0 {
+		return eff
 	}
-	a := &s.l.analysis
-	sqltext.Analyze(st.text, mode, s.l.db.routines.Load(), a)
-	return st.effects | a.Effects
+	var a sqltext.Analysis // the session's own may be in use
+	sqltext.Analyze(text, mode, s.l.db.routines.Load(), &a)
+	return eff | a.Effects
 }
 
 // beforeStmt is before for a prepared statement about to run, with these effects.

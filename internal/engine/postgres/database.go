@@ -161,12 +161,18 @@ func (d *database) Dial(ctx context.Context, transport func(context.Context) (ne
 	if err != nil {
 		return engine.Dialed{}, err
 	}
+	v := &server{db: d, pid: s.PID, secret: s.SecretKey, tx: pgwire.Idle, probeName: newProbeName()}
+	for _, p := range s.Params {
+		if p.Name == "client_encoding" {
+			v.encoding = p.Value
+		}
+	}
 	initial, err := d.prepareServer(ctx, s)
 	if err != nil {
 		s.Close()
 		return engine.Dialed{}, err
 	}
-	v := &server{db: d, pid: s.PID, secret: s.SecretKey, fit: initial.fit(), tx: pgwire.Idle, probeName: newProbeName()}
+	v.fit = initial.fit()
 	var rep settings
 	for _, p := range s.Params {
 		rep = rep.with(setting{name: p.Name, value: p.Value})

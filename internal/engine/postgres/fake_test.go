@@ -21,6 +21,7 @@ type fake struct {
 	queries []string // simple queries, in order
 	refuse  int      // how many more times a change of settings is to fail
 	code    string   // and how
+	busy    int      // how many more looks at the session are to be cancelled
 }
 
 func newFake() *fake { return &fake{tx: pgwire.Idle, stmts: map[string]string{}} }
@@ -214,6 +215,9 @@ func (f *fake) run(sql string, how byte) bool {
 		tag = "COPY 3"
 	case "SELECT":
 		switch {
+		case sql == probeSQL && f.busy > 0:
+			f.busy--
+			return bad(codeQueryCanceled, marker)
 		case sql == probeSQL:
 			f.row("r", "role", "none")
 			f.row("u", "session_authorization", "alice")

@@ -195,7 +195,7 @@ func (p *probeResult) finish(user string) {
 func (s *session) look(o *engine.Output) {
 	v := s.srv
 	eff := v.effects
-	v.effects = 0
+	v.effects, v.unseen = 0, false
 	if eff&sqltext.DDL != 0 {
 		s.l.db.generation.Add(1)
 	}
@@ -233,7 +233,6 @@ func (s *session) look(o *engine.Output) {
 // looked takes over what the probe found.
 func (s *session) looked(o *engine.Output) {
 	v := s.srv
-	s.waitApply = false
 	p := &v.probe
 	p.finish(s.l.db.key.User)
 	if e := v.hiddenErr; e != nil && e.Code == codeQueryCanceled && v.probeTries < maxProbeTries {
@@ -243,6 +242,7 @@ func (s *session) looked(o *engine.Output) {
 		s.startProbe(o)
 		return
 	}
+	s.waitApply = false
 	v.probeTries = 0
 	if v.hiddenErr == nil && p.prepared != p.wanted {
 		// A function has dropped some, with DEALLOCATE or DISCARD: none can be relied on.

@@ -302,6 +302,7 @@ func (s *session) ready(status byte, o *engine.Output) {
 	}
 	v.failed = false
 	if v.q.n > 0 {
+		v.unseen = v.unseen || status == pgwire.Idle && v.effects&sqltext.Look != 0
 		s.releaseLocal(o)
 	}
 	if v.q.n == 0 {
@@ -341,7 +342,15 @@ func (s *session) settle(before, status byte) {
 	if before == pgwire.Idle && status == pgwire.Idle && !v.failed && v.effects&(sqltext.TxControl|sqltext.Look) == 0 {
 		start := settingsOf(s.startup)
 		have, want := settingsOf(v.fit), settingsOf(s.want)
+		known := true
 		for _, c := range v.sets {
+			switch c.name {
+			case settingDateStyle:
+				_, twice := have.find(c.name)
+				known = known && (!twice || c.reset)
+			case "client_encoding":
+				known = known && have.ascii() && want.ascii() // the others are as typed
+			}
 			have, want = have.with(c), want.with(c)
 			if c.reset {
 				if value, ok := start.find(c.name); ok {
@@ -349,10 +358,10 @@ func (s *session) settle(before, status byte) {
 				}
 			}
 		}
-		if want.carried() && !s.pinnedFor(pinLargeSettings) {
+		if known && want.carried() && !s.pinnedFor(pinLargeSettings) {
 			v.fit, s.want = have.fit(), want.fit()
 		} else {
-			v.effects |= sqltext.Look // the server connection keeps them
+			v.effects |= sqltext.Look // the server is asked
 		}
 	} else {
 		v.effects |= sqltext.Look

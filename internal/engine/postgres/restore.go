@@ -47,11 +47,22 @@ func (s *session) restores(r *reset) (sql []string) {
 		if e.name != r.name && (r.name != "" || !plain[e.name] && !strings.Contains(e.name, ".")) {
 			continue
 		}
+		if !ascii(e.value) && !s.readsAsAtStart(e.value) {
+			continue
+		}
 		if set, ok := setStatement(scope, e); ok {
 			sql = append(sql, set)
 		}
 	}
 	return sql
+}
+
+// readsAsAtStart reports whether the server reads a value that is not ASCII as it did at start-up. With a backslash it may
+// not even be one value: in some encodings that may be part of a character.
+func (s *session) readsAsAtStart(value string) bool {
+	then, _ := settingIn(s.startup, "client_encoding")
+	now, _ := settingIn(s.want, "client_encoding")
+	return then == now && !strings.Contains(value, `\`)
 }
 
 // setStatement is the SET that makes a setting what set_config would make it.

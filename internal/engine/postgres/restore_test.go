@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -100,5 +101,30 @@ func TestSplitIdents(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: %q, want %q", list, got, want)
 		}
+	}
+}
+
+// A few bytes of a client's that stand for many are not all turned into those at once.
+func TestMuchBehindReset(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	var given settings
+	for i := range 1000 {
+		given = given.with(setting{name: fmt.Sprintf("app.a%d", i), value: "1"})
+	}
+	w.s.startup = given.fit()
+	b := send(join(&q{String: "BEGIN"}, &prs{Query: "RESET ALL"}, call(""))...)
+	for range 1000 {
+		b = append(b, send(&exe{})...)
+	}
+	b = append(b, send(synced, &q{String: "ROLLBACK"})...)
+	w.s.Attach(w.servers[0].v, &w.o)
+	for calls := 1; len(b) > 0; calls++ {
+		w.o.Reset()
+		n := w.s.FromClient(b, &w.o)
+		if n == 0 || w.o.More != (n < len(b)) || w.o.Server.Len() > maxAhead+200<<10 {
+			t.Fatalf("call %d takes %d bytes of %d and makes %d, more %v", calls, n, len(b), w.o.Server.Len(), w.o.More)
+		}
+		b = b[n:]
 	}
 }

@@ -18,6 +18,7 @@ type server struct {
 	pid       uint32
 	secret    []byte
 	probeName string
+	encoding  string // client_encoding after log-in
 
 	// What the connection's session has now.
 	fit         engine.Fit // settings that differ from those after log-in
@@ -40,6 +41,7 @@ type server struct {
 	effects    sqltext.Effects // of what ran since the session's state was last known
 	sets       []setting       // plain SETs that have succeeded in this cycle
 	setBytes   int             // what these take
+	unseen     bool            // some of effects may be committed: a transaction has ended, with others under way
 	digest     []byte          // of the last statement with an effect
 	setsSent   int             // plain SETs sent since nothing was under way
 	setsSeen   int             // of these, seen to succeed

@@ -104,7 +104,7 @@ func (s *session) Fit() engine.Fit { return s.want }
 func (s *session) Attach(sv engine.Server, o *engine.Output) {
 	v := sv.(*server)
 	s.srv = v
-	v.effects = 0
+	v.effects, v.unseen = 0, false
 	v.since = *s.l.counters.Now // making it ready is part of the database's time
 	if v.sqlOwner != nil && (v.sqlOwner != s || v.sqlState != s.sqlState) {
 		v.dropSQLStatements(o)
@@ -146,10 +146,10 @@ func (s *session) Detach() {
 func (s *session) apply(o *engine.Output) {
 	v := s.srv
 	have, want := settingsOf(v.fit), settingsOf(s.want)
-	c := between(have, want)
+	c := between(have, want, v.encoding)
 	if !c.safe || s.greeting != nil || limited(have) || limited(want) || s.applyTries > 0 {
 		s.waitApply = true
-		c = between(v.liftLimits(have, o), want)
+		c = between(v.liftLimits(have, o), want, v.encoding)
 	}
 	v.simple(c.sql, hiddenApply, o)
 	v.applying = s.want
@@ -361,7 +361,7 @@ func (s *session) ServerLost(err error, o *engine.Output) {
 	pinned, large := len(s.pins) > 0, s.pinnedFor(pinLargeSettings)
 	s.unpinAll()
 	s.sql = nil
-	if unknown && !open || large {
+	if unknown && !open || v.unseen || large {
 		// Statements that may have changed the session's settings succeeded, but what they are is lost; or nobody else has
 		// them.
 		e.Detail = "The session's settings were lost with its server connection."

@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"encoding/hex"
 	"slices"
 	"strings"
+	"unicode/utf8"
 	"unique"
 
 	"forebay/internal/engine"
@@ -81,6 +83,11 @@ func (s settings) carried() bool {
 	return n <= maxSettingsBytes
 }
 
+// ascii reports whether the settings are the same in every encoding.
+func (s settings) ascii() bool {
+	return !slices.ContainsFunc(s, func(e setting) bool { return !ascii(e.name) || !ascii(e.value) })
+}
+
 func (s settings) find(name string) (value string, ok bool) {
 	i, ok := slices.BinarySearchFunc(s, name, func(e setting, n string) int { return strings.Compare(e.name, n) })
 	if !ok {
@@ -157,11 +164,17 @@ func (v *server) liftLimits(have settings, o *engine.Output) settings {
 	return have
 }
 
+// settingDateStyle has two parts, and a SET may name one of them: what comes of it depends on what was there.
+const settingDateStyle = "datestyle"
+
 // between builds the statements that turn a server connection's settings into the wanted ones. They run as one simple
-// query, so in one transaction: all or none.
-func between(have, want settings) change {
+// query, so in one transaction: all or none. encoding is the client_encoding of new server connections.
+func between(have, want settings, encoding string) change {
 	c := change{safe: true}
 	var b, late, limits strings.Builder
+	if own, ok := want.find("client_encoding"); ok {
+		encoding = own
+	}
 	// Time limits come last of all: they may end what is behind them.
 	place := func(name string) *strings.Builder {
 		if slices.Contains(timeLimits, name) {
@@ -173,17 +186,20 @@ func between(have, want settings) change {
 	for i < len(have) || j < len(want) {
 		switch {
 		case j == len(want) || i < len(have) && have[i].name < want[j].name:
-			writeReset(place(have[i].name), have[i].name)
+			writeReset(place(have[i].name), have[i].name, encoding)
 			c.safe = c.safe && plain[have[i].name]
 			i++
 		case i == len(have) || want[j].name < have[i].name:
-			writeSet(place(want[j].name), &late, want[j])
-			c.safe = c.safe && plain[want[j].name]
+			writeSet(place(want[j].name), &late, want[j], encoding)
+			c.safe = c.safe && plain[want[j].name] && ascii(want[j].value)
 			j++
 		default:
 			if have[i].value != want[j].value {
-				writeSet(place(want[j].name), &late, want[j])
-				c.safe = c.safe && plain[want[j].name]
+				if want[j].name == settingDateStyle {
+					writeReset(&b, settingDateStyle, encoding)
+				}
+				writeSet(place(want[j].name), &late, want[j], encoding)
+				c.safe = c.safe && plain[want[j].name] && ascii(want[j].value)
 			}
 			i++
 			j++
@@ -204,37 +220,80 @@ func between(have, want settings) change {
 	return c
 }
 
-func writeReset(b *strings.Builder, name string) {
+func writeReset(b *strings.Builder, name, encoding string) {
 	if name == settingRole || name == settingSession {
 		return // said first
+	}
+	if !ascii(name) {
+		writeConfig(b, setting{name: name, reset: true}, encoding)
+		return
 	}
 	b.WriteString("RESET ")
 	writeName(b, name)
 	b.WriteByte(';')
 }
 
-func writeSet(b, late *strings.Builder, e setting) {
+func writeSet(b, late *strings.Builder, e setting, encoding string) {
 	switch e.name {
 	case settingSession:
 		// Before the role, which it resets.
 		rest := late.String()
 		late.Reset()
-		late.WriteString("SET SESSION AUTHORIZATION ")
-		writeLiteral(late, e.value)
-		late.WriteByte(';')
+		writeRole(late, "SESSION AUTHORIZATION ", e, encoding)
 		late.WriteString(rest)
-		return
 	case settingRole:
-		late.WriteString("SET ROLE ")
-		writeLiteral(late, e.value)
-		late.WriteByte(';')
+		writeRole(late, "ROLE ", e, encoding)
+	default:
+		writeConfig(b, e, encoding)
+	}
+}
+
+func writeRole(b *strings.Builder, what string, e setting, encoding string) {
+	if !ascii(e.value) {
+		writeConfig(b, e, encoding)
 		return
 	}
-	b.WriteString("SELECT pg_catalog.set_config(")
-	writeLiteral(b, e.name)
-	b.WriteByte(',')
+	b.WriteString("SET " + what)
 	writeLiteral(b, e.value)
-	b.WriteString(",false);")
+	b.WriteByte(';')
+}
+
+// writeConfig writes a set_config.
+func writeConfig(b *strings.Builder, e setting, encoding string) {
+	b.WriteString("SELECT pg_catalog.set_config(")
+	writeText(b, e.name, encoding)
+	b.WriteByte(',')
+	if e.reset {
+		b.WriteString("NULL")
+	} else {
+		writeText(b, e.value, encoding)
+	}
+	b.WriteString(",false)")
+	if !ascii(e.name) || !ascii(e.value) {
+		b.WriteString(" IS NULL") // the value may have no equivalent in the present client_encoding
+	}
+	b.WriteByte(';')
+}
+
+// writeText writes an expression that is s, which is in that encoding, whatever client_encoding the server connection has:
+// another session's may be one where a backslash is part of a character, and the rest of s would be read as SQL.
+func writeText(b *strings.Builder, s, encoding string) {
+	if ascii(s) {
+		writeLiteral(b, s)
+		return
+	}
+	b.WriteString("pg_catalog.convert_from(pg_catalog.decode('" + hex.EncodeToString([]byte(s)) + "','hex'),")
+	writeLiteral(b, encoding)
+	b.WriteByte(')')
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 func writeName(b *strings.Builder, name string) {

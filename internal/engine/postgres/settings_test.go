@@ -124,3 +124,28 @@ func TestManySets(t *testing.T) {
 		t.Errorf("%d probes, closed %v, %d servers lost", w.s.l.counters.Probes-probes, w.closed, w.lost)
 	}
 }
+
+// A request behind a change that nobody has seen waits until the session has its start-up values again, also where the look
+// at the session has to be made twice.
+func TestLookTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	w.s.startup = settings{{name: "work_mem", value: "5"}}.fit()
+	w.s.want = w.s.startup
+	f := w.servers[0].f
+	f.busy = 2
+	change := send(&q{String: "DO x"}) // the fake has no settings: it looks like a RESET
+	first := true
+	w.split = func() int {
+		if first {
+			first = false
+			return len(change)
+		}
+		return 1 << 20
+	}
+	w.run(append(change, send(&q{String: "SELECT 1"})...))
+	const apply = "SELECT pg_catalog.set_config('work_mem','5',false);"
+	if d := cmp.Diff([]string{apply, "DISCARD SEQUENCES", "DO x", apply, "SELECT 1"}, f.queries[:5]); d != "" || f.busy > 0 {
+		t.Errorf("%d looks left, queries (-want +got):\n%s", f.busy, d)
+	}
+}

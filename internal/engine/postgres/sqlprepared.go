@@ -93,10 +93,7 @@ func (s *session) ensureSQL(name string, o *engine.Output) {
 		s.ensureNamed(name, o)
 		return
 	}
-	v.effects |= s.sql[i].effects
-	if s.sql[i].effects&sqltext.SequenceWrite != 0 {
-		v.seqOwner, s.seqAt = s, v
-	}
+	s.executes([]byte(s.sql[i].text), s.sql[i].effects)
 	if slices.Contains(v.sqlNames, name) && v.sqlOwner == s || v.tx == pgwire.Failed {
 		return
 	}
@@ -108,6 +105,19 @@ func (s *session) ensureSQL(name string, o *engine.Output) {
 	v.sqlOwner, v.sqlState = s, s.sqlState
 	v.sqlNames = append(v.sqlNames, name)
 	s.l.counters.Reprepares++
+}
+
+// executes accounts for what an EXECUTE may leave behind, of a statement with that text that was found to have eff.
+func (s *session) executes(text []byte, eff sqltext.Effects) {
+	v := s.srv
+	if eff = s.readAgain(text, eff); eff&sqltext.Unclear != 0 {
+		eff |= sqltext.Anything
+		v.retire = true
+	}
+	if eff&sqltext.SequenceWrite != 0 {
+		v.seqOwner, s.seqAt = s, v
+	}
+	v.effects |= eff
 }
 
 // amid runs a statement of Forebay's own amid messages of the extended protocol. What these answer is ignored up to the
@@ -128,7 +138,7 @@ func (s *session) ensureNamed(name string, o *engine.Output) {
 		v.effects |= sqltext.Look | sqltext.SequenceWrite // made in this transaction, or by a function
 		return
 	}
-	v.effects |= ref.stmt.effects | sqltext.Look
+	s.executes(ref.stmt.text, ref.stmt.effects|sqltext.Look)
 	if v.sqlOwner == s && slices.Contains(v.sqlNames, name) {
 		return
 	}

@@ -111,7 +111,7 @@ func (a *acceptor) fail(err error) error {
 }
 
 func (a *acceptor) run(ctx context.Context) (*Client, error) {
-	code, body, err := a.firstPacket(ctx)
+	code, body, err := a.firstPacket()
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func (a *acceptor) lookup(ctx context.Context) (*Verifier, error) {
 // firstPacket reads startup packets until one that is neither SSLRequest nor GSSENCRequest, and switches to TLS on the
 // way. Each of the two requests is answered once; a second one is a version that nobody speaks. The body is valid until
 // the next read.
-func (a *acceptor) firstPacket(ctx context.Context) (code uint32, body []byte, err error) {
+func (a *acceptor) firstPacket() (code uint32, body []byte, err error) {
 	sslDone, gssDone := false, false
 	for {
 		// The client waits for an answer to any of these packets, so whatever one read gives is taken; what comes
@@ -189,7 +189,7 @@ func (a *acceptor) firstPacket(ctx context.Context) (code uint32, body []byte, e
 			return 0, nil, err
 		}
 		if a.r.buffered()[0] == 0x16 && !sslDone && !gssDone && a.tls == nil && a.o.TLS != nil {
-			if err := a.directTLS(ctx); err != nil {
+			if err := a.directTLS(); err != nil {
 				return 0, nil, err
 			}
 			sslDone, gssDone = true, true
@@ -234,7 +234,7 @@ func (a *acceptor) firstPacket(ctx context.Context) (code uint32, body []byte, e
 			if _, err := a.conn.Write([]byte{'S'}); err != nil {
 				return 0, nil, err
 			}
-			if err := a.switchToTLS(ctx, a.conn); err != nil {
+			if err := a.switchToTLS(a.conn); err != nil {
 				return 0, nil, err
 			}
 			continue
@@ -253,10 +253,10 @@ var errEarlyBytes = errors.New("unencrypted data behind a request for encryption
 
 // directTLS begins TLS without an SSLRequest (PostgreSQL 17: sslnegotiation=direct). The client must name the protocol,
 // so that no other protocol's TLS traffic can be led here.
-func (a *acceptor) directTLS(ctx context.Context) error {
+func (a *acceptor) directTLS() error {
 	hello := append([]byte(nil), a.r.buffered()...)
 	a.r.r, a.r.w = 0, 0
-	if err := a.switchToTLS(ctx, &replayConn{Conn: a.conn, first: hello}); err != nil {
+	if err := a.switchToTLS(&replayConn{Conn: a.conn, first: hello}); err != nil {
 		return err
 	}
 	if a.tls.ConnectionState().NegotiatedProtocol != alpnProtocol {
@@ -266,7 +266,7 @@ func (a *acceptor) directTLS(ctx context.Context) error {
 	return nil
 }
 
-func (a *acceptor) switchToTLS(ctx context.Context, under net.Conn) error {
+func (a *acceptor) switchToTLS(under net.Conn) error {
 	t := tls.Server(under, a.o.TLS.config)
 	// Not HandshakeContext: the connection's deadline is enough, and that would start a goroutine for each client.
 	var err error
