@@ -81,7 +81,7 @@ func TestChangeUser(t *testing.T) {
 
 func TestStateChanges(t *testing.T) {
 	t.Parallel()
-	const in = "\x00\x0f\x0aautocommit\x03OFF" + "\x01\x03\x02db" + "\x02\x02\x011" + "\x03\x04\x00\x02g1" +
+	const in = "\x00\x0f\x0aautocommit\x03OFF" + "\x01\x03\x02db" + "\x02\x011" + "\x03\x04\x00\x02g1" +
 		"\x04\x07\x06BEGIN;" + "\x05\x09\x08T_______" + "\x63\x02ab"
 	want := []mysqlwire.StateChange{
 		{Type: mysqlwire.TrackSystemVariables, Name: []byte("autocommit"), Value: []byte("OFF")},
@@ -108,6 +108,9 @@ func TestStateChanges(t *testing.T) {
 		if e, _, err := mysqlwire.NextStateChange([]byte(in)); err == nil {
 			t.Errorf("% x: %+v", in, e)
 		}
+	}
+	if e, _, err := mysqlwire.NextStateChange([]byte("\x02\x02\x011")); err != nil || string(e.Value) != "1" {
+		t.Errorf("state change as documented: %+v, %v", e, err)
 	}
 	for _, n := range []int{250, 251, 65535, 65536, 1 << 24} { // lengths of lengths
 		e := mysqlwire.StateChange{Type: mysqlwire.TrackSystemVariables, Name: []byte("n"), Value: make([]byte, n)}

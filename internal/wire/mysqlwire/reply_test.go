@@ -28,8 +28,8 @@ func TestOK(t *testing.T) {
 		{"info as documented", mysqlwire.ClientProtocol41, "\x00\x00\x00\x02\x00\x00\x00abc", mysqlwire.OK{Status: 2, Info: []byte("abc")}, true},
 		{"info", tracking, "\x00\x00\x00\x02\x00\x00\x00\x03abc", mysqlwire.OK{Status: 2, Info: []byte("abc")}, false},
 		{
-			"session state", tracking, "\x00\x00\x00\x02\x40\x00\x00\x00\x04\x02\x02\x011",
-			mysqlwire.OK{Status: 0x4002, SessionState: []byte("\x02\x02\x011")},
+			"session state", tracking, "\x00\x00\x00\x02\x40\x00\x00\x00\x03\x02\x011",
+			mysqlwire.OK{Status: 0x4002, SessionState: []byte("\x02\x011")},
 			false,
 		},
 		{"session state left out", tracking, "\x00\x00\x00\x02\x40\x00\x00", mysqlwire.OK{Status: 0x4002}, true},
@@ -173,7 +173,7 @@ func TestPrepareOK(t *testing.T) {
 }
 
 func FuzzOK(f *testing.F) {
-	f.Add([]byte("\x00\x00\x00\x02\x40\x00\x00\x00\x04\x02\x02\x011"), uint64(tracking))
+	f.Add([]byte("\x00\x00\x00\x02\x40\x00\x00\x00\x03\x02\x011"), uint64(tracking))
 	f.Add([]byte("\xfe\x00\x00\x02\x00\x00\x00abc"), uint64(mysqlwire.ClientProtocol41))
 	f.Fuzz(func(t *testing.T, b []byte, caps uint64) {
 		c := mysqlwire.Capability(caps)

@@ -47,7 +47,14 @@ func NextStateChange(b []byte) (e StateChange, rest []byte, err error) {
 			return fail("encoding of GTIDs")
 		}
 		e.Encoding, data = data[0], data[1:]
-	case TrackSchema, TrackStateChange, TrackTransactionCharacteristics, TrackTransactionState:
+	case TrackStateChange:
+		// Servers write the bare character; the documentation has a length before it.
+		if len(data) == 2 && data[0] == 1 {
+			data = data[1:]
+		}
+		e.Value = data
+		return e, rest, nil
+	case TrackSchema, TrackTransactionCharacteristics, TrackTransactionState:
 	default:
 		e.Value = data
 		return e, rest, nil
@@ -70,7 +77,7 @@ func (e StateChange) Append(dst []byte) []byte {
 	case TrackGTIDs:
 		dst = AppendLenEncInt(dst, uint64(n+1))
 		dst = append(dst, e.Encoding)
-	case TrackSchema, TrackStateChange, TrackTransactionCharacteristics, TrackTransactionState:
+	case TrackSchema, TrackTransactionCharacteristics, TrackTransactionState:
 		dst = AppendLenEncInt(dst, uint64(n))
 	}
 	return AppendLenEncString(dst, e.Value)

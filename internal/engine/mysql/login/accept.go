@@ -17,7 +17,7 @@ import (
 type AcceptOptions struct {
 	Hello *Hello // of this client alone; ChangeUser needs none
 
-	TLS        *tls.Config // nil: TLS is not offered
+	TLS        *tls.Config // nil: TLS is not offered; used as it is, not changed
 	RequireTLS bool        // refuse plaintext logins
 
 	// Lookup returns the verifier of a user, or ErrUnknownUser. Any other error is ours: the client is told "Unknown error"

@@ -193,6 +193,43 @@ func TestDialMariaDB(t *testing.T) {
 			if rows, err := s.Query(t.Context(), "DO 1"); err != nil || rows != nil {
 				t.Errorf("no rows: %v, %v", rows, err)
 			}
+			checkSessionState(t, s)
 		})
+	}
+}
+
+// checkSessionState holds what a real server says of its session against our decoder.
+func checkSessionState(t *testing.T, s *login.Server) {
+	t.Helper()
+	for _, tt := range []struct{ sql, want string }{
+		{"SET session_track_system_variables = '*', session_track_state_change = 1, session_track_transaction_info = 'CHARACTERISTICS'", ""},
+		{"BEGIN", "5 =T_______;4 =START TRANSACTION;;"},
+		{"ROLLBACK", "5 =________;4 =;"},
+		{"SET autocommit = 0", "0 autocommit=OFF;2 =1;"},
+		{"USE shop", "1 =shop;2 =1;"},
+	} {
+		out, _ := mysqlwire.AppendPacket(nil, 0, []byte("\x03"+tt.sql))
+		if _, err := s.Conn.Write(out); err != nil {
+			t.Fatal(err)
+		}
+		_, payload, err := readPacket(s.Conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ok, err := mysqlwire.ParseOK(payload, s.Capabilities)
+		if err != nil {
+			t.Fatalf("%s: %q: %v", tt.sql, payload, err)
+		}
+		var got strings.Builder
+		for b := ok.SessionState; len(b) > 0; {
+			var e mysqlwire.StateChange
+			if e, b, err = mysqlwire.NextStateChange(b); err != nil {
+				t.Fatalf("%s: %q: %v", tt.sql, payload, err)
+			}
+			fmt.Fprintf(&got, "%d %s=%s;", e.Type, e.Name, e.Value)
+		}
+		if tt.want != "" && got.String() != tt.want {
+			t.Errorf("%s: session state %q, want %q", tt.sql, got.String(), tt.want)
+		}
 	}
 }

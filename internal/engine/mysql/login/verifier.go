@@ -58,11 +58,14 @@ func NewVerifier(user string, password secret.Password, authType resource.Client
 }
 
 // NewCheckVerifier returns a verifier for a user whose password is not known in advance, such as a token: check is given
-// what the client sent, never empty. authType is MySQLCleartext, over TLS alone, or MySQLCachingSHA2: the full path of
-// that plugin, over TLS or encrypted with a key of ours. check may block.
+// what the client sent, never empty. authType is MySQLCleartext, over TLS alone, or anything else for the full path of
+// caching_sha2_password, over TLS or encrypted with a key of ours. check may block.
 func NewCheckVerifier(
 	user string, check func(context.Context, secret.Password) bool, authType resource.ClientPasswordAuthType, c *Credentials,
 ) *Verifier {
+	if authType != resource.MySQLCleartext {
+		authType = resource.MySQLCachingSHA2
+	}
 	return &Verifier{user: user, authType: authType, check: check, credentials: c}
 }
 
