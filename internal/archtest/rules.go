@@ -82,6 +82,11 @@ var Rules = []Rule{
 		OnlyIn: []string{"internal/storm/...", "internal/demo/...", "internal/localserver/...", "internal/testkit/...", "test/..."},
 	},
 	{
+		Why:    "Edwards25519's arithmetic is needed for MariaDB's client_ed25519, whose keys crypto/ed25519 cannot hold, and for nothing else",
+		Import: []string{"filippo.io/edwards25519/..."},
+		OnlyIn: []string{"internal/engine/mysql/login/..."},
+	},
+	{
 		Why:    "names and units of all metrics stand in one place; the others count with plain values",
 		Import: []string{"github.com/prometheus/..."},
 		OnlyIn: []string{"internal/metrics/...", "internal/admin/...", "internal/app/..."},

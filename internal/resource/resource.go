@@ -60,6 +60,10 @@ const (
 	PostgresMD5   ClientPasswordAuthType = "POSTGRES_MD5"
 	// PostgresCleartext asks for the password as it is; only ever over TLS. Not in RDS: for clients that can do no better.
 	PostgresCleartext ClientPasswordAuthType = "POSTGRES_CLEARTEXT"
+	MySQLCachingSHA2  ClientPasswordAuthType = "MYSQL_CACHING_SHA2_PASSWORD"
+	MySQLNative       ClientPasswordAuthType = "MYSQL_NATIVE_PASSWORD"
+	// MySQLCleartext is PostgresCleartext for MySQL: the client must have enabled mysql_clear_password.
+	MySQLCleartext ClientPasswordAuthType = "MYSQL_CLEARTEXT"
 )
 
 // AuthEntry lets one secret's user log in.

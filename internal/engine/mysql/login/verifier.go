@@ -1,0 +1,109 @@
+package login
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"sync"
+
+	"forebay/internal/resource"
+	"forebay/internal/secret"
+	"forebay/internal/wire/mysqlwire"
+)
+
+// processKey hides passwords in memory and stands in for those that do not exist. It is drawn once for each process.
+var processKey = sync.OnceValue(func() []byte {
+	key := make([]byte, 32)
+	rand.Read(key)
+	return key
+})
+
+// derive is a keyed hash of a text for one purpose.
+func derive(purpose, text string) [sha256.Size]byte {
+	mac := hmac.New(sha256.New, processKey())
+	mac.Write([]byte(purpose))
+	mac.Write([]byte{0})
+	mac.Write([]byte(text))
+	return [sha256.Size]byte(mac.Sum(nil))
+}
+
+// Verifier checks one user's proof that it knows a password, and holds the same user's Credentials for servers. It is
+// derived from one version of a secret; immutable and safe for concurrent use. It prints as its user name alone.
+type Verifier struct {
+	user        string
+	authType    resource.ClientPasswordAuthType
+	mock        bool
+	native      [sha1.Size]byte   // mysql_native_password
+	sha2        [sha256.Size]byte // caching_sha2_password
+	cleartext   [sha256.Size]byte // mysql_clear_password: keyed hash
+	check       func(ctx context.Context, password secret.Password) bool
+	credentials *Credentials
+}
+
+// NewVerifier derives a verifier, which takes some microseconds. An empty authType means MySQLCachingSHA2, the contract's
+// default; types of other engines count as that too. An empty password lets nobody in.
+func NewVerifier(user string, password secret.Password, authType resource.ClientPasswordAuthType) *Verifier {
+	v := &Verifier{user: user, authType: authType, credentials: NewCredentials(user, password)}
+	switch text := password.Reveal(); authType {
+	case resource.MySQLNative:
+		v.native = nativeHash(text)
+	case resource.MySQLCleartext:
+		v.cleartext = derive("cleartext", text)
+	default:
+		v.sha2 = sha2Hash(text)
+	}
+	return v
+}
+
+// NewCheckVerifier returns a verifier for a user whose password is not known in advance, such as a token: check is given
+// what the client sent, never empty. authType is MySQLCleartext, over TLS alone, or anything else for the full path of
+// caching_sha2_password, over TLS or encrypted with a key of ours. check may block.
+func NewCheckVerifier(
+	user string, check func(context.Context, secret.Password) bool, authType resource.ClientPasswordAuthType, c *Credentials,
+) *Verifier {
+	if authType != resource.MySQLCleartext {
+		authType = resource.MySQLCachingSHA2
+	}
+	return &Verifier{user: user, authType: authType, check: check, credentials: c}
+}
+
+// mockVerifier stands in for a user that does not exist. No proof satisfies it, and all its messages and steps are those
+// of a real one.
+func mockVerifier(user string, authType resource.ClientPasswordAuthType) *Verifier {
+	v := &Verifier{user: user, authType: authType, mock: true}
+	hash := derive("mock", user)
+	switch authType {
+	case resource.MySQLNative:
+		v.native = [sha1.Size]byte(hash[:])
+	case resource.MySQLCleartext:
+		v.cleartext = hash
+	default:
+		v.sha2 = hash
+	}
+	return v
+}
+
+// plugin is the client's side of the verifier.
+func (v *Verifier) plugin() string {
+	switch v.authType {
+	case resource.MySQLNative:
+		return mysqlwire.PluginNative
+	case resource.MySQLCleartext:
+		return mysqlwire.PluginClearPassword
+	}
+	return mysqlwire.PluginCachingSHA2
+}
+
+// User returns the name of the user that the verifier is for.
+func (v *Verifier) User() string { return v.user }
+
+// Credentials returns what Dial needs to log the same user in to a server.
+func (v *Verifier) Credentials() *Credentials { return v.credentials }
+
+// String returns the user name: nothing else of a Verifier may be printed.
+func (v *Verifier) String() string { return v.user }
+
+// GoString is String, for %#v.
+func (v *Verifier) GoString() string { return v.user }
