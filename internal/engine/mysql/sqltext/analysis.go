@@ -99,7 +99,7 @@ type Analysis struct {
 	// for an assignment, the effects are those of one that cannot be carried.)
 	MoreObjects bool
 
-	ansi, noEscape         bool // how the text was read
+	noEscape               bool // how the text was read
 	nAssignments, nObjects uint8
 	used                   int
 	assignments            [maxAssignments]Assignment

@@ -8,17 +8,19 @@ const maxReadings = 16
 // accept more than one.
 func Analyze(text []byte, mode Mode, a *Analysis) {
 	a.reset()
-	x := newLexer(text, mode)
-	read(&x, a)
-	if x.higher != 0 && mode.Version == 0 || !mode.SQLModeKnown && (x.quotes || x.escapes) {
+	var s scan
+	s.init(text, mode)
+	s.a = a
+	s.read()
+	if s.higher != 0 && mode.Version == 0 || !mode.SQLModeKnown && (s.quotes || s.escapes) {
 		readAll(text, mode, a)
 	}
 }
 
-// read reads the text in one way; x is at its beginning.
-func read(x *lexer, a *Analysis) {
-	s := scan{lexer: *x, a: a}
-	a.ansi, a.noEscape = x.ansi, x.noEscape
+// read reads the text in one way.
+func (s *scan) read() {
+	a := s.a
+	a.noEscape = s.noEscape
 	for s.lexer.next(); s.kind != kEOF; s.lexer.next() {
 		if s.is(';') {
 			continue
@@ -34,7 +36,6 @@ func read(x *lexer, a *Analysis) {
 		a.Effects |= Unknown | Unclear
 	}
 	a.Tableless = s.tableless && a.Statements == 1 && !s.unclear
-	x.quotes, x.escapes, x.higher = s.quotes, s.escapes, s.higher
 }
 
 // readAll reads the text in every way that the mode leaves open and unites the answers.
@@ -47,28 +48,30 @@ func readAll(text []byte, mode Mode, a *Analysis) {
 		ways = ways[:1]
 	}
 	for _, w := range ways {
-		x := newLexer(text, mode)
+		start := newLexer(text, mode)
 		if !mode.SQLModeKnown {
-			x.ansi, x.noEscape = w[0], w[1]
+			start.ansi, start.noEscape = w[0], w[1]
 		}
-		for start := x; ; start.version = x.higher {
+		for {
 			if readings++; readings > maxReadings {
 				a.Effects |= Unknown | Unclear
 				return
 			}
-			x = start
+			s := scan{lexer: start, a: a}
 			if first {
-				read(&x, a)
+				s.read()
 				first = false
 			} else {
 				var b Analysis
-				read(&x, &b)
+				s.a = &b
+				s.read()
 				a.unite(&b, text)
 			}
-			modal = modal || x.quotes || x.escapes
-			if x.higher == 0 || mode.Version != 0 {
+			modal = modal || s.quotes || s.escapes
+			if s.higher == 0 || mode.Version != 0 {
 				break
 			}
+			start.version = s.higher
 		}
 		if !modal {
 			return
@@ -151,7 +154,9 @@ func (s *scan) statement() {
 	s.prev, s.prev2, s.prevKw, s.prevKw2, s.prevB = kEOF, kEOF, &notKeyword, &notKeyword, 0
 	isSelect := s.word(wSelect)
 	s.statementHead()
-	s.skip()
+	if !s.ends() {
+		s.skip()
+	}
 	s.tableless = isSelect && !s.hasFrom
 	if s.eff&(SetsMode|Call|Unknown|UsesPrepared) != 0 {
 		s.modeChanged = true
@@ -334,8 +339,6 @@ func (s *scan) show() {
 	switch {
 	case s.word(wWarnings), s.word(wErrors), s.word(wCount):
 		s.eff |= DiagnosticsRead
-	case s.word(wProfile):
-		s.eff |= Opaque // of earlier statements; SET profiling was too
 	case s.wordIs("explain"), s.word(wAnalyze): // FOR id, MariaDB
 		s.eff |= ThreadID
 	}
@@ -355,6 +358,8 @@ func (s *scan) explain() {
 		case s.word(wTable):
 			if analyze {
 				s.eff |= ddl
+				s.skip()
+				return
 			}
 		case s.kind == kUserVar: // EXPLAIN FORMAT=JSON INTO @a
 			s.eff |= UserVariable

@@ -2,8 +2,11 @@ package sqltext
 
 // body reads the rest of a statement that may hold expressions, from the current token.
 func (s *scan) body() {
-	for ; !s.ends(); s.step() {
-		s.token()
+	for !s.ends() {
+		if s.kind != kWord || s.kw.id != wNone {
+			s.token()
+		}
+		s.step()
 	}
 }
 

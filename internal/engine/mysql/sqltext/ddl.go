@@ -156,26 +156,29 @@ func (s *scan) routine(what kwid) {
 		}
 		s.next()
 	}
-	prev := wNone
+	// A block opens only where the body may begin: after the parameters, a characteristic, a label.
+	begins := what == wTrigger || what == wEvent
+	char := false // the token before is CHARACTER
 	for ; !s.ends(); s.next() {
 		if s.kind != kWord || s.qualified {
-			if !s.is(':') {
-				prev = wNone
-			}
+			begins, char = s.kind == kString || s.is(')') || s.is(':'), false
 			continue
 		}
-		switch id := s.kw.id; id {
+		switch s.kw.id {
 		case wIf:
 			if x := s.peek(); x.kind == kWord && (x.kw.id == wNot || equalFold(x.text[x.from:x.to], "exists")) {
 				break // IF NOT EXISTS
 			}
-			s.block()
+			s.block(begins)
 			return
-		case wBegin, wCase, wLoop, wRepeat, wWhile, wFor:
-			s.block()
+		case wBegin:
+			s.block(begins || what == wFunction) // whose body must return: it is no other statement
+			return
+		case wCase, wLoop, wRepeat, wWhile, wFor:
+			s.block(begins)
 			return
 		case wSet:
-			if prev == wChar {
+			if char {
 				break // RETURNS CHAR(3) CHARACTER SET x
 			}
 			if x := s.peek(); x.kind == kPunct && x.b == '(' {
@@ -183,87 +186,128 @@ func (s *scan) routine(what kwid) {
 			}
 			s.skip()
 			return
-		case wSelect, wInsert, wUpdate, wDelete, wReplace, wReturn, wCall:
+		case wSelect, wInsert, wUpdate, wDelete, wReplace, wReturn, wCall, wDo:
 			s.skip()
 			return
 		}
-		prev = s.kw.id
+		begins = s.kw.syntax && what == wFunction || s.wordIs("sql") || s.wordIs("data") ||
+			s.wordIs("deterministic") || s.wordIs("definer") || s.wordIs("invoker")
+		char = s.kw.id == wChar
 	}
 }
 
-// block skips a compound statement, whose opening word is the token, up to its END.
-func (s *scan) block() {
-	depth, cases := 0, 0       // open blocks; open CASE expressions in the current statement
-	start, head := true, wNone // at the start of a statement; its first word
+// block skips a compound statement, whose opening word is the token, up to its END. Rather than beyond it, it ends too
+// early where it is not certain: then the rest of the body counts as executed.
+func (s *scan) block(certain bool) {
+	if !certain {
+		s.eff |= Unknown
+		s.skip()
+		return
+	}
+	b := body{start: true}
 	for ; s.kind != kEOF; s.lexer.next() {
 		if s.kind != kWord || s.qualified {
-			switch {
-			case s.is(';'):
-				start, head, cases = true, wNone, 0
-			case s.is(':'):
-				start = true // after a label
-			default:
-				start = false
-			}
+			b.other(s)
 			continue
 		}
-		id := s.kw.id
-		was := start
-		start = false
-		if was {
-			head = id
+		if !b.word(s) {
+			continue
 		}
-		switch id {
-		case wBegin:
-			if was || head == wDeclare {
-				depth++
-				start = true
-			}
-		case wLoop, wRepeat:
-			if was {
-				depth++
-			}
-			if x := s.peek(); !(x.kind == kPunct && x.b == '(') {
-				start = true
-			}
-		case wIf, wWhile, wFor:
-			if was {
-				depth++
-			}
-		case wCase:
-			if was {
-				depth++
-			} else {
-				cases++
-			}
-		case wThen, wElse, wDo:
-			start = cases == 0
-		case wEnd:
-			if !was && cases > 0 {
-				cases--
-				break
-			}
-			if !was && head != wUntil {
-				break
-			}
-			depth--
-			if x := s.peek(); x.kind == kWord {
-				switch x.kw.id {
-				case wIf, wCase, wLoop, wRepeat, wWhile, wFor:
-					s.next()
-				}
-			}
-			if depth == 0 {
+		if x := s.peek(); x.kind == kWord {
+			switch x.kw.id {
+			case wIf, wCase, wLoop, wRepeat, wWhile, wFor:
 				s.next()
-				if s.kind == kWord || s.kind == kQuoted { // its label
-					s.next()
-				}
-				if !s.ends() {
-					s.eff |= Unknown
-				}
-				return
 			}
+		}
+		if b.depth == 0 {
+			s.next()
+			if s.kind == kWord || s.kind == kQuoted { // its label
+				s.next()
+			}
+			if !s.ends() {
+				s.eff |= Unknown
+			}
+			return
 		}
 	}
 	s.unclear = true // the body does not end
+}
+
+// body follows a compound statement.
+type body struct {
+	depth   int  // open blocks
+	cases   int  // open CASE expressions in the current statement
+	start   bool // at the start of a statement
+	head    kwid // its first word
+	handler bool // in the conditions of DECLARE ... HANDLER FOR
+}
+
+// other takes a token that is no keyword.
+func (b *body) other(s *scan) {
+	switch {
+	case s.is(';'):
+		*b = body{depth: b.depth, start: true}
+		return
+	case s.is(':'): // after a label
+		b.start = true
+		return
+	case s.kind != kString && s.kind != kNumber && s.kind != kQuoted && s.kind != kWord && !s.is(','):
+		b.handler = false
+	}
+	b.start = false
+}
+
+// word takes a word and reports whether it is an END that closed a block.
+func (b *body) word(s *scan) (end bool) {
+	id, first := s.kw.id, b.start
+	b.start = false
+	if first {
+		b.head = id
+	}
+	handler := b.handler
+	switch id {
+	case wHandler:
+		b.handler = b.head == wDeclare
+	case wNone, wNot, wValue, wFor:
+	default:
+		b.handler = false
+	}
+	switch id {
+	case wBegin:
+		if first || handler {
+			b.depth++
+			b.start = true
+		}
+	case wLoop, wRepeat:
+		if first {
+			b.depth++
+		}
+		x := s.peek()
+		b.start = !(x.kind == kPunct && x.b == '(')
+	case wIf, wWhile, wFor:
+		if first {
+			b.depth++
+		}
+	case wCase:
+		if first {
+			b.depth++
+		} else {
+			b.cases++
+		}
+	case wThen, wElse:
+		b.start = b.cases == 0
+	case wDo:
+		b.start = b.cases == 0 && (b.head == wWhile || b.head == wFor)
+	case wEnd:
+		if !first && b.cases > 0 {
+			b.cases--
+			return false
+		}
+		if !first && b.head != wUntil {
+			return false
+		}
+		b.depth--
+		return true
+	}
+	return false
 }

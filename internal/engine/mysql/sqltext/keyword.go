@@ -89,7 +89,6 @@ const (
 	wPrevious
 	wProcedure
 	wProcesslist
-	wProfile
 	wPurge
 	wQuery
 	wRelease
@@ -173,7 +172,7 @@ var keywordIDs = map[string]kwid{
 	"nextval": wNextval, "next": wNext, "no": wNo, "not": wNot, "open": wOpen, "optimize": wOptimize,
 	"package": wPackage, "password": wPassword, "persist": wPersist, "persist_only": wPersistOnly,
 	"prepare": wPrepare, "previous": wPrevious, "procedure": wProcedure, "processlist": wProcesslist,
-	"profile": wProfile, "profiles": wProfile, "purge": wPurge, "query": wQuery, "release": wRelease,
+	"purge": wPurge, "query": wQuery, "release": wRelease,
 	"rename": wRename, "repair": wRepair, "repeat": wRepeat, "replace": wReplace, "reset": wReset,
 	"resource": wResource, "restart": wRestart, "return": wReturn, "returns": wReturns, "revoke": wRevoke,
 	"role": wRole, "rollback": wRollback, "row": wRow, "savepoint": wSavepoint, "schema": wDatabase,
@@ -272,24 +271,21 @@ const fold = 0x2020202020202020
 
 // foldedKeys returns the first and second 8 bytes of the n-byte word at i, folded, with 0 after its end.
 func foldedKeys(b []byte, i, n int) (k1, k2 uint64) {
-	if i+16 <= len(b) {
+	switch {
+	case n >= 8:
 		k1 = binary.LittleEndian.Uint64(b[i:]) | fold
-		if n < 8 {
-			return k1 & (1<<(8*uint(n)) - 1), 0
-		}
 		if n > 8 {
-			k2 = binary.LittleEndian.Uint64(b[i+8:]) | fold
-			if n < 16 {
-				k2 &= 1<<(8*uint(n-8)) - 1
-			}
+			m := min(n, 16)
+			k2 = (binary.LittleEndian.Uint64(b[i+m-8:]) | fold) >> (8 * uint(16-m))
 		}
-		return k1, k2
-	}
-	for j := 0; j < n && j < 8; j++ {
-		k1 |= uint64(b[i+j]|0x20) << (8 * uint(j))
-	}
-	for j := 8; j < n && j < 16; j++ {
-		k2 |= uint64(b[i+j]|0x20) << (8 * uint(j-8))
+	case i+8 <= len(b):
+		k1 = (binary.LittleEndian.Uint64(b[i:]) | fold) & (1<<(8*uint(n)) - 1)
+	case i+n >= 8: // at the end of the text: the bytes before the word are shifted out
+		k1 = (binary.LittleEndian.Uint64(b[i+n-8:]) | fold) >> (8 * uint(8-n))
+	default:
+		for j := range n {
+			k1 |= uint64(b[i+j]|0x20) << (8 * uint(j))
+		}
 	}
 	return k1, k2
 }
