@@ -29,3 +29,16 @@ func TestWhyNoConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestAnswered checks what a failed log-in says of the target's health.
+func TestAnswered(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]bool{"28P01": true, "3D000": true, "53300": true, "57P03": false} {
+		if got := answered(wrapLogin(&login.ServerError{Code: code})); got != want {
+			t.Errorf("%s: %v, want %v", code, got, want)
+		}
+	}
+	if answered(wrapLogin(login.ErrUnreachable)) {
+		t.Error("an unreachable server has answered")
+	}
+}
