@@ -299,11 +299,63 @@ func TestApplyKeeps(t *testing.T) {
 func TestIdleClient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{pool: 2, change: func(p *resource.Proxy) { p.IdleClientTimeout = time.Second }})
+	busy := w.open()
+	busy.must("BEGIN")
 	r := w.wire()
 	r.ready(1)
 	if got := strings.Join(r.log, "; "); !strings.HasPrefix(got, "ERROR FATAL 57P05") {
 		t.Errorf("got %q", got)
 	}
+	busy.must("COMMIT")
+}
+
+// TestClientLifetime checks that a client that has been connected for long is told and closed once it is idle.
+func TestClientLifetime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 2, change: func(p *resource.Proxy) { p.ClientLifetime = time.Second }})
+	busy, idle := w.wire(), w.wire() // busy is the older one
+	busy.send(query("BEGIN"))
+	busy.ready(1)
+	idle.ready(1)
+	if got := strings.Join(idle.log, "; "); !strings.HasPrefix(got, "ERROR FATAL 57P01") || !strings.Contains(got, "maximum lifetime") {
+		t.Errorf("idle: got %q", got)
+	}
+	busy.log = nil
+	busy.send(query("COMMIT"))
+	busy.ready(2)
+	if len(busy.log) < 3 || busy.log[0] != "complete COMMIT" || !strings.HasPrefix(busy.log[2], "ERROR FATAL 57P01") {
+		t.Errorf("in a transaction: got %q", busy.log)
+	}
+}
+
+// TestSessionAuthorization checks that SET SESSION AUTHORIZATION is carried, and undone with its transaction.
+func TestSessionAuthorization(t *testing.T) {
+	t.Parallel()
+	both(t, options{pool: 1}, func(t *testing.T, w *world) {
+		w.super("ALTER ROLE " + w.db.User + " SUPERUSER")
+		a, b := w.open(), w.open()
+		const other = "pg_read_all_data"
+		is := func(c *client, who string) {
+			t.Helper()
+			c.must("SELECT 1") // what is reported comes with an answer
+			if got := c.must("SELECT current_user, session_user"); got != who+","+who || c.ParameterStatus("session_authorization") != who {
+				t.Errorf("is %s, told %s, want %s", got, c.ParameterStatus("session_authorization"), who)
+			}
+		}
+		a.must("SET SESSION AUTHORIZATION " + other)
+		for range 2 {
+			is(a, other)
+			is(b, w.db.User)
+		}
+		a.must("BEGIN; RESET SESSION AUTHORIZATION")
+		is(a, w.db.User)
+		a.must("ROLLBACK")
+		is(b, w.db.User)
+		is(a, other)
+		a.must("SET SESSION AUTHORIZATION DEFAULT")
+		is(b, w.db.User)
+		is(a, w.db.User)
+	})
 }
 
 // TestPercentage checks the limit that is a share of what the server allows.
