@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -356,6 +357,36 @@ func TestSessionAuthorization(t *testing.T) {
 		is(b, w.db.User)
 		is(a, w.db.User)
 	})
+}
+
+// TestDebugLogging checks that each statement is logged by its digest while debug_logging is on, and only then.
+func TestDebugLogging(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 2})
+	c := w.open()
+	c.must("SELECT 'before'")
+	w.f.Proxy.DebugLogging = true
+	w.f.Apply(t)
+	c.must("SELECT 'secret'; SELECT 2")
+	if err := c.prepare("p", "SELECT 'secret', $1::text"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := c.run("p", "secret"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := w.wire()
+	r.send(&pgproto3.FunctionCall{Function: 1})
+	r.ready(1)
+	w.f.Proxy.DebugLogging = false
+	w.f.Apply(t)
+	c.must("SELECT 'after'")
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	if want := []string{"select $1; select $2", "select $1, $2::text", "select $1, $2::text", "function call"}; !slices.Equal(w.log.runs, want) {
+		t.Errorf("logged %q, want %q", w.log.runs, want)
+	}
 }
 
 // TestPercentage checks the limit that is a share of what the server allows.
