@@ -35,8 +35,12 @@ func (t *target) watch() {
 	}
 }
 
-// refresh looks at the target when a database asks for it.
+// refresh looks at the target when a database asks for it, and then until the target answers: the next look of watch may be
+// far.
 func (d *database) refresh() {
+	again := time.NewTimer(watchUnwell)
+	again.Stop()
+	defer again.Stop()
 	for {
 		select {
 		case <-d.target.ctx.Done():
@@ -44,7 +48,10 @@ func (d *database) refresh() {
 		case <-d.gone:
 			return
 		case <-d.db.Stale():
-			d.target.maintain(d.db)
+		case <-again.C:
+		}
+		if !d.target.maintain(d.db) {
+			again.Reset(watchUnwell)
 		}
 	}
 }

@@ -159,7 +159,11 @@ func TestBorrowTimeout(t *testing.T) {
 	for _, d := range []time.Duration{0, 300 * time.Millisecond} {
 		t.Run(d.String(), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, options{pool: 1, change: func(p *resource.Proxy) { p.Pool.ConnectionBorrowTimeout = d }})
+			w := newWorld(t, options{pool: 1, change: func(p *resource.Proxy) {
+				if d == 0 { // the other comes once the clients are there: their log-in waits for a connection too
+					p.Pool.ConnectionBorrowTimeout = d
+				}
+			}})
 			if d == 0 {
 				// At once, unless there is an idle connection: the first client opens it.
 				eventually(t, "a server connection is there", func() bool {
@@ -174,6 +178,8 @@ func TestBorrowTimeout(t *testing.T) {
 			}
 			holder, c := w.open(), w.open()
 			holder.must("BEGIN")
+			w.f.Proxy.Pool.ConnectionBorrowTimeout = d
+			w.f.Apply(t)
 			e := c.fails("SELECT 1", "08000")
 			if want := "Timed-out waiting to acquire database connection."; e.Message != want || e.Severity != "ERROR" {
 				t.Errorf("%s %q, want ERROR %q", e.Severity, e.Message, want)

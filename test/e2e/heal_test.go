@@ -11,8 +11,7 @@ import (
 )
 
 // TestStalePlanFromOutside changes a table behind Forebay's back: a client that prepares a statement after the change must
-// not meet the copy that a server connection has from before, as it would not on a direct connection; one that prepared it
-// before gets PostgreSQL's own error.
+// not meet the copy that a server connection has from before, as it would not on a direct connection.
 func TestStalePlanFromOutside(t *testing.T) {
 	t.Parallel()
 	db, f := oneConnection(t, nil)

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"forebay/internal/testkit"
@@ -147,7 +149,11 @@ func TestPinEndsWithClient(t *testing.T) {
 func TestUnresettablePin(t *testing.T) {
 	t.Parallel()
 	db := testkit.Database(t, testkit.SharedPostgres(t))
+	if err := db.Server.Exec(t.Context(), "ALTER ROLE "+db.User+" SUPERUSER"); err != nil { // for LOAD
+		t.Fatal(err)
+	}
 	tests := []struct{ name, sql, reason string }{
+		{"library", "LOAD 'plpgsql'", "loaded_library"},
 		{"setseed", "SELECT setseed(0.5)", "opaque_state"},
 		{"setseed in DO", "DO $$BEGIN PERFORM setseed(0.5); END$$", "opaque_state"},
 	}
@@ -170,5 +176,34 @@ func TestUnresettablePin(t *testing.T) {
 				t.Fatalf("the server connection %s was lent again", b)
 			}
 		})
+	}
+}
+
+// TestLargeStatementPins checks that a prepared statement too large to be kept works, and stays with its session.
+func TestLargeStatementPins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 2})
+	c, other := w.open(), w.open()
+	if err := c.prepare("large", "SELECT length('"+strings.Repeat("x", 2<<20)+"'), pg_backend_pid()"); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.pins(c); !slices.Equal(got, []string{"statement_too_large"}) {
+		t.Fatalf("pinned for %q", got)
+	}
+	mine := c.backend()
+	for range 3 {
+		if got, err := c.run("large"); err != nil || got != fmt.Sprintf("%d,%s", 2<<20, mine) {
+			t.Fatalf("%s, %v", got, err)
+		}
+		if b := other.backend(); b == mine {
+			t.Fatal("another client was lent the pinned server connection")
+		}
+	}
+	c.leave()
+	a, b := w.open(), w.open()
+	a.must("BEGIN")
+	b.must("BEGIN")
+	if a.backend() == mine || b.backend() == mine {
+		t.Error("the server connection was lent again")
 	}
 }

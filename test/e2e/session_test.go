@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -299,10 +300,92 @@ func TestApplyKeeps(t *testing.T) {
 func TestIdleClient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{pool: 2, change: func(p *resource.Proxy) { p.IdleClientTimeout = time.Second }})
+	busy := w.open()
+	busy.must("BEGIN")
 	r := w.wire()
 	r.ready(1)
 	if got := strings.Join(r.log, "; "); !strings.HasPrefix(got, "ERROR FATAL 57P05") {
 		t.Errorf("got %q", got)
+	}
+	busy.must("COMMIT")
+}
+
+// TestClientLifetime checks that a client that has been connected for long is told and closed once it is idle.
+func TestClientLifetime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 2, change: func(p *resource.Proxy) { p.ClientLifetime = time.Second }})
+	busy, idle := w.wire(), w.wire() // busy is the older one
+	busy.send(query("BEGIN"))
+	busy.ready(1)
+	idle.ready(1)
+	if got := strings.Join(idle.log, "; "); !strings.HasPrefix(got, "ERROR FATAL 57P01") || !strings.Contains(got, "maximum lifetime") {
+		t.Errorf("idle: got %q", got)
+	}
+	busy.log = nil
+	busy.send(query("COMMIT"))
+	busy.ready(2)
+	if len(busy.log) < 3 || busy.log[0] != "complete COMMIT" || !strings.HasPrefix(busy.log[2], "ERROR FATAL 57P01") {
+		t.Errorf("in a transaction: got %q", busy.log)
+	}
+}
+
+// TestSessionAuthorization checks that SET SESSION AUTHORIZATION is carried, and undone with its transaction.
+func TestSessionAuthorization(t *testing.T) {
+	t.Parallel()
+	both(t, options{pool: 1}, func(t *testing.T, w *world) {
+		w.super("ALTER ROLE " + w.db.User + " SUPERUSER")
+		a, b := w.open(), w.open()
+		const other = "pg_read_all_data"
+		is := func(c *client, who string) {
+			t.Helper()
+			c.must("SELECT 1") // what is reported comes with an answer
+			if got := c.must("SELECT current_user, session_user"); got != who+","+who || c.ParameterStatus("session_authorization") != who {
+				t.Errorf("is %s, told %s, want %s", got, c.ParameterStatus("session_authorization"), who)
+			}
+		}
+		a.must("SET SESSION AUTHORIZATION " + other)
+		for range 2 {
+			is(a, other)
+			is(b, w.db.User)
+		}
+		a.must("BEGIN; RESET SESSION AUTHORIZATION")
+		is(a, w.db.User)
+		a.must("ROLLBACK")
+		is(b, w.db.User)
+		is(a, other)
+		a.must("SET SESSION AUTHORIZATION DEFAULT")
+		is(b, w.db.User)
+		is(a, w.db.User)
+	})
+}
+
+// TestDebugLogging checks that each statement is logged by its digest while debug_logging is on, and only then.
+func TestDebugLogging(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 2})
+	c := w.open()
+	c.must("SELECT 'before'")
+	w.f.Proxy.DebugLogging = true
+	w.f.Apply(t)
+	c.must("SELECT 'secret'; SELECT 2")
+	if err := c.prepare("p", "SELECT 'secret', $1::text"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := c.run("p", "secret"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := w.wire()
+	r.send(&pgproto3.FunctionCall{Function: 1})
+	r.ready(1)
+	w.f.Proxy.DebugLogging = false
+	w.f.Apply(t)
+	c.must("SELECT 'after'")
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	if want := []string{"select $1; select $2", "select $1, $2::text", "select $1, $2::text", "function call"}; !slices.Equal(w.log.runs, want) {
+		t.Errorf("logged %q, want %q", w.log.runs, want)
 	}
 }
 

@@ -282,6 +282,7 @@ type pinLog struct {
 	mu   sync.Mutex
 	pins map[uint32][]string // guarded by mu; by the client's pid
 	seen map[string]int      // guarded by mu; how often for which reason
+	runs []string            // guarded by mu; digests of statements, with debug_logging
 }
 
 // total returns how often there was a pin for each reason.
@@ -310,7 +311,7 @@ func (h pinHandler) WithGroup(string) slog.Handler                { return h }
 // Handle implements slog.Handler.
 func (h pinHandler) Handle(_ context.Context, r slog.Record) error {
 	var pid uint32
-	reason := ""
+	reason, digest := "", ""
 	var line strings.Builder
 	r.Attrs(func(a slog.Attr) bool {
 		switch a.Key {
@@ -318,6 +319,8 @@ func (h pinHandler) Handle(_ context.Context, r slog.Record) error {
 			pid = uint32(a.Value.Uint64())
 		case "reason":
 			reason = a.Value.String()
+		case "digest":
+			digest = a.Value.String()
 		}
 		fmt.Fprintf(&line, " %s=%v", a.Key, a.Value)
 		return true
@@ -331,6 +334,8 @@ func (h pinHandler) Handle(_ context.Context, r slog.Record) error {
 		l.seen[reason]++
 	case "session no longer pinned for this reason":
 		l.pins[pid] = slices.DeleteFunc(l.pins[pid], func(p string) bool { return p == reason })
+	case "statement":
+		l.runs = append(l.runs, digest)
 	default:
 		if r.Level >= slog.LevelWarn {
 			l.t.Logf("%s: %s%s", r.Level, r.Message, line.String())

@@ -197,6 +197,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 	s.l.counters.Queries++
 	s.unnamed, v.unnamed, s.bound = nil, nil, nil // a simple query destroys it
 	if !whole {
+		s.debug(nil)
 		s.unreadable()
 		v.q.push(e)
 		return false
@@ -206,6 +207,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 	if n := len(text); n > 0 && text[n-1] == 0 {
 		text = text[:n-1]
 	}
+	s.debug(text)
 	sqltext.Analyze(text, s.reading(), s.l.db.routines.Load(), a)
 	if a.Effects != 0 || a.Reset.Kind != sqltext.NotReset {
 		eff := a.Effects
@@ -230,6 +232,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 // what drivers use it for, leave nothing behind; any other may do anything.
 func (s *session) functionCall(msg []byte, o *engine.Output) {
 	v := s.srv
+	s.debug([]byte("function call"))
 	v.effects |= sqltext.Look | sqltext.SequenceWrite
 	if len(msg) < pgwire.HeaderLen+4 || !largeObject[binary.BigEndian.Uint32(msg[pgwire.HeaderLen:])] {
 		v.effects |= sqltext.Opaque | sqltext.UnknownSetting
@@ -471,6 +474,7 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 		v.q.push(expect{kind: expectBind})
 		return 0, true
 	}
+	s.debug(st.text)
 	if st.catalog != s.l.db.routines.Load() {
 		s.l.analyze(st, s.reading())
 	}

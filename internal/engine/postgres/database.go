@@ -30,7 +30,7 @@ type database struct {
 	routines      atomic.Pointer[sqltext.Routines] // nil: not known, so every routine may do anything
 	last          atomic.Pointer[sqltext.Routines] // routines, or what it was before the catalog changed
 	print         atomic.Pointer[string]           // fingerprint of the catalog that routines was read from
-	stale         chan struct{}                    // one token: the catalog has changed
+	stale         chan struct{}                    // one token: the catalog has changed, or the server did not answer
 	changes       atomic.Uint64                    // counts changes of the catalog; written under mu, with routines
 	loadMu        sync.Mutex                       // one look at the catalog at a time
 	generation    atomic.Uint64                    // of the schema: counts changes that may invalidate prepared statements
@@ -159,6 +159,9 @@ func (l *local) analyze(s *stmt, mode sqltext.Mode) {
 func (d *database) Dial(ctx context.Context, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
 	s, err := d.login(ctx, transport)
 	if err != nil {
+		if ctx.Err() == nil && !answered(err) {
+			d.look()
+		}
 		return engine.Dialed{}, err
 	}
 	v := &server{db: d, pid: s.PID, secret: s.SecretKey, tx: pgwire.Idle, probeName: newProbeName()}
@@ -315,6 +318,11 @@ func (d *database) staleRoutines() {
 	d.changes.Add(1)
 	d.routines.Store(nil)
 	d.mu.Unlock()
+	d.look()
+}
+
+// look has Maintain called soon.
+func (d *database) look() {
 	select {
 	case d.stale <- struct{}{}:
 	default:
@@ -328,8 +336,7 @@ func (d *database) Stale() <-chan struct{} { return d.stale }
 func (d *database) Maintain(ctx context.Context, t engine.Target) (engine.Capacity, error) {
 	s, err := d.login(ctx, t.Dial)
 	if err != nil {
-		var le *loginError
-		if errors.As(err, &le) && le.reply != nil {
+		if answered(err) {
 			return engine.Capacity{}, &engine.AnswerError{Err: err}
 		}
 		return engine.Capacity{}, err
@@ -362,6 +369,12 @@ func (e *loginError) Unwrap() []error {
 		return []error{e.err, e.reply}
 	}
 	return []error{e.err}
+}
+
+// answered reports whether a failed log-in is the server's own refusal, other than that it starts, stops or recovers (57P03).
+func answered(err error) bool {
+	var le *loginError
+	return errors.As(err, &le) && le.reply != nil && !errors.Is(err, login.ErrUnreachable)
 }
 
 func wrapLogin(err error) error {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"forebay/internal/engine"
+	"forebay/internal/engine/postgres/login"
 	"forebay/internal/wire/pgwire"
 )
 
@@ -31,8 +32,8 @@ func errorOf(err error) *pgwire.Error {
 	for _, t := range told {
 		if errors.Is(err, t.err) {
 			e := &pgwire.Error{Code: t.code, Message: t.message}
-			if hasReply {
-				e.Detail = "The last attempt to connect to the database failed: " + reply.Message
+			if why := failureOf(err, reply); why != "" {
+				e.Detail = "The last attempt to connect to the database failed: " + why
 			}
 			return e
 		}
@@ -43,6 +44,20 @@ func errorOf(err error) *pgwire.Error {
 	}
 	slog.Error("a server connection could not be had", slog.Any("error", err))
 	return &pgwire.Error{Code: "08001", Message: "The database could not be reached."}
+}
+
+// failureOf is what a client may know of a failed log-in to the server: the server's own words, or else the kind of trouble,
+// without addresses.
+func failureOf(err error, reply *pgwire.Error) string {
+	if reply != nil {
+		return reply.Message
+	}
+	for _, kind := range []error{login.ErrUnreachable, login.ErrTLS, login.ErrAuth, login.ErrProtocol} {
+		if errors.Is(err, kind) {
+			return kind.Error()
+		}
+	}
+	return ""
 }
 
 // lostError is what a client hears when its server connection is gone: the server's own code, if it said one, but not its
