@@ -200,11 +200,16 @@ func (px *proxy) acceptFailed(err error) {
 	px.log.Error("a client could not be accepted", slog.Any("error", err))
 }
 
+// maxTold is how many clients above the limit are told at a time that there are too many; further ones find their
+// connection closed.
+const maxTold = 100
+
 // accept begins the connection phase of a new client. Called on its loop.
 func (px *proxy) accept(a evloop.Accepted) {
 	px.stats.received.Add(1)
-	cfg := px.cfg.Load()
-	if n := px.stats.open.Add(1); cfg.MaxClients > 0 && n > int64(cfg.MaxClients) {
+	open, most := px.stats.open.Add(1), int64(px.cfg.Load().MaxClients)
+	full := most > 0 && open > most
+	if full && open > most+maxTold {
 		px.stats.refused.Add(1)
 		px.gone()
 		a.Net.Close()
@@ -217,7 +222,7 @@ func (px *proxy) accept(a evloop.Accepted) {
 			return
 		}
 		a.Conn.Begin(func(t *evloop.Task) {
-			px.connect(t, a)
+			px.connect(t, a, full)
 			arrived.leave(a.Conn)
 			px.plane.gate.leave()
 			px.plane.tidier.phaseEnded()
@@ -243,11 +248,16 @@ func (px *proxy) gone() {
 	px.stats.closed.Add(1)
 }
 
-// connect is the connection phase of a client, as a task of its loop.
-func (px *proxy) connect(t *evloop.Task, a evloop.Accepted) {
+// connect is the connection phase of a client, as a task of its loop. full: there are as many clients as there may be.
+func (px *proxy) connect(t *evloop.Task, a evloop.Accepted, full bool) {
 	cfg := px.cfg.Load()
-	l, err := px.eng.Accept(px.plane.ctx, a.Net, engine.AcceptOptions{Proxy: cfg, TLS: px.tls.Load(), Credentials: px.creds, Block: t.Block})
+	l, err := px.eng.Accept(px.plane.ctx, a.Net, engine.AcceptOptions{
+		Proxy: cfg, TLS: px.tls.Load(), Credentials: px.creds, Block: t.Block, Full: full,
+	})
 	if err != nil {
+		if full {
+			px.stats.refused.Add(1)
+		}
 		px.refused(a, err)
 		return
 	}

@@ -40,6 +40,8 @@ type AcceptOptions struct {
 	Credentials Credentials
 	// Block runs f beside the event loop that Accept runs on, and returns when it has ended.
 	Block func(f func())
+	// Full has the client told that there are as many as Proxy.MaxClients already. A cancel request passes all the same.
+	Full bool
 }
 
 // Credentials knows the database users of one proxy. It is safe for concurrent use.

@@ -9,7 +9,6 @@ var (
 	ErrIdle           = errors.New("client idle for too long")
 	ErrLifetime       = errors.New("client connection has reached its maximum lifetime")
 	ErrShutdown       = errors.New("the proxy is shutting down")
-	ErrTooManyClients = errors.New("too many client connections")
 	ErrUnsure         = errors.New("the server connection's state was unsure, so it was closed")
 )
 

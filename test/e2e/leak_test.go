@@ -28,11 +28,11 @@ func TestLeak(t *testing.T) {
 	})
 	t.Run("one loop", func(t *testing.T) {
 		t.Parallel()
-		hunt{w: newWorld(t, options{loops: 1, pool: 3 + maxPinned}), seed: seed, long: 12, short: 200 * rounds, steps: 60 * rounds}.run()
+		hunt{w: newWorld(t, options{loops: 1, pool: 3 + maxPinned}), seed: seed, long: 12, short: 1000 * rounds, steps: 60 * rounds}.run()
 	})
 	t.Run("three loops", func(t *testing.T) {
 		t.Parallel()
-		hunt{w: newWorld(t, options{loops: 3, pool: 5 + maxPinned}), seed: seed + 1, long: 12, short: 200 * rounds, steps: 60 * rounds}.run()
+		hunt{w: newWorld(t, options{loops: 3, pool: 5 + maxPinned}), seed: seed + 1, long: 12, short: 1000 * rounds, steps: 60 * rounds}.run()
 	})
 }
 

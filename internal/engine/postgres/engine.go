@@ -37,6 +37,9 @@ func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions
 		Lookup:     func(ctx context.Context, user string) (*login.Verifier, error) { return e.verifier(ctx, o, user) },
 		Block:      o.Block,
 	}
+	if o.Full {
+		lo.Refuse = login.TooManyClients(o.Proxy.MaxClients)
+	}
 	if len(o.Proxy.Auth) > 0 {
 		lo.UnknownUserAuthType = o.Proxy.Auth[0].ClientPasswordAuthType
 	}

@@ -20,7 +20,6 @@ var told = []struct {
 	{engine.ErrIdle, "57P05", "terminating connection due to idle-session timeout"},
 	{engine.ErrLifetime, "57P01", "terminating connection: it has reached its maximum lifetime"},
 	{engine.ErrShutdown, "57P01", "terminating connection: the proxy is shutting down"},
-	{engine.ErrTooManyClients, "53300", "The maximum number of client connections to the proxy exceeded."},
 	{engine.ErrUnsure, "08006", "server connection lost: its state was unsure"},
 }
 

@@ -25,6 +25,9 @@ type AcceptOptions struct {
 	// this should be the same.
 	UnknownUserAuthType resource.ClientPasswordAuthType
 
+	// Refuse is what each client is told that wants more than to cancel a statement; nil: clients may log in.
+	Refuse *Refusal
+
 	// Block runs what takes long, such as a TLS handshake, where that keeps nobody waiting; nil: where Accept runs.
 	Block func(func())
 }
@@ -127,6 +130,9 @@ func (a *acceptor) run(ctx context.Context) (*Client, error) {
 		return nil, refuseVersion(code)
 	}
 	st, refusal := parseStartup(code, body)
+	if refusal == nil {
+		refusal = a.o.Refuse
+	}
 	if refusal != nil {
 		return nil, refusal
 	}

@@ -3,6 +3,7 @@ package login
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -14,6 +15,7 @@ const (
 	codeFeatureNotSupported  = "0A000"
 	codeSyntaxError          = "42601"
 	codeInvalidParameter     = "22023"
+	codeTooManyConnections   = "53300"
 	codeInternalError        = "XX000"
 )
 
@@ -104,5 +106,14 @@ func tlsRequired(reason string) *Refusal {
 		SQLSTATE: codeInvalidAuthorization,
 		Message:  "This RDS Proxy requires TLS connections",
 		Reason:   reason,
+	}
+}
+
+// TooManyClients refuses a client because there are as many as there may be (contract 4.4).
+func TooManyClients(limit int) *Refusal {
+	return &Refusal{
+		SQLSTATE: codeTooManyConnections,
+		Message:  fmt.Sprintf("The maximum number of client connections to the proxy exceeded %d.", limit),
+		Reason:   "too many client connections",
 	}
 }
