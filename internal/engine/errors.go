@@ -4,12 +4,12 @@ import "errors"
 
 // Conditions that an engine tells a client in its own protocol, with the contract's code and text (section 4.3, 4.4).
 var (
-	ErrBorrowTimeout  = errors.New("timed out waiting for a server connection")
-	ErrCanceled       = errors.New("canceled by the client while it waited for a server connection")
-	ErrIdle           = errors.New("client idle for too long")
-	ErrLifetime       = errors.New("client connection has reached its maximum lifetime")
-	ErrShutdown       = errors.New("the proxy is shutting down")
-	ErrUnsure         = errors.New("the server connection's state was unsure, so it was closed")
+	ErrBorrowTimeout = errors.New("timed out waiting for a server connection")
+	ErrCanceled      = errors.New("canceled by the client while it waited for a server connection")
+	ErrIdle          = errors.New("client idle for too long")
+	ErrLifetime      = errors.New("client connection has reached its maximum lifetime")
+	ErrShutdown      = errors.New("the proxy is shutting down")
+	ErrUnsure        = errors.New("the server connection's state was unsure, so it was closed")
 )
 
 // BorrowError is ErrBorrowTimeout together with why no server connection could be opened meanwhile.
