@@ -45,7 +45,7 @@ func (a *acceptor) send() error {
 // answer reads the client's next authentication message, all of which have type 'p'. What has come behind it is read
 // along, and handed to the query phase in the end.
 func (a *acceptor) answer(what string) ([]byte, error) {
-	typ, body, err := a.r.message(what, maxAuthMessage, anything)
+	typ, body, err := a.r.message(what, maxAuthMessage, true)
 	if err != nil {
 		return nil, err
 	}

@@ -236,7 +236,7 @@ func (l *dialer) startupPacket() ([]byte, error) {
 // next returns the next message that is neither a notice nor a ParameterStatus; an ErrorResponse is returned as error.
 func (l *dialer) next() (byte, []byte, error) {
 	for {
-		typ, body, err := l.r.message("server message", maxLoginMessage, anything)
+		typ, body, err := l.r.message("server message", maxLoginMessage, true)
 		if err != nil {
 			return 0, nil, ioError(err)
 		}
@@ -273,7 +273,7 @@ func (s *Server) ready(r *reader, body []byte) error {
 	}
 	s.TxStatus = body[0]
 	for len(r.buffered()) > 0 {
-		typ, body, err := r.message("server message", maxLoginMessage, 0)
+		typ, body, err := r.message("server message", maxLoginMessage, false)
 		if err != nil {
 			return ioError(err)
 		}

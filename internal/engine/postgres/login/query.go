@@ -52,7 +52,7 @@ func (s *Server) query(sql string) (rows [][]*string, err error) {
 	var failed error
 	size := 0
 	for {
-		typ, body, err := r.message("server message", maxQueryMessage, anything)
+		typ, body, err := r.message("server message", maxQueryMessage, true)
 		if err != nil {
 			if failed != nil { // a FATAL error and then the end
 				return nil, failed

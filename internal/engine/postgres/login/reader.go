@@ -94,11 +94,14 @@ func (r *reader) need(n, limit int) error {
 // anything as a limit lets need fill its buffer.
 const anything = 1 << 30
 
-// message reads one typed message. The body is valid until the next call. expect is the full length that a proper
-// message would have, or 0 if unknown; nothing beyond it, or beyond the message, leaves the socket. A caller for whom
-// early bytes do no harm says anything.
-func (r *reader) message(what string, maxBody, expect int) (byte, []byte, error) {
-	if err := r.need(5, expect); err != nil {
+// message reads one typed message. The body is valid until the next call. What has come behind the message is read along
+// if ahead is set, else it stays in the socket.
+func (r *reader) message(what string, maxBody int, ahead bool) (byte, []byte, error) {
+	limit := 0 // no more than is needed
+	if ahead {
+		limit = anything
+	}
+	if err := r.need(5, limit); err != nil {
 		return 0, nil, err
 	}
 	head := r.buffered()
@@ -107,10 +110,6 @@ func (r *reader) message(what string, maxBody, expect int) (byte, []byte, error)
 		return 0, nil, &LengthError{What: what, Length: length}
 	}
 	total := 1 + int(length)
-	limit := total
-	if expect == anything {
-		limit = anything
-	}
 	if err := r.need(total, limit); err != nil {
 		return 0, nil, unexpected(err)
 	}
