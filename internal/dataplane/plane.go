@@ -1,6 +1,6 @@
 // Package dataplane serves clients: it listens, runs the connection phase of clients as tasks of event loops, that of
-// servers on goroutines, and the query phase on the event loops, and applies a resource.Snapshot by swapping. It knows engines only through their interface,
-// and nothing of the control plane.
+// servers on goroutines, and the query phase on the event loops, and applies a resource.Snapshot by swapping. It knows
+// engines only through their interface, and nothing of the control plane.
 package dataplane
 
 import (
