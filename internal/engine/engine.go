@@ -33,8 +33,19 @@ type Engine interface {
 	DefaultDatabase() string
 }
 
+// Greeter is an Engine whose protocol has the server speak first.
+type Greeter interface {
+	// Greet makes what a client is sent before it has said anything, and what Accept is to be given as Greeting. It is
+	// called on the client's loop and does not block: ok is false while too little is known of the target, and then
+	// Accept greets, as soon as it can.
+	Greet(o AcceptOptions) (first []byte, greeting any, ok bool)
+}
+
 // AcceptOptions is what the connection phase with a client needs to know.
 type AcceptOptions struct {
+	ID          SessionID // that the session will have
+	Greeting    any       // from Greet; nil: the client has been sent nothing
+	Early       []byte    // of a Relogin: what the client has sent already
 	Proxy       *resource.Proxy
 	TLS         *tls.Config
 	Credentials Credentials
@@ -58,6 +69,7 @@ type Credentials interface {
 type Key struct {
 	User     string
 	Database string
+	Protocol uint64 // what else the engine's protocol fixes at log-in
 }
 
 // Target reaches a database.
@@ -92,6 +104,12 @@ type SessionID struct {
 type Cancel struct {
 	PID    uint32
 	Secret []byte
+}
+
+// Kill asks to end what another session of the same user runs, or that session itself.
+type Kill struct {
+	PID        uint32
+	Connection bool // the session itself
 }
 
 // Database is what the sessions and server connections of one Key share, across loops. It is safe for concurrent use.
@@ -157,6 +175,8 @@ type Session interface {
 	Start(o *Output) (needsServer bool)
 	// Fit identifies the settings that the session wants on its server connection.
 	Fit() Fit
+	// Takes reports whether the session can work on that server connection. One that it cannot is closed, for a new one.
+	Takes(s Server) bool
 	// Attach lends a server connection to the session.
 	Attach(s Server, o *Output)
 	// Detach takes it back. Only when Done, or when the server connection is lost or to be closed.
@@ -174,6 +194,9 @@ type Session interface {
 	// Done reports that the server connection can go back: nothing is outstanding, both sides are at a message boundary,
 	// no state is left behind.
 	Done() bool
+	// Keeps reports, of a session that is Done, that its next request may ask for what only this server connection knows
+	// of the last one. It keeps the connection while nobody else wants it.
+	Keeps() bool
 	// Busy reports that the session waits for the server, or has something open there.
 	Busy() bool
 	// Pinned reports why the session keeps its server connection beyond the transaction; empty when it does not.
@@ -189,6 +212,8 @@ type Session interface {
 	// ClientGone says that the client has left. It reports whether the server connection is worth keeping: then the
 	// caller goes on with FromServer until Done; else it closes the connection.
 	ClientGone(o *Output) (keep bool)
+	// Killed ends what Output.Kill has begun. found: there was such a session, and it is this user's.
+	Killed(found bool, o *Output)
 	// End tells the client why its connection ends, such as an idle timeout.
 	End(err error, o *Output)
 	// Retire reports that the server connection must be closed once it is given back.

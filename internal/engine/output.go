@@ -1,5 +1,10 @@
 package engine
 
+import (
+	"context"
+	"net"
+)
+
 // Output is what a session wants done after a call: bytes for either side, and whether a side is to be closed.
 type Output struct {
 	Client, Server Buffer
@@ -8,6 +13,11 @@ type Output struct {
 	// More says that FromClient has stopped because this is much already: it takes the rest of the same bytes once this is
 	// sent.
 	More bool
+	// Kill asks for another session's end. FromClient is not called again until Killed has been.
+	Kill *Kill
+	// Relogin ends the session and begins the connection phase anew, with the same client: it takes the place of
+	// Engine.Accept. The bytes behind what FromClient has consumed belong to it: it finds them in AcceptOptions.Early.
+	Relogin func(ctx context.Context, nc net.Conn, o AcceptOptions) (*Login, error)
 }
 
 // Reset empties o for the next call.
@@ -15,6 +25,7 @@ func (o *Output) Reset() {
 	o.Client.Reset()
 	o.Server.Reset()
 	o.CloseClient, o.CloseServer, o.More = false, false, false
+	o.Kill, o.Relogin = nil, nil
 }
 
 // Buffer collects bytes to send. A run of the input is kept as it is, without copying; only when something is put before,

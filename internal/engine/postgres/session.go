@@ -100,6 +100,15 @@ func (s *session) welcome(w welcome, o *engine.Output) {
 // Fit implements engine.Session.
 func (s *session) Fit() engine.Fit { return s.want }
 
+// Takes implements engine.Session: any will do.
+func (s *session) Takes(engine.Server) bool { return true }
+
+// Keeps implements engine.Session: nothing that a client can ask for is told by the server connection alone.
+func (s *session) Keeps() bool { return false }
+
+// Killed implements engine.Session. There is no such request in this protocol.
+func (s *session) Killed(bool, *engine.Output) {}
+
 // Attach implements engine.Session.
 func (s *session) Attach(sv engine.Server, o *engine.Output) {
 	v := sv.(*server)
