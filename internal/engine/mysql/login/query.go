@@ -12,7 +12,6 @@ import (
 const (
 	maxQueryPacket = mysqlwire.MaxPayload - 1 // bytes in one packet
 	maxQueryResult = 64 << 20                 // bytes, counting what each value costs in memory beside its text
-	maxColumns     = 4096                     // MySQL's limit for a table; MariaDB's is lower
 	valueCost      = 24                       // bytes for each value
 )
 
@@ -136,7 +135,7 @@ func (q *query) ended(payload []byte) error {
 
 // resultSet reads a text result set whose first packet is head.
 func (q *query) resultSet(head []byte) ([][]*string, error) {
-	n, definitions, ok := q.columnCount(head)
+	n, definitions, ok := mysqlwire.ColumnCount(head, q.s.Capabilities)
 	if !ok {
 		return nil, fmt.Errorf("%w: malformed column count", ErrProtocol)
 	}
@@ -181,22 +180,4 @@ func (q *query) resultSet(head []byte) ([][]*string, error) {
 		}
 		rows = append(rows, row)
 	}
-}
-
-// columnCount decodes the first packet of a result set, and whether column definitions follow. The flag that says so, MySQL's
-// (metadata_follows) or MariaDB's, stands behind the count. MySQL's documentation has it in front, where 0 would look like
-// an OK packet; no bytes mean different things by the two orders, so both are taken.
-func (q *query) columnCount(b []byte) (n int, definitions, ok bool) {
-	count, rest, ok := mysqlwire.LenEncInt(b)
-	flagged := q.has(mysqlwire.ClientOptionalResultsetMetadata) || q.has(mysqlwire.MariaDBClientCacheMetadata)
-	switch {
-	case !ok || !flagged && len(rest) > 0 || len(rest) == 0:
-	case len(rest) == 1 && rest[0] <= 1:
-		return int(count), rest[0] == 1, count > 0 && count <= maxColumns
-	default:
-		flag := count
-		count, rest, ok = mysqlwire.LenEncInt(rest)
-		ok = ok && flag == 1
-	}
-	return int(count), true, ok && len(rest) == 0 && count > 0 && count <= maxColumns
 }

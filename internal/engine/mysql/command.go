@@ -1,0 +1,407 @@
+package mysql
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"slices"
+	"strconv"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/mysql/login"
+	"forebay/internal/engine/mysql/sqltext"
+	"forebay/internal/wire/mysqlwire"
+)
+
+// FromClient implements engine.Session. A command passes when the answer to the one before is complete; what of it has to
+// be looked into is looked into whole.
+func (s *session) FromClient(b []byte, o *engine.Output) int {
+	if s.srv == nil {
+		return s.withoutServer(b, o)
+	}
+	v := s.srv
+	i := 0
+	for !o.CloseClient {
+		if s.skip > 0 {
+			n := min(s.skip, len(b)-i)
+			if !s.discard {
+				o.Server.Pass(b[i : i+n])
+			}
+			s.skip -= n
+			i += n
+			if s.skip > 0 {
+				return i
+			}
+			s.passed(o)
+			continue
+		}
+		if len(b)-i < mysqlwire.HeaderLen {
+			return i
+		}
+		h, _ := mysqlwire.ParseHeader(b[i:])
+		if s.continued || v.r.state == replyInfile {
+			// What the packet holds is no matter; an empty one ends a file.
+			s.packetBegins(b[i:], h, o)
+			i += mysqlwire.HeaderLen
+			continue
+		}
+		if s.cmd.active || v.step != 0 || len(s.steps) > 0 || s.killing || s.refuse != nil && v.r.state != replyNone {
+			return i
+		}
+		if h.Length == 0 {
+			s.cmd.seq = h.Sequence + 1
+			s.fail(h.Sequence+1, errMalformed, o)
+			o.CloseClient = true
+			return len(b)
+		}
+		size := mysqlwire.HeaderLen + h.Length
+		whole := len(b)-i >= size && !h.Continues()
+		if !whole && size <= maxInspected {
+			return i // collected by the caller
+		}
+		if !whole && len(b)-i < maxPrefix {
+			return i
+		}
+		n := s.command(b[i:min(i+size, len(b))], h, whole, o)
+		i += n
+		if n == 0 || s.srv == nil {
+			return i
+		}
+	}
+	return len(b)
+}
+
+// maxPrefix is how much of a command that is too large to be collected is looked at, in bytes.
+const maxPrefix = 64 << 10
+
+// packetBegins takes the header of a packet that goes on with a command or a file.
+func (s *session) packetBegins(b []byte, h mysqlwire.Header, o *engine.Output) {
+	if !s.discard {
+		o.Server.Pass(b[:mysqlwire.HeaderLen])
+	}
+	s.skip, s.continued = h.Length, h.Continues()
+	if v := s.srv; v.r.state == replyInfile && !s.discard {
+		v.r.seq = h.Sequence + 1
+		if h.Length == 0 {
+			v.r.state = replyFirst
+		}
+	}
+	if h.Length == 0 {
+		s.passed(o)
+	}
+}
+
+// passed ends a packet of the client's that has passed, or was dropped.
+func (s *session) passed(*engine.Output) {
+	if s.skip == 0 && !s.continued {
+		s.discard = false
+	}
+}
+
+// command handles the packet that begins a command, whole or as far as it has come, and returns how many bytes are done
+// with: 0 when steps of Forebay's own go first.
+func (s *session) command(pkt []byte, h mysqlwire.Header, whole bool, o *engine.Output) int {
+	v := s.srv
+	body := pkt[mysqlwire.HeaderLen:]
+	kind := mysqlwire.Command(body[0])
+	if s.refuse != nil {
+		return s.refuseCommand(pkt, h, kind, o)
+	}
+	*s.cmd = command{kind: kind, seq: h.Sequence + 1, pinned: s.cmd.pinned[:0], changes: s.cmd.changes[:0], captured: s.cmd.captured[:0], warnings: s.cmd.warnings}
+	c := s.cmd
+	if !whole && kind != mysqlwire.ComStmtExecute && kind != mysqlwire.ComStmtSendLongData && kind != mysqlwire.ComStmtBulkExecute {
+		s.pin(pinLarge, "(too large to be kept)")
+		v.retire = true
+		c.eff = sqltext.Unknown | sqltext.LastInsertIDWrite
+		s.send(pkt, h, o)
+		return len(pkt)
+	}
+	switch kind {
+	case mysqlwire.ComQuit:
+		o.CloseClient = true
+		return len(pkt)
+	case mysqlwire.ComPing:
+		s.ok(c.seq, o)
+		return len(pkt)
+	case mysqlwire.ComQuery:
+		return s.query(pkt, body, h, o)
+	case mysqlwire.ComInitDB:
+		c.eff = sqltext.Schema
+		s.send(pkt, h, o)
+	case mysqlwire.ComStmtPrepare:
+		return s.prepare(pkt, body, h, o)
+	case mysqlwire.ComStmtExecute, mysqlwire.ComStmtBulkExecute, mysqlwire.ComStmtSendLongData, mysqlwire.ComStmtReset, mysqlwire.ComStmtFetch:
+		return s.statement(pkt, body, h, whole, o)
+	case mysqlwire.ComStmtClose:
+		s.closeStatement(body, o)
+	case mysqlwire.ComFieldList, mysqlwire.ComStatistics, mysqlwire.ComProcessInfo, mysqlwire.ComDebug, mysqlwire.ComRefresh, mysqlwire.ComShutdown:
+		s.send(pkt, h, o)
+	case mysqlwire.ComCreateDB, mysqlwire.ComDropDB:
+		c.eff = sqltext.DDL | sqltext.Schema
+		s.send(pkt, h, o)
+	case mysqlwire.ComSetOption:
+		if len(body) >= 3 && body[2] == 0 && body[1] <= 1 {
+			c.assigned = append(c.assigned, setting{settingMulti, string('1' - body[1])})
+		}
+		s.send(pkt, h, o)
+	case mysqlwire.ComProcessKill:
+		if len(body) >= 5 {
+			if id := binary.LittleEndian.Uint32(body[1:]); ours(id) {
+				s.kill(id, true, o)
+				return len(pkt)
+			}
+		}
+		s.send(pkt, h, o)
+	case mysqlwire.ComResetConnection:
+		s.reset(o)
+	case mysqlwire.ComChangeUser:
+		return s.changeUser(pkt, body, h, o)
+	case mysqlwire.ComBinlogDump, mysqlwire.ComBinlogDumpGTID, mysqlwire.ComRegisterSlave, mysqlwire.ComTableDump, mysqlwire.ComClone:
+		s.fail(c.seq, errReplication, o)
+	default:
+		s.fail(c.seq, errUnknownCommand, o)
+	}
+	return len(pkt)
+}
+
+// send passes a command to the server as it is.
+func (s *session) send(pkt []byte, h mysqlwire.Header, o *engine.Output) {
+	o.Server.Pass(pkt)
+	s.sent(len(pkt), h, o)
+}
+
+// sent says that a command is on its way to the server, of whose first packet n bytes have passed.
+func (s *session) sent(n int, h mysqlwire.Header, _ *engine.Output) {
+	v, c := s.srv, s.cmd
+	s.skip, s.continued = mysqlwire.HeaderLen+h.Length-n, h.Continues()
+	v.r.begin(c.kind)
+	c.active = true
+	v.diagOwner = s
+	c.warnings = false
+	v.since = *s.l.counters.Now
+	s.l.counters.Queries++
+}
+
+// query handles COM_QUERY.
+func (s *session) query(pkt, body []byte, h mysqlwire.Header, o *engine.Output) int {
+	text, ok := s.queryText(body)
+	if !ok {
+		s.fail(s.cmd.seq, errMalformed, o)
+		return len(pkt)
+	}
+	a := &s.l.analysis
+	sqltext.Analyze(text, s.readMode(), a)
+	if a.Effects&sqltext.Kill != 0 && a.Statements == 1 && a.Kill.To > 0 && (a.Kill.Kind == sqltext.KillConnection || a.Kill.Kind == sqltext.KillQuery) {
+		if id, err := strconv.ParseUint(string(text[a.Kill.From:a.Kill.To]), 10, 32); err == nil && ours(uint32(id)) {
+			s.kill(uint32(id), a.Kill.Kind == sqltext.KillConnection, o)
+			return len(pkt)
+		}
+	}
+	if !s.settles(a.Effects, o) {
+		return 0
+	}
+	s.debug(text)
+	s.before(a, text)
+	if v := s.srv; v.mariaDB && a.Effects&sqltext.Assigns == 0 && containsFold(text[:min(len(text), 64)], "statement") {
+		s.cmd.digest = string(sqltext.AppendDigest(nil, text, s.readMode(), maxDigest)) // see restores
+	}
+	if a.Effects&sqltext.ThreadID != 0 {
+		if own, ok := s.withOwnID(pkt[:mysqlwire.HeaderLen+len(body)-len(text)], text); ok {
+			o.Server.Set(append(o.Server.Grow(), own...))
+			s.sent(len(pkt), h, o)
+			return len(pkt)
+		}
+	}
+	s.send(pkt, h, o)
+	return len(pkt)
+}
+
+// queryText is the statement in a COM_QUERY, behind the query attributes.
+func (s *session) queryText(body []byte) (text []byte, ok bool) {
+	b := body[1:]
+	if !s.caps.Has(mysqlwire.ClientQueryAttributes) {
+		return b, true
+	}
+	n, b, ok1 := mysqlwire.LenEncInt(b)
+	sets, b, ok2 := mysqlwire.LenEncInt(b)
+	if !ok1 || !ok2 || sets != 1 || n > 0xffff {
+		return nil, false
+	}
+	if n == 0 {
+		return b, true
+	}
+	bitmap := (int(n) + 7) / 8
+	if len(b) < bitmap+1 || b[bitmap] != 1 {
+		return nil, false
+	}
+	nulls := b[:bitmap]
+	types, b, ok := paramTypes(b[bitmap+1:], int(n), true)
+	if !ok {
+		return nil, false
+	}
+	for i := range int(n) {
+		if nulls[i/8]&(1<<(i%8)) != 0 {
+			continue
+		}
+		if b, ok = skipValue(b, mysqlwire.Type(types[2*i])); !ok {
+			return nil, false
+		}
+	}
+	return b, true
+}
+
+// paramTypes reads the types of n parameters, with their names where there are any. The types are copied.
+func paramTypes(b []byte, n int, named bool) (types, rest []byte, ok bool) {
+	types = make([]byte, 0, 2*n)
+	for range n {
+		if len(b) < 2 {
+			return nil, nil, false
+		}
+		types, b = append(types, b[:2]...), b[2:]
+		if named {
+			if _, b, ok = mysqlwire.LenEncString(b); !ok {
+				return nil, nil, false
+			}
+		}
+	}
+	return types, b, true
+}
+
+// skipValue passes over a value in the binary protocol ("Binary Protocol Value").
+func skipValue(b []byte, t mysqlwire.Type) (rest []byte, ok bool) {
+	n := 0
+	switch t {
+	case mysqlwire.TypeNull:
+	case mysqlwire.TypeTiny:
+		n = 1
+	case mysqlwire.TypeShort, mysqlwire.TypeYear:
+		n = 2
+	case mysqlwire.TypeLong, mysqlwire.TypeInt24, mysqlwire.TypeFloat:
+		n = 4
+	case mysqlwire.TypeLongLong, mysqlwire.TypeDouble:
+		n = 8
+	case mysqlwire.TypeDate, mysqlwire.TypeDatetime, mysqlwire.TypeTimestamp, mysqlwire.TypeTime:
+		if len(b) == 0 {
+			return nil, false
+		}
+		n = 1 + int(b[0])
+	default:
+		_, rest, ok = mysqlwire.LenEncString(b)
+		return rest, ok
+	}
+	if len(b) < n {
+		return nil, false
+	}
+	return b[n:], true
+}
+
+// notAProcess is set in the ids of Forebay's own sessions, and in no server's.
+const notAProcess = 1 << 30
+
+// ours reports whether a thread id is that of a session of Forebay's.
+func ours(id uint32) bool { return id&notAProcess != 0 }
+
+// kill asks for another session's end.
+func (s *session) kill(id uint32, connection bool, o *engine.Output) {
+	s.killing, s.killed, s.killSequence = true, id, s.cmd.seq
+	o.Kill = &engine.Kill{PID: id, Connection: connection}
+}
+
+// reset handles COM_RESET_CONNECTION: the server connection is reset, and so is the session.
+func (s *session) reset(o *engine.Output) {
+	v, c := s.srv, s.cmd
+	c.active = true
+	c.kind = mysqlwire.ComResetConnection
+	s.stmts, s.stmtBytes = nil, 0
+	s.forgetState()
+	s.insertID, s.wish = 0, defaultTracking
+	v.diagOwner = nil
+	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking},
+		step{kind: stepCleaned, text: "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection"})
+	if q := s.l.db.proxy.Load().Pool.InitQuery; q != "" {
+		v.retire = true // only a new log-in brings back what that has done
+	}
+	s.next(o)
+}
+
+// changeUser handles COM_CHANGE_USER: the client logs in once more.
+func (s *session) changeUser(pkt, body []byte, h mysqlwire.Header, o *engine.Output) int {
+	request, err := mysqlwire.ParseChangeUser(slices.Clone(body), s.caps)
+	if err != nil {
+		s.fail(s.cmd.seq, errMalformed, o)
+		o.CloseClient = true
+		return len(pkt)
+	}
+	from, facts, eng := s.client, s.facts, s.l.db.eng
+	o.Relogin = func(ctx context.Context, nc net.Conn, ao engine.AcceptOptions) (*engine.Login, error) {
+		lo, err := eng.acceptOptions(nc, ao)
+		if err != nil {
+			return nil, err
+		}
+		c, err := login.ChangeUser(ctx, login.Change{From: from, Conn: nc, Request: request, Sequence: h.Sequence + 1, Early: ao.Early}, lo)
+		if err != nil {
+			return nil, err
+		}
+		return eng.login(facts, c), nil
+	}
+	return len(pkt)
+}
+
+// withoutServer takes the client's bytes while no server connection is there: only a farewell, or a command that is to be
+// refused, can be consumed.
+func (s *session) withoutServer(b []byte, o *engine.Output) int {
+	i := 0
+	for !o.CloseClient {
+		if s.skip > 0 {
+			n := min(s.skip, len(b)-i)
+			s.skip -= n
+			i += n
+			if s.skip > 0 {
+				return i
+			}
+		}
+		if len(b)-i < mysqlwire.HeaderLen+1 {
+			return i
+		}
+		h, _ := mysqlwire.ParseHeader(b[i:])
+		if s.continued {
+			s.skip, s.continued = mysqlwire.HeaderLen+h.Length, h.Continues()
+			continue
+		}
+		s.discard = false
+		if h.Length == 0 {
+			s.fail(h.Sequence+1, errMalformed, o)
+			o.CloseClient = true
+			return len(b)
+		}
+		kind := mysqlwire.Command(b[i+mysqlwire.HeaderLen])
+		if kind == mysqlwire.ComQuit {
+			o.CloseClient = true
+			return len(b)
+		}
+		if s.refuse == nil {
+			return i
+		}
+		i += s.refuseCommand(b[i:min(len(b), i+mysqlwire.HeaderLen+h.Length)], h, kind, o)
+	}
+	return len(b)
+}
+
+// refuseCommand answers a command with the error that is due, and drops it.
+func (s *session) refuseCommand(pkt []byte, h mysqlwire.Header, kind mysqlwire.Command, o *engine.Output) int {
+	s.skip, s.continued = mysqlwire.HeaderLen+h.Length-len(pkt), h.Continues()
+	s.discard = s.skip > 0 || s.continued
+	switch kind {
+	case mysqlwire.ComQuit:
+		o.CloseClient = true
+		return len(pkt)
+	case mysqlwire.ComStmtClose, mysqlwire.ComStmtSendLongData: // no answer
+		if kind == mysqlwire.ComStmtClose && len(pkt) >= mysqlwire.HeaderLen+5 {
+			s.forget(binary.LittleEndian.Uint32(pkt[mysqlwire.HeaderLen+1:]))
+		}
+		return len(pkt)
+	}
+	s.fail(h.Sequence+1, *s.refuse, o)
+	s.refuse = nil
+	return len(pkt)
+}

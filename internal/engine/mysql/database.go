@@ -1,0 +1,285 @@
+package mysql
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/mysql/login"
+	"forebay/internal/engine/mysql/sqltext"
+	"forebay/internal/resource"
+	"forebay/internal/wire/mysqlwire"
+)
+
+// database is what the sessions and server connections of one user, with one set of capabilities, share.
+type database struct {
+	// Static after Open.
+	eng    *Engine
+	key    engine.Key
+	creds  engine.Credentials
+	target *target
+	log    *slog.Logger
+	caps   mysqlwire.Capability // of server connections, but for those that log-in adds
+	stale  chan struct{}
+
+	proxy      atomic.Pointer[resource.Proxy]
+	initial    atomic.Pointer[settings] // what init_query sets; nil: nothing, or not known yet
+	generation atomic.Uint64            // counts statements that may have changed what prepared ones mean
+
+	mu         sync.Mutex
+	schemas    map[string]bool   // guarded by mu; default databases that the user may have
+	collations map[string]string // guarded by mu; what a connection's character set was seen to bring with it
+}
+
+// Bounds of what is kept beside the pools.
+const (
+	maxSchemas    = 4096
+	maxCollations = 1024
+)
+
+// knows reports whether the user was seen to be let into a database.
+func (d *database) knows(schema string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.schemas[schema]
+}
+
+func (d *database) remember(schema string, usable bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case !usable:
+		delete(d.schemas, schema)
+		return
+	case d.schemas == nil || len(d.schemas) >= maxSchemas:
+		d.schemas = make(map[string]bool)
+	}
+	d.schemas[schema] = true
+}
+
+// collationOf is the collation that SET NAMES was seen to choose.
+func (d *database) collationOf(key string) (string, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, ok := d.collations[key]
+	return c, ok
+}
+
+func (d *database) rememberCollation(key, collation string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.collations == nil || len(d.collations) >= maxCollations {
+		d.collations = make(map[string]string)
+	}
+	d.collations[key] = collation
+}
+
+func (d *database) maxPrepared() int { return max(1, d.proxy.Load().Pool.MaxPreparedStatements) }
+
+// Apply implements engine.Database.
+func (d *database) Apply(p *resource.Proxy) { d.proxy.Store(p) }
+
+// NewLocal implements engine.Database.
+func (d *database) NewLocal(c *engine.Counters) engine.Local {
+	if c.Pins == nil {
+		c.Pins = make(map[string]uint64)
+	}
+	return &local{db: d, counters: c, stmts: newInterned()}
+}
+
+// local is the part of a database that belongs to one loop.
+type local struct {
+	db       *database
+	counters *engine.Counters
+	stmts    interned
+	analysis sqltext.Analysis
+	scratch  []byte
+}
+
+// Dial implements engine.Database.
+func (d *database) Dial(ctx context.Context, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
+	s, err := d.login(ctx, transport)
+	if err != nil {
+		if ctx.Err() == nil && !answered(err) {
+			d.look()
+		}
+		return engine.Dialed{}, err
+	}
+	v, err := d.prepareServer(ctx, s)
+	if err != nil {
+		s.Close()
+		return engine.Dialed{}, wrapLogin(err)
+	}
+	return engine.Dialed{
+		Conn: s.Conn, TLS: s.TLS, Server: v,
+		Limits: engine.Capacity{MaxConnections: d.target.facts.Load().maxConns},
+	}, nil
+}
+
+// prepareServer does what has to be done once on each new server connection.
+func (d *database) prepareServer(ctx context.Context, s *login.Server) (*server, error) {
+	f := d.target.facts.Load()
+	if f == nil || f.version != s.Version {
+		var err error
+		if f, err = readFacts(ctx, s); err != nil {
+			return nil, err
+		}
+		d.target.learn(f)
+	}
+	if !s.Capabilities.Has(mysqlwire.ClientSessionTrack) {
+		return nil, fmt.Errorf("server %s does not track session state: MySQL 5.7 or MariaDB 10.2 is needed", s.Version)
+	}
+	if _, err := s.Query(ctx, f.tracking); err != nil {
+		return nil, fmt.Errorf("session tracking: %w", err)
+	}
+	v := &server{db: d, thread: s.ConnectionID, caps: s.Capabilities, mariaDB: s.MariaDB, number: f.number}
+	var initial settings
+	if q := d.proxy.Load().Pool.InitQuery; q != "" {
+		if _, err := s.Query(ctx, q); err != nil {
+			return nil, fmt.Errorf("init_query: %w", err)
+		}
+		var err error
+		if initial, err = d.initialSettings(ctx, s, f); err != nil {
+			return nil, fmt.Errorf("settings after init_query: %w", err)
+		}
+		d.initial.Store(&initial)
+	} else {
+		d.initial.Store(nil)
+	}
+	// What the log-in has said of character sets is not what sessions get that name none: they are always set.
+	row, err := one(ctx, s, "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection, @@sql_mode, DATABASE()", 6)
+	if err != nil {
+		return nil, err
+	}
+	fit := initial
+	for i, name := range []string{varClient, varConnection, varResults, varCollation} {
+		fit = fit.with(name, charsetLiteral(name, row[i]))
+	}
+	if row[5] != "" {
+		fit = fit.with(settingSchema, row[5])
+	}
+	v.fit, v.sqlMode = fit.fit(), row[4]
+	v.status = s.Status
+	return v, nil
+}
+
+// initialSettings asks a connection what its init_query has set: the variables whose values are not those of a session that
+// begins now. What it does beside that is done on every server connection, and nothing that a session does undoes it.
+func (d *database) initialSettings(ctx context.Context, s *login.Server, f *facts) (settings, error) {
+	sql := `SELECT LOWER(s.VARIABLE_NAME), s.VARIABLE_VALUE FROM performance_schema.session_variables s
+		JOIN performance_schema.global_variables g USING (VARIABLE_NAME) WHERE s.VARIABLE_VALUE <> g.VARIABLE_VALUE`
+	if f.mariaDB {
+		sql = `SELECT LOWER(VARIABLE_NAME), SESSION_VALUE FROM information_schema.SYSTEM_VARIABLES
+			WHERE VARIABLE_SCOPE = 'SESSION' AND SESSION_VALUE <> GLOBAL_VALUE`
+	}
+	rows, err := s.Query(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
+	var all settings
+	for _, r := range rows {
+		if len(r) != 2 || r[0] == nil || r[1] == nil || !carriedVariable(*r[0]) {
+			continue
+		}
+		all = all.with(*r[0], literal(*r[1]))
+	}
+	return all, nil
+}
+
+// login logs in to the target with the secret's present credentials, over the transport that dial gives.
+func (d *database) login(ctx context.Context, transport func(context.Context) (net.Conn, error)) (*login.Server, error) {
+	p := d.proxy.Load()
+	sec, entry, err := d.creds.Lookup(ctx, d.key.User)
+	if err != nil {
+		return nil, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
+	}
+	o, err := dialOptions(p)
+	if err != nil {
+		return nil, &loginError{err: err}
+	}
+	o.Credentials = d.eng.proofs.of(sec, entry.ClientPasswordAuthType).Credentials()
+	o.Capabilities = d.caps
+	o.Attributes = []mysqlwire.Attribute{{Name: "program_name", Value: "forebay"}}
+	s, err := login.Dial(ctx, func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }, o)
+	if err != nil {
+		return nil, wrapLogin(err)
+	}
+	return s, nil
+}
+
+// Stale implements engine.Database.
+func (d *database) Stale() <-chan struct{} { return d.stale }
+
+// look has Maintain called soon.
+func (d *database) look() {
+	select {
+	case d.stale <- struct{}{}:
+	default:
+	}
+}
+
+// Maintain implements engine.Database: it reads what a greeting says again, and how many connections the target allows.
+func (d *database) Maintain(ctx context.Context, t engine.Target) (engine.Capacity, error) {
+	s, err := d.login(ctx, t.Dial)
+	if err != nil {
+		if answered(err) {
+			return engine.Capacity{}, &engine.AnswerError{Err: err}
+		}
+		return engine.Capacity{}, err
+	}
+	defer s.Close()
+	f, err := readFacts(ctx, s)
+	if err != nil {
+		return engine.Capacity{}, err
+	}
+	d.target.learn(f)
+	return engine.Capacity{MaxConnections: f.maxConns}, nil
+}
+
+// loginError is a failed log-in to a server. Permanent ones fail the clients that wait; others are tried again until
+// their borrow timeout.
+type loginError struct {
+	err       error
+	permanent bool
+}
+
+func (e *loginError) Error() string   { return e.err.Error() }
+func (e *loginError) Permanent() bool { return e.permanent }
+func (e *loginError) Unwrap() error   { return e.err }
+
+// answered reports whether a failed log-in is the server's own refusal, other than that it starts or stops.
+func answered(err error) bool {
+	var se *login.ServerError
+	return errors.As(err, &se) && !errors.Is(err, login.ErrUnreachable)
+}
+
+func wrapLogin(err error) error {
+	return &loginError{err: err, permanent: errors.Is(err, login.ErrAuth) || errors.Is(err, login.ErrNoDatabase)}
+}
+
+// dialOptions are the options for reaching the target that do not depend on the user.
+func dialOptions(p *resource.Proxy) (login.DialOptions, error) {
+	o := login.DialOptions{
+		Address: net.JoinHostPort(p.Target.Host, strconv.Itoa(p.Target.Port)),
+		TLSMode: p.Target.TLSMode,
+	}
+	if p.Target.CAFile != "" {
+		pem, err := os.ReadFile(p.Target.CAFile)
+		if err != nil {
+			return o, fmt.Errorf("mysql: CA file of the target: %w", err)
+		}
+		o.RootCAs = x509.NewCertPool()
+		if !o.RootCAs.AppendCertsFromPEM(pem) {
+			return o, fmt.Errorf("mysql: no certificate in %s", p.Target.CAFile)
+		}
+	}
+	return o, nil
+}

@@ -1,0 +1,560 @@
+package mysql
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/mysql/sqltext"
+	"forebay/internal/wire/mysqlwire"
+)
+
+// reads are the effects of texts that look at what another session's statement may have left on the server connection.
+const reads = sqltext.LastInsertIDRead | sqltext.RowCountRead | sqltext.FoundRowsRead | sqltext.DiagnosticsRead
+
+// settles makes the server connection ready for a command that reads what earlier ones have left. It reports false when
+// that takes steps: the command is looked at again after them.
+func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
+	v := s.srv
+	if eff&(reads|sqltext.Call) == 0 {
+		return true
+	}
+	if eff&(sqltext.LastInsertIDRead|sqltext.Call) != 0 && v.idOwner != s && (v.idOwner != nil || s.insertID != 0) {
+		s.steps = append(s.steps, step{kind: stepInsertID, text: "SET last_insert_id = " + strconv.FormatUint(s.insertID, 10)})
+	}
+	if eff&(sqltext.RowCountRead|sqltext.FoundRowsRead|sqltext.DiagnosticsRead|sqltext.Call) != 0 && v.diagOwner != s && v.diagOwner != nil {
+		s.steps = append(s.steps, step{kind: stepNeutral, text: "DO 0"})
+	}
+	if len(s.steps) == 0 {
+		return true
+	}
+	s.next(o)
+	return false
+}
+
+// before accounts for what a text may leave behind, as it is about to run: what keeps the server connection does so from
+// now on, and is taken back if the command fails.
+func (s *session) before(a *sqltext.Analysis, text []byte) {
+	c, eff := s.cmd, a.Effects
+	c.eff, c.statements = eff, a.Statements
+	if eff&^quiet == 0 {
+		return
+	}
+	c.digest = string(sqltext.AppendDigest(nil, text, s.readMode(), maxDigest))
+	for _, p := range pinning {
+		if eff&p.eff != 0 {
+			s.pinNow(p.reason)
+		}
+	}
+	if eff&sqltext.Unclear != 0 {
+		s.srv.retire = true
+	}
+	if eff&sqltext.UsesPrepared != 0 && eff&sqltext.Unknown == 0 && !s.preparedKnown(a) {
+		s.pinNow(pinUnknown)
+	}
+	s.assignments(a, text)
+	s.objects(a, text)
+	if eff&(sqltext.NamedLock|sqltext.Ends) != 0 {
+		s.lockCall(a, text)
+	}
+	if eff&sqltext.Role != 0 {
+		c.role = true
+	}
+	if s.excludesSets() && eff&(sqltext.Assigns|sqltext.UserVariable|sqltext.Look|sqltext.NextTransaction) != 0 {
+		for _, r := range []pinReason{pinUserVariable, pinNext, pinOpaque} {
+			s.takeBack(r)
+		}
+	}
+}
+
+// excludesSets reports whether the proxy is told that no SET needs a pin (EXCLUDE_VARIABLE_SETS, contract section 5.4).
+func (s *session) excludesSets() bool { return false }
+
+// maxDigest is how long the digest of a statement is in the log, in bytes.
+const maxDigest = 512
+
+// quiet are effects that need nothing done before the command.
+const quiet = sqltext.TxControl | sqltext.ImplicitCommit | sqltext.LastInsertIDWrite | sqltext.ReadsUserVariable |
+	sqltext.DDL | sqltext.LocalInfile | sqltext.Admin | sqltext.SequenceWrite | sqltext.FoundRowsWrite | reads |
+	sqltext.ThreadID | sqltext.Processlist | sqltext.Kill | sqltext.Schema | sqltext.Look
+
+// pinning says which effects keep the server connection.
+var pinning = []struct {
+	eff    sqltext.Effects
+	reason pinReason
+}{
+	{sqltext.LockTables, pinLockTables},
+	{sqltext.GlobalLock, pinGlobalLock},
+	{sqltext.NamedLock, pinNamedLock},
+	{sqltext.TempTable, pinTemporary},
+	{sqltext.Handler, pinHandler},
+	{sqltext.XA, pinXA},
+	{sqltext.NextTransaction, pinNext},
+	{sqltext.Prepared, pinSQLStatement},
+	{sqltext.UserVariable, pinUserVariable},
+	{sqltext.Opaque, pinOpaque},
+	{sqltext.Call, pinRoutine},
+	{sqltext.SequenceRead, pinSequence},
+	{sqltext.Unknown | sqltext.Unclear, pinUnknown},
+}
+
+// pinNow pins for the command that is about to run.
+func (s *session) pinNow(r pinReason) {
+	if s.pinnedFor(r) {
+		return
+	}
+	s.pin(r, s.cmd.digest)
+	s.cmd.pinned = append(s.cmd.pinned, r)
+}
+
+// takeBack unpins what this command has pinned.
+func (s *session) takeBack(r pinReason) {
+	if i := slices.Index(s.cmd.pinned, r); i >= 0 {
+		s.cmd.pinned = slices.Delete(s.cmd.pinned, i, i+1)
+		s.unpin(r)
+	}
+}
+
+// preparedKnown reports whether what an EXECUTE runs was prepared as far as this session knows, so that the pin of that
+// covers it.
+func (s *session) preparedKnown(*sqltext.Analysis) bool { return s.pinnedFor(pinSQLStatement) }
+
+// assignments notes what a text sets, as far as the server does not tell.
+func (s *session) assignments(a *sqltext.Analysis, text []byte) {
+	c, v := s.cmd, s.srv
+	for i := range a.AssignmentLen() {
+		x, name := a.Assignment(i), string(a.AssignmentName(i))
+		value := text[x.From:x.To]
+		switch x.Kind {
+		case sqltext.AssignNames, sqltext.AssignCharacterSet:
+			c.setsNames = true
+			c.collation = ""
+			if x.CollationTo > 0 {
+				c.collation = literal(strings.ToLower(strings.Trim(string(text[x.CollationFrom:x.CollationTo]), "'\"`")))
+			}
+		case sqltext.AssignUser:
+			lit, ok := s.userLiteral(x, value)
+			if !ok {
+				s.pinNow(pinUserVariable)
+				continue
+			}
+			c.assigned = append(c.assigned, setting{"@" + name, lit})
+		case sqltext.AssignSystem:
+			switch name {
+			case "timestamp":
+				lit := string(value)
+				if x.Value == sqltext.ValueDefault || lit == "0" {
+					lit = ""
+				} else if x.Value != sqltext.ValueNumber {
+					s.pinNow(pinOpaque)
+					continue
+				}
+				c.assigned = append(c.assigned, setting{name, lit})
+			case "character_set_database", "collation_database":
+				s.pinNow(pinOpaque) // the server changes them with the database
+			case trackVariables, trackSchema, trackState:
+				s.trackingSet(name, x, value)
+			}
+		}
+	}
+	if c.eff&sqltext.Look != 0 && containsFold(text, "session_track_") && c.wish == nil {
+		s.pinNow(pinOpaque) // in a way that was not understood
+		v.retire = true
+	}
+}
+
+// trackingSet notes that the client says what it wants to hear of its session's changes.
+func (s *session) trackingSet(name string, x sqltext.Assignment, value []byte) {
+	w := s.wish
+	if s.cmd.wish != nil {
+		w = *s.cmd.wish
+	}
+	ok := true
+	switch x.Value {
+	case sqltext.ValueDefault:
+		switch name {
+		case trackVariables:
+			w.all, w.variables = false, defaultTracking.variables
+		case trackSchema:
+			w.schema = defaultTracking.schema
+		case trackState:
+			w.state = defaultTracking.state
+		}
+	case sqltext.ValueString:
+		var lit []byte
+		if lit, ok = sqltext.AppendLiteral(nil, value, s.readMode()); ok {
+			w, ok = w.with(name, string(lit))
+		}
+	default:
+		w, ok = w.with(name, string(value))
+	}
+	if !ok {
+		s.pinNow(pinOpaque)
+	}
+	s.cmd.wish = &w
+}
+
+// userLiteral writes the value of a user variable so that it is the same whatever the session's settings are.
+func (s *session) userLiteral(x sqltext.Assignment, value []byte) (string, bool) {
+	if len(value) > maxCarried {
+		return "", false
+	}
+	if x.Value != sqltext.ValueString {
+		return string(value), true
+	}
+	text, ok := sqltext.AppendLiteral(nil, value, s.readMode())
+	if !ok {
+		return "", false
+	}
+	// A string has the character set and the collation of its time.
+	charset, ok1 := settingIn(s.want, varConnection)
+	client, ok2 := settingIn(s.want, varClient)
+	coll, ok3 := settingIn(s.want, varCollation)
+	if !ok1 || !ok2 || !ok3 || charset != client && !ascii(text) {
+		return "", false // the server has converted it
+	}
+	return "_" + strings.Trim(charset, "'") + " 0x" + hexOf(text) + " COLLATE " + strings.Trim(coll, "'"), len(text) > 0
+}
+
+func ascii(b []byte) bool {
+	for _, c := range b {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+func hexOf(b []byte) string {
+	const digits = "0123456789abcdef"
+	out := make([]byte, 0, 2*len(b))
+	for _, c := range b {
+		out = append(out, digits[c>>4], digits[c&15])
+	}
+	return string(out)
+}
+
+// objects notes what a text does with named objects of the session.
+func (s *session) objects(a *sqltext.Analysis, _ []byte) {
+	c := s.cmd
+	for i := range a.ObjectLen() {
+		schema, name := a.ObjectName(i)
+		if len(schema) == 0 {
+			current, _ := settingIn(s.want, settingSchema)
+			schema = []byte(current)
+		}
+		full := strings.ToLower(string(schema)) + "." + strings.ToLower(string(name))
+		switch a.Object(i).Op {
+		case sqltext.CreatesTemp:
+			c.created = append(c.created, full)
+		case sqltext.DropsObject:
+			c.dropped = append(c.dropped, full)
+		case sqltext.OpensHandler:
+			c.handlers(full, true)
+		case sqltext.ClosesHandler:
+			c.handlers(full, false)
+		case sqltext.Prepares:
+			c.statementsNamed(string(bytes.ToLower(name)), true)
+		case sqltext.Deallocates:
+			c.statementsNamed(string(bytes.ToLower(name)), false)
+		}
+	}
+	if a.MoreObjects || c.eff&sqltext.RenamesTable != 0 && len(s.temporary) > 0 {
+		c.created = append(c.created, unnamed)
+	}
+}
+
+// unnamed stands for a temporary table whose name is not known, so that none but the end of the session ends it.
+const unnamed = "\x00"
+
+// The names of handlers and SQL-level prepared statements are kept with those of temporary tables, each under its mark.
+const (
+	markHandler   = "\x01"
+	markStatement = "\x02"
+)
+
+func (c *command) handlers(name string, open bool) {
+	// A handler is closed by its alias alone.
+	_, alias, _ := strings.Cut(name, ".")
+	c.named(markHandler+alias, open)
+}
+
+func (c *command) statementsNamed(name string, prepared bool) { c.named(markStatement+name, prepared) }
+
+func (c *command) named(name string, made bool) {
+	if made {
+		c.created = append(c.created, name)
+	} else {
+		c.dropped = append(c.dropped, name)
+	}
+}
+
+// objectsChanged takes over what a command has made and dropped.
+func (s *session) objectsChanged() {
+	c := s.cmd
+	if len(c.created) == 0 && len(c.dropped) == 0 {
+		return
+	}
+	if !c.failed {
+		s.temporary = slices.DeleteFunc(s.temporary, func(n string) bool { return slices.Contains(c.dropped, n) })
+	}
+	for _, n := range c.created {
+		if !slices.Contains(s.temporary, n) && len(s.temporary) < maxObjects {
+			s.temporary = append(s.temporary, n)
+		}
+	}
+	tables, handlers, statements := false, false, false
+	for _, n := range s.temporary {
+		switch {
+		case strings.HasPrefix(n, markHandler):
+			handlers = true
+		case strings.HasPrefix(n, markStatement):
+			statements = true
+		default:
+			tables = true
+		}
+	}
+	if !tables {
+		s.unpin(pinTemporary)
+	}
+	if !handlers {
+		s.unpin(pinHandler)
+	}
+	if !statements {
+		s.unpin(pinSQLStatement)
+	}
+}
+
+// maxObjects is how many named objects of a session are known; with more the session stays pinned.
+const maxObjects = 256
+
+// lockCall notes whether the answer will tell how many named locks the session has.
+func (s *session) lockCall(a *sqltext.Analysis, text []byte) {
+	takes, frees := countFold(text, "get_lock"), countFold(text, "release_lock")
+	all := containsFold(text, "release_all_locks")
+	switch {
+	case all && takes == 0 && frees == 0:
+		s.cmd.count = true
+	case takes+frees == 1 && a.Tableless && a.Statements == 1:
+		s.cmd.count = true
+	case takes > 0:
+		s.locks = -1 // how many it takes is not known
+	}
+}
+
+// lockCalled takes over what the answer has told.
+func (s *session) lockCalled(text sqltext.Effects) {
+	c := s.cmd
+	if text&(sqltext.NamedLock|sqltext.Ends) == 0 || !s.pinnedFor(pinNamedLock) {
+		return
+	}
+	takes := text&sqltext.NamedLock != 0
+	switch {
+	case !c.count || c.failed:
+		if takes && c.failed && s.locks == 0 {
+			s.takeBack(pinNamedLock)
+		}
+		return
+	case strings.Contains(c.digest, "release_all_locks"):
+		s.locks = 0
+	case !c.counted && takes: // not got
+	case s.locks < 0:
+	case takes:
+		s.locks++
+	case c.counted:
+		s.locks--
+	}
+	if s.locks == 0 {
+		s.unpin(pinNamedLock)
+	}
+}
+
+// ended takes over what the command has left behind, when the server has answered.
+func (s *session) ended(o *engine.Output) {
+	c, v := s.cmd, s.srv
+	eff := c.eff
+	if c.failed && c.statements <= 1 && eff&(sqltext.Call|sqltext.Unknown) == 0 {
+		for len(c.pinned) > 0 {
+			s.takeBack(c.pinned[0])
+		}
+		c.assigned, c.created, c.wish, c.setsNames, c.role = nil, nil, nil, false, false
+	} else if c.failed && (len(c.assigned) > 0 || c.wish != nil) {
+		s.pin(pinUnknownState, c.digest) // which of its statements have run is not known
+	}
+	if !c.failed {
+		for _, e := range c.assigned {
+			if e.value == "" {
+				s.unset(e.name)
+			} else {
+				s.set(e.name, e.value)
+			}
+		}
+	}
+	s.told()
+	s.objectsChanged()
+	s.lockCalled(eff)
+	if eff&sqltext.DDL != 0 {
+		s.l.db.generation.Add(1)
+	}
+	s.endings()
+	s.unexplained()
+	switch {
+	case c.wish != nil:
+		s.wish = *c.wish
+		s.steps = append(s.steps, step{kind: stepTracking, text: s.facts.tracking})
+	case c.untold && eff&tellable != 0:
+		s.steps = append(s.steps, step{kind: stepPing})
+		if v.mariaDB && eff&sqltext.Call != 0 {
+			s.pin(pinUnknownState, c.digest) // this server forgets what it has not told at once
+		}
+	case c.failed && (eff&sqltext.TxControl != 0 || c.statements > 1 || !v.status.Has(mysqlwire.StatusAutocommit)):
+		s.steps = append(s.steps, step{kind: stepPing}) // an ERR packet does not tell whether a transaction is open
+	}
+	if c.role && !c.failed {
+		s.steps = append(s.steps, step{kind: stepRole, text: "SELECT CURRENT_ROLE()"})
+	}
+	if eff&sqltext.Call != 0 {
+		s.steps = append(s.steps, step{kind: stepReadID, text: "SELECT LAST_INSERT_ID()"})
+	}
+	s.next(o)
+}
+
+// unexplained pins for changed state that is no variable's, and that the text does not account for.
+func (s *session) unexplained() {
+	if c := s.cmd; c.state && (c.eff&explained == 0 || c.eff&sqltext.Call != 0) {
+		s.pin(pinUnknownState, c.digest)
+	}
+}
+
+// explained are effects that account for a change of state that is no variable's.
+const explained = sqltext.Assigns | sqltext.UserVariable | sqltext.TempTable | sqltext.DropsTable | sqltext.RenamesTable |
+	sqltext.Prepared | sqltext.UsesPrepared | sqltext.Ends | sqltext.Schema | sqltext.SetsMode | sqltext.Look | sqltext.Role |
+	sqltext.NextTransaction | sqltext.Opaque | sqltext.DDL | sqltext.Unknown
+
+// tellable are effects that the server tells of.
+const tellable = sqltext.Call | sqltext.Unknown | sqltext.Look | sqltext.Assigns | sqltext.SetsMode | sqltext.Schema | sqltext.UsesPrepared
+
+// endings unpins what has come to its end.
+func (s *session) endings() {
+	c, v := s.cmd, s.srv
+	if len(s.pins) == 0 || c.failed {
+		return
+	}
+	words := strings.Fields(c.digest)
+	first, second := "", ""
+	if len(words) > 1 {
+		first, second = words[0], words[1]
+	}
+	if c.statements == 1 {
+		switch {
+		case first == "unlock" && strings.HasPrefix(second, "table"):
+			s.unpin(pinLockTables)
+			s.unpin(pinGlobalLock)
+		case first == "xa" && (second == "commit" || second == "rollback") && !v.inTransaction():
+			s.unpin(pinXA)
+		}
+	}
+	if v.inTransaction() && c.eff&sqltext.TxControl != 0 {
+		s.unpin(pinLockTables) // the start of a transaction unlocks
+	}
+	if s.pinnedFor(pinNext) && c.eff&sqltext.NextTransaction == 0 && !v.inTransaction() && (s.status.Has(mysqlwire.StatusInTrans) || c.eff&sqltext.TxControl != 0) {
+		s.unpin(pinNext)
+	}
+}
+
+// set changes a setting of the session, and of its server connection, which has it already.
+func (s *session) set(name, value string) { s.change(settingsOf(s.want).with(name, value)) }
+
+func (s *session) unset(name string) { s.change(settingsOf(s.want).without(name)) }
+
+func (s *session) change(now settings) {
+	if !now.carried() {
+		s.pin(pinSettings, s.cmd.digest)
+		return
+	}
+	s.want = now.fit()
+	s.srv.fit = s.want
+}
+
+// told takes over the changes that the server has told.
+func (s *session) told() {
+	c := s.cmd
+	if len(c.changes) == 0 && !c.setsNames {
+		return
+	}
+	changes := c.changes
+	c.changes = nil
+	now := settingsOf(s.want)
+	names := c.setsNames
+	for _, e := range changes {
+		if e.name == varConnection {
+			names = true
+		}
+		if e.value == "" {
+			now = now.without(e.name)
+		} else {
+			now = now.with(e.name, e.value)
+		}
+	}
+	s.change(now)
+	if !names || c.failed && !slices.ContainsFunc(changes, func(e change) bool { return e.name == varConnection }) {
+		return
+	}
+	// Nobody tells of the collation that comes with a character set.
+	c.setsNames = false
+	if c.collation != "" {
+		s.set(varCollation, c.collation)
+		c.collation = ""
+		return
+	}
+	if slices.ContainsFunc(changes, func(e change) bool { return e.name == varCollation }) {
+		return
+	}
+	if known, ok := s.l.db.collationOf(s.collationKey()); ok {
+		s.set(varCollation, known)
+		return
+	}
+	s.steps = append(s.steps, step{kind: stepCollation, text: "SELECT @@collation_connection"})
+}
+
+// collationKey is what the collation of a connection follows from, unless it was named.
+func (s *session) collationKey() string {
+	charset, _ := settingIn(s.want, varConnection)
+	own, _ := settingIn(s.want, "character_set_collations")
+	utf8, _ := settingIn(s.want, "default_collation_for_utf8mb4")
+	return charset + " " + own + " " + utf8
+}
+
+// carriedVariable reports whether a system variable that the server has told of is carried.
+func carriedVariable(name string) bool {
+	switch name {
+	case "timestamp", "character_set_database", "collation_database", trackVariables, trackSchema, trackState, "tx_read_only":
+		return false
+	}
+	switch sqltext.ClassOf([]byte(name)) {
+	case sqltext.OpaqueVariable, sqltext.IdentityVariable, sqltext.ReadOnlyVariable:
+		return false
+	}
+	return true
+}
+
+func containsFold(b []byte, lower string) bool { return countFold(b, lower) > 0 }
+
+// countFold counts a word in lower case in a text, whatever its case there.
+func countFold(b []byte, lower string) int {
+	n := 0
+	for i := 0; i+len(lower) <= len(b); i++ {
+		if b[i]|0x20 == lower[0] && strings.EqualFold(string(b[i:i+len(lower)]), lower) {
+			n++
+		}
+	}
+	return n
+}
+
+func unknownThread(id uint32) mysqlwire.Error {
+	e := errUnknownThread
+	e.Message += strconv.FormatUint(uint64(id), 10)
+	return e
+}

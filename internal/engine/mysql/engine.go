@@ -1,0 +1,229 @@
+package mysql
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/mysql/login"
+	"forebay/internal/resource"
+	"forebay/internal/secret"
+	"forebay/internal/wire/mysqlwire"
+)
+
+// Engine is the engine of MySQL and MariaDB.
+type Engine struct {
+	log     *slog.Logger
+	targets sync.Map // address -> *target
+	tls     sync.Map // *tls.Config -> *tls.Config without session tickets
+	proofs  verifiers
+}
+
+// New makes the engine. Verifiers are derived from the secrets of store.
+func New(log *slog.Logger, _ secret.Store) *Engine { return &Engine{log: log} }
+
+// target is what the engine knows of one database server.
+type target struct {
+	facts atomic.Pointer[facts]
+	known chan struct{} // closed when facts are there
+	once  sync.Once
+}
+
+func (t *target) learn(f *facts) {
+	t.facts.Store(f)
+	t.once.Do(func() { close(t.known) })
+}
+
+func (e *Engine) target(p *resource.Proxy) *target {
+	addr := net.JoinHostPort(p.Target.Host, strconv.Itoa(p.Target.Port))
+	if t, ok := e.targets.Load(addr); ok {
+		return t.(*target)
+	}
+	t, _ := e.targets.LoadOrStore(addr, &target{known: make(chan struct{})})
+	return t.(*target)
+}
+
+// offered are the capabilities that clients are offered, as far as the target has them.
+const offered = login.DefaultCapabilities | mysqlwire.ClientOptionalResultsetMetadata | mysqlwire.ClientQueryAttributes |
+	mysqlwire.MariaDBClientProgress | mysqlwire.MariaDBClientStmtBulkOperations | mysqlwire.MariaDBClientExtendedMetadata |
+	mysqlwire.MariaDBClientBulkUnitResults
+
+// always are capabilities that have nothing to do with the target.
+const always = mysqlwire.ClientConnectWithDB | mysqlwire.ClientConnectAttrs | mysqlwire.ClientPluginAuthLenEncClientData |
+	mysqlwire.ClientPluginAuth | mysqlwire.ClientSecureConnection | mysqlwire.ClientProtocol41
+
+// hello makes the greeting of one client.
+func hello(f *facts, o engine.AcceptOptions) *login.Hello {
+	h := login.NewHello(f.version, o.ID.PID, o.TLS != nil)
+	h.Capabilities = offered&f.offered | always
+	if f.mariaDB {
+		h.ServerVersion = "5.5.5-" + f.version // as its servers say, so that old replicas take them for MySQL 5.5
+		h.Capabilities &^= mysqlwire.ClientLongPassword
+	}
+	if o.TLS != nil {
+		h.Capabilities |= mysqlwire.ClientSSL
+	}
+	h.Charset, h.Status = f.charset, f.status|mysqlwire.StatusAutocommit&f.status
+	h.Plugin = mysqlwire.PluginCachingSHA2
+	if len(o.Proxy.Auth) > 0 && o.Proxy.Auth[0].ClientPasswordAuthType == resource.MySQLNative {
+		h.Plugin = mysqlwire.PluginNative
+	}
+	return h
+}
+
+// Greet implements engine.Greeter.
+func (e *Engine) Greet(o engine.AcceptOptions) (first []byte, greeting any, ok bool) {
+	f := e.target(o.Proxy).facts.Load()
+	if f == nil || o.Full {
+		return nil, nil, false
+	}
+	h := hello(f, o)
+	return h.Append(nil), h, true
+}
+
+// greetWait is how long a client waits for its greeting when nothing is known of the target yet.
+const greetWait = 10 * time.Second
+
+// Accept implements engine.Engine.
+func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions) (*engine.Login, error) {
+	if o.Full {
+		return nil, turnAway(nc, mysqlwire.Error{
+			Code: 1040, SQLState: "08004",
+			Message: "Number simultaneous connections exceeded (" + strconv.Itoa(o.Proxy.MaxClients) + ")",
+		})
+	}
+	t := e.target(o.Proxy)
+	h, greeted := o.Greeting.(*login.Hello)
+	if !greeted {
+		if t.facts.Load() == nil {
+			o.Block(func() {
+				select {
+				case <-t.known:
+				case <-time.After(greetWait):
+				case <-ctx.Done():
+				}
+			})
+		}
+		f := t.facts.Load()
+		if f == nil {
+			return nil, turnAway(nc, errorOf(engine.ErrBorrowTimeout))
+		}
+		h = hello(f, o)
+	} else {
+		h.Sent = true
+	}
+	lo, err := e.acceptOptions(nc, o)
+	if err != nil {
+		return nil, err
+	}
+	lo.Hello = h
+	c, err := login.Accept(ctx, nc, lo)
+	if err != nil {
+		return nil, err
+	}
+	return e.login(t.facts.Load(), c), nil
+}
+
+// turnAway tells a client that it cannot come in.
+func turnAway(nc net.Conn, e mysqlwire.Error) error {
+	out, at := mysqlwire.BeginPacket(nil)
+	bare := e
+	bare.SQLState = "" // the client has not said that it knows any
+	out, _ = mysqlwire.EndPacket(bare.Append(out), at, 0)
+	_, _ = nc.Write(out) // it may have gone; the refusal is the news
+	return &login.Refusal{Code: e.Code, SQLState: e.SQLState, Message: e.Message, Reason: e.Message}
+}
+
+func (e *Engine) acceptOptions(nc net.Conn, o engine.AcceptOptions) (login.AcceptOptions, error) {
+	lo := login.AcceptOptions{
+		RequireTLS: o.Proxy.RequireTLS,
+		Lookup:     func(ctx context.Context, user string) (*login.Verifier, error) { return e.verifier(ctx, o, user) },
+		Block:      o.Block,
+	}
+	if host, _, err := net.SplitHostPort(nc.RemoteAddr().String()); err == nil {
+		lo.ClientHost = host
+	}
+	if len(o.Proxy.Auth) > 0 {
+		lo.UnknownUserAuthType = o.Proxy.Auth[0].ClientPasswordAuthType
+	}
+	if o.TLS != nil {
+		lo.TLS = e.serverTLS(o.TLS)
+	}
+	return lo, nil
+}
+
+// serverTLS is the configuration for handshakes with clients: without session tickets, which some clients of this protocol
+// do not expect where they come.
+func (e *Engine) serverTLS(cfg *tls.Config) *tls.Config {
+	if t, ok := e.tls.Load(cfg); ok {
+		return t.(*tls.Config)
+	}
+	own := cfg.Clone()
+	own.SessionTicketsDisabled = true
+	t, _ := e.tls.LoadOrStore(cfg, own)
+	return t.(*tls.Config)
+}
+
+// Protocol bits of engine.Key: what server connections can be shared between.
+const (
+	// shared are the capabilities that say how the server talks: server connections have those of their clients.
+	shared = mysqlwire.ClientFoundRows | mysqlwire.ClientNoSchema | mysqlwire.ClientODBC | mysqlwire.ClientLocalFiles |
+		mysqlwire.ClientIgnoreSpace | mysqlwire.ClientInteractive | mysqlwire.ClientMultiStatements | mysqlwire.ClientMultiResults |
+		mysqlwire.ClientPSMultiResults | mysqlwire.ClientDeprecateEOF | mysqlwire.ClientOptionalResultsetMetadata |
+		mysqlwire.ClientQueryAttributes | mysqlwire.MariaDBExtended&^(1<<62|1<<63)
+	// homeless marks sessions that began without a default database.
+	homeless uint64 = 1 << 63
+)
+
+// login makes the result of a connection phase.
+func (e *Engine) login(f *facts, c *login.Client) *engine.Login {
+	key := engine.Key{User: c.User, Protocol: uint64(c.Capabilities & shared)}
+	if c.Database == "" {
+		key.Protocol |= homeless
+	}
+	return &engine.Login{
+		Conn: c.Conn, TLS: c.TLS, Key: key, Buffered: c.Buffered,
+		NewSession: func(l engine.Local, id engine.SessionID) engine.Session {
+			return newSession(l.(*local), f, c, id)
+		},
+	}
+}
+
+// verifier finds out how a user proves its password.
+func (e *Engine) verifier(ctx context.Context, o engine.AcceptOptions, user string) (v *login.Verifier, err error) {
+	sec, entry, ok, err := o.Credentials.Recent(user)
+	if !ok {
+		o.Block(func() { sec, entry, err = o.Credentials.Lookup(ctx, user) })
+	}
+	if errors.Is(err, secret.ErrNotFound) {
+		return nil, login.ErrUnknownUser
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.proofs.of(sec, entry.ClientPasswordAuthType), nil
+}
+
+// DefaultDatabase implements engine.Engine: none.
+func (e *Engine) DefaultDatabase() string { return "" }
+
+// Open implements engine.Engine.
+func (e *Engine) Open(p *resource.Proxy, k engine.Key, c engine.Credentials, _ engine.Target) engine.Database {
+	d := &database{
+		eng: e, key: k, creds: c, target: e.target(p), stale: make(chan struct{}, 1),
+		caps: mysqlwire.Capability(k.Protocol&^homeless)&shared | mysqlwire.ClientSessionTrack,
+		log:  e.log.With(slog.String("proxy", p.Name), slog.String("user", k.User)),
+	}
+	if k.Protocol == 0 { // not of a client: the target is being watched
+		d.caps |= mysqlwire.ClientDeprecateEOF | mysqlwire.ClientMultiResults
+	}
+	d.proxy.Store(p)
+	return d
+}

@@ -1,0 +1,100 @@
+package mysql
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+
+	"forebay/internal/engine"
+)
+
+// pinReason is why a session keeps its server connection beyond the transaction. docs/mysql.md says of each what the state
+// is, how it is seen and when it ends.
+type pinReason string
+
+const (
+	pinLockTables   pinReason = "lock_tables"
+	pinGlobalLock   pinReason = "global_lock"
+	pinNamedLock    pinReason = "named_lock"
+	pinTemporary    pinReason = "temporary_table"
+	pinHandler      pinReason = "handler"
+	pinXA           pinReason = "xa_transaction"
+	pinNext         pinReason = "next_transaction"
+	pinCursor       pinReason = "open_cursor"
+	pinSQLStatement pinReason = "sql_prepared_statement"
+	pinUserVariable pinReason = "user_variable"
+	pinOpaque       pinReason = "opaque_state"
+	pinRoutine      pinReason = "routine"
+	pinUnknown      pinReason = "unknown_statement"
+	pinUnknownState pinReason = "unknown_state"
+	pinLarge        pinReason = "statement_too_large"
+	pinSettings     pinReason = "settings_too_large"
+	pinInsertID     pinReason = "last_insert_id"
+	pinSequence     pinReason = "sequence_state"
+)
+
+// fixes say how an application avoids the pin.
+var fixes = map[pinReason]string{
+	pinLockTables:   "use a transaction with SELECT ... FOR UPDATE, or UNLOCK TABLES when done",
+	pinGlobalLock:   "run backups over a connection of their own, straight to the database",
+	pinNamedLock:    "RELEASE_LOCK or RELEASE_ALL_LOCKS when done, or lock a row",
+	pinTemporary:    "DROP TEMPORARY TABLE when done, or use a derived table or a common table expression",
+	pinHandler:      "HANDLER ... CLOSE when done, or use SELECT",
+	pinXA:           "end the distributed transaction with XA COMMIT or XA ROLLBACK",
+	pinNext:         "use SET SESSION TRANSACTION, or START TRANSACTION with the characteristic",
+	pinCursor:       "read the cursor to its end, or close the statement",
+	pinSQLStatement: "use the driver's prepared statements, or DEALLOCATE PREPARE when done",
+	pinUserVariable: "set user variables to literals, or keep the value in the application",
+	pinOpaque:       "keep what cannot be read back within one transaction and a connection of its own",
+	pinRoutine:      "let the user see the routine's body, and keep named locks out of it",
+	pinUnknown:      "report the statement, so that Forebay learns to read it",
+	pinUnknownState: "keep what a routine sets up within the routine",
+	pinLarge:        "keep statements below 1 MiB",
+	pinSettings:     "keep values above 64 KiB in a table",
+	pinInsertID:     "use the OK packet's value (the driver's last insert id)",
+	pinSequence:     "use RETURNING, or NEXT VALUE FOR in a SELECT, instead of LASTVAL",
+}
+
+// pin keeps the server connection for the session, for one more reason. It is logged and counted once.
+func (s *session) pin(r pinReason, digest string) {
+	if s.pinnedFor(r) {
+		return
+	}
+	if len(s.pins) == 0 {
+		s.l.counters.Pinned++
+	}
+	s.pins = append(s.pins, engine.Pin{Reason: string(r), Digest: digest, Fix: fixes[r], Since: time.Now().UnixNano()})
+	s.l.counters.Pins[string(r)]++
+	s.l.db.log.Warn("session pinned to its server connection",
+		slog.String("reason", string(r)), slog.String("digest", digest), slog.String("fix", fixes[r]),
+		slog.Uint64("pid", uint64(s.id.PID)), slog.Uint64("server_pid", uint64(s.srv.thread)))
+}
+
+// unpin ends one reason.
+func (s *session) unpin(r pinReason) {
+	n := len(s.pins)
+	s.pins = slices.DeleteFunc(s.pins, func(p engine.Pin) bool { return p.Reason == string(r) })
+	if len(s.pins) < n {
+		s.l.db.log.Info("session no longer pinned for this reason", slog.String("reason", string(r)), slog.Uint64("pid", uint64(s.id.PID)))
+	}
+	if n > 0 && len(s.pins) == 0 {
+		s.unpinAll()
+	}
+}
+
+// unpinAll ends all reasons: the state is gone, or the server connection will be made clean or closed.
+func (s *session) unpinAll() {
+	if s.pins != nil {
+		s.pins = nil
+		s.l.counters.Pinned--
+	}
+}
+
+func (s *session) pinnedFor(r pinReason) bool {
+	return slices.ContainsFunc(s.pins, func(p engine.Pin) bool { return p.Reason == string(r) })
+}
+
+// sticky reports whether something was done to the server connection that COM_RESET_CONNECTION may not undo.
+func (s *session) sticky() bool {
+	return s.pinnedFor(pinOpaque) || s.pinnedFor(pinXA) || s.pinnedFor(pinUnknown) || s.pinnedFor(pinGlobalLock)
+}

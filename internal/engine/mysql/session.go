@@ -1,0 +1,463 @@
+package mysql
+
+import (
+	"slices"
+	"strings"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/mysql/login"
+	"forebay/internal/engine/mysql/sqltext"
+	"forebay/internal/wire/mysqlwire"
+)
+
+// maxInspected is the largest packet, in bytes, that is collected whole to be looked into. Larger statements stream
+// through, and what they may leave is unknown: the session keeps its server connection.
+const maxInspected = 1 << 20
+
+// session is the protocol state of one client. It is kept small: there are tens of thousands. Owned by loop.
+type session struct {
+	l      *local
+	srv    *server              // nil while no server connection is lent
+	want   engine.Fit           // settings that the session has
+	caps   mysqlwire.Capability // agreed on with the client
+	status mysqlwire.Status     // as the client was told last
+	refuse *mysqlwire.Error     // answer to the next command
+	steps  []step               // commands of Forebay's own that are due
+	cmd    *command             // the client's, under way; the server connection's
+	pins   []engine.Pin
+	locks  int // named locks that the session is known to hold; negative: not known
+
+	// What the client is sending of a command that has begun to pass.
+	skip      int  // bytes still to pass of the packet
+	continued bool // the next packet goes on with the command
+	discard   bool // and is dropped, not passed
+	gone      bool // the client has left
+	cleaning  bool // and the server connection is being made clean
+	killing   bool // Killed is due
+	begun     bool // the client has had its welcome
+
+	id      engine.SessionID
+	client  *login.Client // from log-in
+	facts   *facts
+	startup engine.Fit // settings that the session began with
+	wish    tracking   // what of its changes the client wants to hear
+
+	modeFor engine.Fit // settings and
+	modeOn  string     // sql_mode that mode was made for
+	mode    sqltext.Mode
+
+	context    engine.Fit // of prepared statements, under
+	contextFor engine.Fit // these settings
+	stmts      map[uint32]*clientStmt
+	stmtBytes  int
+	lastStmt   uint32 // the last id handed out
+	cursors    int    // open ones, and statements with long data
+
+	insertID     uint64 // what LAST_INSERT_ID() is
+	temporary    []string
+	handlers     []string
+	sqlPrepared  []string
+	killed       uint32 // whom Killed is about
+	killSequence uint8
+}
+
+// command is a command of the client's that the server is answering.
+type command struct {
+	kind       mysqlwire.Command
+	seq        uint8 // of the next packet to the client, where Forebay answers
+	active     bool
+	eff        sqltext.Effects
+	statements int
+	failed     bool
+	untold     bool // the last packet of the answer could not tell of changed state
+	state      bool // the server has told that something changed that no variable is
+	count      bool // rows are looked at: a function's answer tells whether a lock was taken or freed
+	counted    bool
+	warnings   bool
+	pinned     []pinReason // new with this command: gone again if it fails
+	changes    []change
+	stmt       *clientStmt // COM_STMT_EXECUTE, COM_STMT_PREPARE, ...
+	server     *prepared
+	captured   []byte // definitions of a prepared statement
+	capturing  bool
+	assigned   []setting // by the text; made when the server has said OK
+	created    []string  // temporary tables
+	dropped    []string
+	digest     string
+	setsNames  bool
+	collation  string // SET NAMES ... COLLATE, as a literal
+	role       bool
+	wish       *tracking
+}
+
+// change is a change of a setting that the server has told; an empty value removes it.
+type change struct{ name, value string }
+
+func newSession(l *local, f *facts, c *login.Client, id engine.SessionID) *session {
+	s := &session{l: l, facts: f, client: c, caps: c.Capabilities, id: id, wish: defaultTracking}
+	s.begin()
+	return s
+}
+
+// begin gives the session the settings that it starts with. It is called again when the session has its first server
+// connection: only then those of init_query may be known.
+func (s *session) begin() {
+	var start settings
+	if initial := s.l.db.initial.Load(); initial != nil {
+		start = *initial
+	}
+	for _, e := range s.facts.names(s.client.Charset) {
+		start = start.with(e.name, e.value)
+	}
+	if s.client.Database != "" {
+		start = start.with(settingSchema, s.client.Database)
+	}
+	s.startup = start.fit()
+	s.want = s.startup
+	s.status = s.facts.status
+	if v, ok := start.find("autocommit"); ok {
+		s.status &^= mysqlwire.StatusAutocommit
+		if v == "'ON'" || v == "1" {
+			s.status |= mysqlwire.StatusAutocommit
+		}
+	}
+}
+
+// Start implements engine.Session.
+func (s *session) Start(o *engine.Output) bool {
+	if c := s.facts.collations[s.client.Charset]; unfit[c.charset] {
+		s.fatal(mysqlwire.Error{Code: 1231, SQLState: "42000", Message: "Variable 'character_set_client' can't be set to the value of '" + c.charset + "'"}, o)
+		return false
+	}
+	needs := s.client.Database != "" && !s.l.db.knows(s.client.Database)
+	if s.l.db.proxy.Load().Pool.InitQuery != "" && s.l.db.initial.Load() == nil {
+		needs = true
+	}
+	if !needs {
+		s.welcome(o)
+	}
+	return needs
+}
+
+// welcome ends the connection phase in the client's eyes.
+func (s *session) welcome(o *engine.Output) {
+	s.begun = true
+	o.Client.Set(append(o.Client.Grow(), s.client.Greeting...))
+	s.ok(s.client.Sequence, o)
+	s.client = &login.Client{
+		Conn: s.client.Conn, TLS: s.client.TLS, User: s.client.User, Database: s.client.Database, Charset: s.client.Charset,
+		Capabilities: s.client.Capabilities, MaxPacket: s.client.MaxPacket, ZstdLevel: s.client.ZstdLevel,
+		Scramble: s.client.Scramble, Verifier: s.client.Verifier,
+	}
+}
+
+// ok sends the client an OK packet of Forebay's own.
+func (s *session) ok(seq uint8, o *engine.Output) {
+	dst, at := mysqlwire.BeginPacket(o.Client.Grow())
+	dst = mysqlwire.OK{Status: s.status}.Append(dst, s.caps)
+	dst, _ = mysqlwire.EndPacket(dst, at, seq)
+	o.Client.Set(dst)
+}
+
+// fail sends the client an ERR packet of Forebay's own.
+func (s *session) fail(seq uint8, e mysqlwire.Error, o *engine.Output) {
+	dst, at := mysqlwire.BeginPacket(o.Client.Grow())
+	dst, _ = mysqlwire.EndPacket(e.Append(dst), at, seq)
+	o.Client.Set(dst)
+}
+
+// fatal ends the client's connection with an error.
+func (s *session) fatal(e mysqlwire.Error, o *engine.Output) {
+	seq := uint8(0)
+	switch {
+	case !s.begun:
+		o.Client.Set(append(o.Client.Grow(), s.client.Greeting...))
+		seq = s.client.Sequence
+	case s.srv == nil || !s.cmd.active:
+	case s.srv.step == 0:
+		seq = s.srv.r.seq
+	default:
+		seq = s.cmd.seq
+	}
+	s.fail(seq, e, o)
+	o.CloseClient = true
+}
+
+// Fit implements engine.Session.
+func (s *session) Fit() engine.Fit { return s.want }
+
+// Takes implements engine.Session: no command makes a connection forget its default database.
+func (s *session) Takes(sv engine.Server) bool {
+	v := sv.(*server)
+	if v.fit == s.want {
+		return true
+	}
+	_, has := settingIn(v.fit, settingSchema)
+	_, wants := settingIn(s.want, settingSchema)
+	return wants || !has
+}
+
+// Attach implements engine.Session.
+func (s *session) Attach(sv engine.Server, o *engine.Output) {
+	v := sv.(*server)
+	s.srv, s.cmd = v, &v.cmd
+	v.since = *s.l.counters.Now // making it ready is part of the database's time
+	if !s.begun {
+		s.begin()
+	}
+	s.adapt(settingsOfUnlessEqual(v.fit, s.want))
+	if len(s.steps) > 0 {
+		s.next(o)
+		return
+	}
+	if !s.begun {
+		s.welcome(o)
+	}
+}
+
+// settingsOfUnlessEqual decodes both, or neither where they are the same.
+func settingsOfUnlessEqual(have, want engine.Fit) (h, w settings) {
+	if have == want {
+		return nil, nil
+	}
+	return settingsOf(have), settingsOf(want)
+}
+
+// adapt makes the steps that turn a server connection's settings into those of the session.
+func (s *session) adapt(have, want settings) {
+	if have == nil && want == nil {
+		return
+	}
+	s.l.counters.Replays++
+	if schema, ok := want.find(settingSchema); ok {
+		if old, _ := have.find(settingSchema); old != schema {
+			s.steps = append(s.steps, step{kind: stepSchema, text: schema})
+		}
+	}
+	if multi, old := s.multi(want), s.multi(have); multi != old {
+		s.steps = append(s.steps, step{kind: stepMulti, text: multi})
+	}
+	if role, ok := want.find(settingRole); ok || hasRole(have) {
+		if !ok {
+			role = "DEFAULT"
+		}
+		if old, _ := have.find(settingRole); old != role {
+			s.steps = append(s.steps, step{kind: stepSet, text: "SET ROLE " + role})
+		}
+	}
+	if sql := between(have, want); sql != "" {
+		s.steps = append(s.steps, step{kind: stepSet, text: sql})
+	}
+	s.steps = append(s.steps, step{kind: stepAdapted})
+}
+
+func hasRole(s settings) bool {
+	_, ok := s.find(settingRole)
+	return ok
+}
+
+// multi says whether several statements in a text are allowed, "1" or "0".
+func (s *session) multi(set settings) string {
+	if v, ok := set.find(settingMulti); ok {
+		return v
+	}
+	if s.l.db.caps.Has(mysqlwire.ClientMultiStatements) {
+		return "1"
+	}
+	return "0"
+}
+
+// Detach implements engine.Session.
+func (s *session) Detach() {
+	if s.srv != nil && s.srv.inTransaction() {
+		s.l.counters.InTransaction-- // it is closed with its transaction open
+	}
+	s.srv, s.cmd, s.steps = nil, nil, nil
+}
+
+// Open implements engine.Session.
+func (s *session) Open() bool {
+	return len(s.steps) == 0 && (s.srv == nil || s.srv.step == 0) && !s.killing
+}
+
+// Done implements engine.Session.
+func (s *session) Done() bool {
+	v := s.srv
+	return v != nil && v.idle() && v.step == 0 && len(s.steps) == 0 && !s.cmd.active && s.skip == 0 && !s.continued &&
+		len(s.pins) == 0 && (s.begun || s.gone) && !s.killing
+}
+
+// Keeps implements engine.Session: counts and warnings of the last statement are on the server connection that ran it.
+func (s *session) Keeps() bool { return s.srv != nil && s.srv.diagOwner == s && s.cmd.warnings }
+
+// Busy implements engine.Session.
+func (s *session) Busy() bool {
+	return s.srv != nil && (s.srv.r.state != replyNone || s.srv.inTransaction() || len(s.steps) > 0 || s.skip > 0 || s.continued)
+}
+
+// Pinned implements engine.Session.
+func (s *session) Pinned() string {
+	if len(s.pins) == 0 {
+		return ""
+	}
+	return s.pins[0].Reason
+}
+
+// Retire implements engine.Session.
+func (s *session) Retire() bool { return s.srv != nil && s.srv.retire }
+
+// Matches implements engine.Session. This protocol has no cancel request beside KILL, which names the session alone.
+func (s *session) Matches(c *engine.Cancel) bool { return c.PID == s.id.PID && !s.adapting() }
+
+// adapting reports whether a command of Forebay's own runs, which must not be interrupted in the client's name.
+func (s *session) adapting() bool { return s.srv != nil && s.srv.step != 0 }
+
+// Describe implements engine.Session.
+func (s *session) Describe() engine.SessionInfo {
+	info := engine.SessionInfo{PID: s.id.PID, Pins: s.pins, State: "idle"}
+	for _, a := range s.client.Attributes {
+		if a.Name == "program_name" {
+			info.Application = a.Value
+		}
+	}
+	if s.srv != nil {
+		switch {
+		case s.srv.r.state != replyNone:
+			info.State = "active"
+		case s.srv.inTransaction():
+			info.State = "idle in transaction"
+		}
+	}
+	return info
+}
+
+// Refuse implements engine.Session.
+func (s *session) Refuse(err error, o *engine.Output) {
+	e := errorOf(err)
+	if !s.begun {
+		s.fatal(e, o)
+		return
+	}
+	s.refuse = &e
+}
+
+// Refusing implements engine.Session.
+func (s *session) Refusing() bool { return s.refuse != nil }
+
+// End implements engine.Session.
+func (s *session) End(err error, o *engine.Output) { s.fatal(errorOf(err), o) }
+
+// ServerLost implements engine.Session. The client keeps its connection: the command under way is answered with an error,
+// and so is the next one if a transaction or other state was lost with the server connection.
+func (s *session) ServerLost(_ error, o *engine.Output) {
+	v := s.srv
+	if s.gone || v == nil {
+		return
+	}
+	e := lostError(v.last)
+	open, pinned := v.inTransaction(), len(s.pins) > 0
+	s.unpinAll()
+	s.forgetState()
+	if !s.begun {
+		s.fatal(e, o)
+		return
+	}
+	if v.step != 0 || len(s.steps) > 0 || !s.cmd.active {
+		// The client's command has not been sent, or there is none.
+		if s.cmd.active { // it has been answered, and Forebay was looking at what it left
+			s.fatal(e, o)
+			return
+		}
+		if s.refuse == nil && (open || pinned) {
+			s.refuse = &e
+		}
+		return
+	}
+	r := &v.r
+	if r.skip > 0 || r.continued || r.state != replyFirst && r.state != replyRows && r.state != replyPrepared && r.state != replyText {
+		o.CloseClient = true // there is no place for an error in what it has been sent
+		return
+	}
+	s.fail(r.seq, e, o)
+	if s.skip > 0 || s.continued { // the rest of the command is dropped
+		s.discard = true
+	}
+}
+
+// forgetState forgets what is gone with a server connection.
+func (s *session) forgetState() {
+	s.temporary, s.handlers, s.sqlPrepared, s.locks = nil, nil, nil, 0
+	for _, c := range s.stmts {
+		c.cursor, c.isLong = false, false
+	}
+	s.cursors = 0
+}
+
+// ClientGone implements engine.Session.
+func (s *session) ClientGone(o *engine.Output) bool {
+	s.gone = true
+	v := s.srv
+	if v == nil {
+		return false
+	}
+	if s.cmd.active || v.step != 0 || s.skip > 0 || s.continued || v.retire || v.r.state != replyNone || s.sticky() {
+		s.unpinAll()
+		return false
+	}
+	s.steps = nil
+	if v.idle() && len(s.pins) == 0 {
+		return true
+	}
+	if s.l.db.proxy.Load().Pool.InitQuery != "" {
+		s.unpinAll()
+		return false // only a new log-in brings back what that has done
+	}
+	s.unpinAll()
+	s.clean(o)
+	return true
+}
+
+// clean makes the server connection as new: the client has left state behind.
+func (s *session) clean(o *engine.Output) {
+	s.cleaning = true
+	s.srv.prepared.clear()
+	s.srv.idOwner, s.srv.diagOwner = nil, nil
+	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking}, step{kind: stepCleaned, text: "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection"})
+	s.next(o)
+}
+
+// Killed implements engine.Session.
+func (s *session) Killed(found bool, o *engine.Output) {
+	s.killing = false
+	if found {
+		s.ok(s.killSequence, o)
+		return
+	}
+	s.fail(s.killSequence, unknownThread(s.killed), o)
+}
+
+// readMode says how a text is to be read now.
+func (s *session) readMode() sqltext.Mode {
+	v := s.srv
+	if s.modeFor == s.want && s.modeOn == v.sqlMode {
+		return s.mode
+	}
+	s.modeFor, s.modeOn = s.want, v.sqlMode
+	mode := v.sqlMode
+	if m, ok := settingIn(s.want, "sql_mode"); ok {
+		mode = strings.Trim(m, "'")
+		if strings.HasPrefix(m, "_utf8mb4") {
+			mode = "" // not one that is made of words
+		}
+	}
+	charset, _ := settingIn(s.want, varClient)
+	modes := strings.Split(mode, ",")
+	s.mode = sqltext.Mode{
+		Version: v.number, MariaDB: v.mariaDB, SQLModeKnown: true,
+		AnsiQuotes:         slices.Contains(modes, "ANSI_QUOTES"),
+		NoBackslashEscapes: slices.Contains(modes, "NO_BACKSLASH_ESCAPES"),
+		Charset:            sqltext.CharsetOf(strings.Trim(charset, "'")),
+		SingleStatement:    s.multi(settingsOf(s.want)) == "0",
+	}
+	return s.mode
+}

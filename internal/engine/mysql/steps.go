@@ -1,0 +1,247 @@
+package mysql
+
+import (
+	"strings"
+
+	"forebay/internal/engine"
+	"forebay/internal/wire/mysqlwire"
+)
+
+// step is a command of Forebay's own: the client never sees its answer.
+type step struct {
+	kind stepKind
+	text string
+	stmt *clientStmt
+}
+
+type stepKind uint8
+
+const (
+	stepSchema    stepKind = iota + 1 // makes text the default database
+	stepMulti                         // COM_SET_OPTION
+	stepSet                           // makes settings fit
+	stepAdapted                       // no command: the settings fit from here on
+	stepContext                       // like stepSet, for the time of a COM_STMT_PREPARE
+	stepPrepare                       // prepares stmt
+	stepInsertID                      // makes LAST_INSERT_ID() the session's
+	stepNeutral                       // leaves nothing of another session's last statement to be seen
+	stepPing                          // has the server tell what it has not told yet
+	stepCollation                     // asks what the connection's collation is
+	stepRole                          // asks what the role is
+	stepReadID                        // asks what LAST_INSERT_ID() is
+	stepTracking                      // has the server tell of changes again
+	stepReset                         // COM_RESET_CONNECTION
+	stepCleaned                       // ends clean
+)
+
+// next sends the next step, if one is due.
+func (s *session) next(o *engine.Output) {
+	v := s.srv
+	for len(s.steps) > 0 && v.step == 0 {
+		st := s.steps[0]
+		if st.kind == stepAdapted {
+			s.pop()
+			v.fit = s.want
+			if !s.begun && !s.gone {
+				if schema, ok := settingIn(s.want, settingSchema); ok {
+					s.l.db.remember(schema, true)
+				}
+				s.welcome(o)
+			}
+			continue
+		}
+		v.step, v.err, v.row = st.kind, nil, nil
+		v.since = *s.l.counters.Now
+		dst, at := mysqlwire.BeginPacket(o.Server.Grow())
+		cmd := mysqlwire.ComQuery
+		switch st.kind {
+		case stepSchema:
+			cmd = mysqlwire.ComInitDB
+		case stepMulti:
+			cmd = mysqlwire.ComSetOption
+		case stepPing:
+			cmd = mysqlwire.ComPing
+		case stepReset:
+			cmd = mysqlwire.ComResetConnection
+		case stepPrepare:
+			cmd = mysqlwire.ComStmtPrepare
+		}
+		dst = append(dst, byte(cmd))
+		switch st.kind {
+		case stepMulti: // MYSQL_OPTION_MULTI_STATEMENTS_ON, _OFF
+			if st.text == "1" {
+				dst = append(dst, 0, 0)
+			} else {
+				dst = append(dst, 1, 0)
+			}
+		case stepPrepare:
+			dst = append(dst, st.stmt.stmt.text...)
+		default:
+			if cmd == mysqlwire.ComQuery && v.caps.Has(mysqlwire.ClientQueryAttributes) {
+				dst = append(dst, 0, 1) // no attributes, in one set
+			}
+			dst = append(dst, st.text...)
+		}
+		dst, _ = mysqlwire.EndPacket(dst, at, 0)
+		o.Server.Set(dst)
+		v.r.begin(cmd)
+		if cmd != mysqlwire.ComPing {
+			v.diagOwner = nil
+		}
+	}
+}
+
+func (s *session) pop() step {
+	st := s.steps[0]
+	s.steps = s.steps[1:]
+	if len(s.steps) == 0 {
+		s.steps = nil
+	}
+	return st
+}
+
+// stepped handles the end of a step.
+func (s *session) stepped(o *engine.Output) {
+	v := s.srv
+	st := s.pop()
+	v.step = 0
+	if v.err != nil {
+		if !s.stepFailed(st, *v.err, o) {
+			return
+		}
+	} else {
+		s.stepDone(st, o)
+	}
+	if o.CloseServer || o.CloseClient {
+		return
+	}
+	s.next(o)
+	if len(s.steps) == 0 && s.cmd.active {
+		s.end(o)
+	}
+}
+
+// stepFailed handles the failure of a step. It reports whether the session can go on with the next one.
+func (s *session) stepFailed(st step, e mysqlwire.Error, o *engine.Output) bool {
+	switch st.kind {
+	case stepSchema:
+		// The database is gone, or the user may not have it any more: any statement in it would fail.
+		s.l.db.remember(st.text, false)
+		s.steps = nil
+		if !s.begun {
+			s.fatal(e, o)
+			return false
+		}
+		s.refuse = &e
+		return false
+	case stepPrepare:
+		for len(s.steps) > 0 && s.steps[0].kind != stepContext {
+			s.pop()
+		}
+		s.refuse = &e
+		return true
+	case stepCleaned, stepReset, stepTracking:
+		o.CloseServer = true
+		return false
+	}
+	// It is not in the state that we thought, or cannot be put into the one that the session needs.
+	o.CloseServer = true
+	s.steps = nil
+	if s.cmd.active {
+		return false
+	}
+	if e.Message = "the session's settings could not be restored: " + e.Message; !s.begun {
+		s.fatal(e, o)
+		return false
+	}
+	s.refuse = &e
+	return false
+}
+
+// stepDone takes over the result of a step.
+func (s *session) stepDone(st step, o *engine.Output) {
+	v := s.srv
+	cell := ""
+	if len(v.row) > 0 {
+		cell = v.row[0]
+	}
+	switch st.kind {
+	case stepInsertID:
+		v.idOwner = s
+	case stepNeutral:
+		v.diagOwner = s
+	case stepCollation:
+		if len(v.row) != 1 {
+			o.CloseServer = true
+			return
+		}
+		value := charsetLiteral(varCollation, cell)
+		s.l.db.rememberCollation(s.collationKey(), value)
+		s.set(varCollation, value)
+	case stepRole:
+		if value := roleLiteral(cell, v.mariaDB); value != "" {
+			s.set(settingRole, value)
+		}
+	case stepReadID:
+		s.insertID, v.idOwner = parseID(cell), s
+	case stepReset:
+		v.prepared.clear()
+		v.idOwner = nil
+		s.unpinAll()
+	case stepCleaned:
+		s.cleaned(o)
+	case stepPing:
+		s.told()
+		s.unexplained()
+	case stepPrepare:
+		s.preparedEnds(o)
+	}
+}
+
+// cleaned says that a connection has been made as new: its settings are those that the server gives.
+func (s *session) cleaned(o *engine.Output) {
+	v := s.srv
+	if len(v.row) != 4 {
+		o.CloseServer = true
+		return
+	}
+	fit := settings(nil)
+	for i, name := range []string{varClient, varConnection, varResults, varCollation} {
+		fit = fit.with(name, charsetLiteral(name, v.row[i]))
+	}
+	if schema, ok := settingIn(v.fit, settingSchema); ok {
+		fit = fit.with(settingSchema, schema) // COM_RESET_CONNECTION keeps it
+	}
+	if multi, ok := settingIn(v.fit, settingMulti); ok {
+		fit = fit.with(settingMulti, multi) // a capability, which it keeps too
+	}
+	v.fit = fit.fit()
+	if s.cleaning {
+		s.cleaning = false
+		return
+	}
+	// The client's own COM_RESET_CONNECTION.
+	s.want = v.fit
+}
+
+// roleLiteral writes what CURRENT_ROLE() says for SET ROLE. MySQL quotes the names itself.
+func roleLiteral(value string, mariaDB bool) string {
+	switch {
+	case value == "", strings.EqualFold(value, "NONE"):
+		return "NONE"
+	case mariaDB:
+		return quoteName(value)
+	}
+	return value
+}
+
+func parseID(s string) uint64 {
+	n := uint64(0)
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0
+		}
+		n = n*10 + uint64(s[i]-'0')
+	}
+	return n
+}
