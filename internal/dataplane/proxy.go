@@ -309,7 +309,7 @@ func addrOf(cfg *resource.Proxy) string {
 	return net.JoinHostPort(cfg.Target.Host, strconv.Itoa(cfg.Target.Port))
 }
 
-// database is the pools of one user and database: one for each loop.
+// database is the pools of one key, which is a user and a database for most engines: one for each loop.
 type database struct {
 	target *target
 	key    engine.Key
@@ -353,7 +353,7 @@ func (t *target) database(k engine.Key) (*database, error) {
 		ready.Add(1)
 		if !l.Post(func() {
 			defer ready.Done()
-			key := pool.Key{Target: addrOf(cfg), User: k.User, Database: k.Database}
+			key := pool.Key{Target: addrOf(cfg), User: k.User, Database: k.Database, Protocol: k.Protocol}
 			d.pools[i] = session.NewPool(t.px.plane.workers[i], t.budget, key, poolConfig(cfg), d.db, d)
 		}) {
 			return nil, errTargetClosed
