@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"forebay/internal/resource"
 )
 
 // checker turns the sections of a file into a Config and reports what is wrong with them. A field that could not be
@@ -195,17 +193,4 @@ func (c *checker) readable(path, name string) ([]byte, bool) {
 		return nil, false
 	}
 	return data, true
-}
-
-func (c *checker) engineFamily(path, family string) {
-	if !c.required(path, family, "the engine family, POSTGRESQL") {
-		return
-	}
-	switch resource.EngineFamily(family) {
-	case resource.PostgreSQL:
-	case resource.MySQL, resource.SQLServer:
-		c.errorf(path, "%s is not supported yet by this version; expected POSTGRESQL", family)
-	default:
-		c.oneOf(path, family, string(resource.PostgreSQL), string(resource.MySQL), string(resource.SQLServer))
-	}
 }

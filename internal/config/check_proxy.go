@@ -12,22 +12,22 @@ import (
 
 func (c *checker) proxy(at string, s *proxySection) resource.Proxy {
 	c.identifier(join(at, "name"), s.Name)
-	c.engineFamily(join(at, "engine_family"), s.EngineFamily)
+	family := c.engineFamily(join(at, "engine_family"), s.EngineFamily)
 	c.count(join(at, "max_clients"), s.MaxClients, 0, maxConnections)
 	return resource.Proxy{
 		Name:               s.Name,
-		EngineFamily:       resource.EngineFamily(s.EngineFamily),
+		EngineFamily:       family,
 		Endpoints:          c.endpoints(join(at, "endpoints"), s.Endpoints),
 		RequireTLS:         s.RequireTLS,
 		Certificate:        c.certificate(join(at, "tls"), s.TLS),
-		Auth:               c.auth(join(at, "auth"), s.Auth),
+		Auth:               c.auth(join(at, "auth"), s.Auth, family),
 		IdleClientTimeout:  c.span(join(at, "idle_client_timeout"), s.IdleClientTimeout, time.Second, true).orZero(),
 		ClientLifetime:     c.span(join(at, "client_lifetime"), s.ClientLifetime, time.Second, true).orZero(),
 		ClientLoginTimeout: c.span(join(at, "client_login_timeout"), s.ClientLoginTimeout, time.Second, false).of,
 		MaxClients:         s.MaxClients,
 		DebugLogging:       s.DebugLogging,
-		Target:             c.target(join(at, "target"), s.Target),
-		Pool:               c.pool(join(at, "connection_pool"), s.ConnectionPool),
+		Target:             c.target(join(at, "target"), s.Target, family),
+		Pool:               c.pool(join(at, "connection_pool"), s.ConnectionPool, family),
 	}
 }
 
@@ -74,7 +74,7 @@ func (c *checker) certificate(at string, s certSection) resource.Certificate {
 	return out
 }
 
-func (c *checker) auth(at string, list []authSection) []resource.AuthEntry {
+func (c *checker) auth(at string, list []authSection, family resource.EngineFamily) []resource.AuthEntry {
 	if len(list) == 0 && !c.skip(at) {
 		c.errorf(at, "expected at least one entry, got none: nobody could log in")
 	}
@@ -85,7 +85,7 @@ func (c *checker) auth(at string, list []authSection) []resource.AuthEntry {
 		entry := resource.AuthEntry{
 			Secret:                 e.Secret,
 			Description:            e.Description,
-			ClientPasswordAuthType: c.authType(join(path, "client_password_auth_type"), e.ClientPasswordAuthType),
+			ClientPasswordAuthType: c.authType(join(path, "client_password_auth_type"), e.ClientPasswordAuthType, family),
 		}
 		if len(e.Description) > 1000 {
 			c.errorf(join(path, "description"), "expected at most 1000 bytes, got %d", len(e.Description))
@@ -114,24 +114,12 @@ func (c *checker) auth(at string, list []authSection) []resource.AuthEntry {
 	return out
 }
 
-// authType checks how clients prove that they know the password, and gives the contract's default (section 3.2).
-func (c *checker) authType(path, word string) resource.ClientPasswordAuthType {
-	if word == "" && !c.has(path) {
-		return resource.PostgresSCRAM
-	}
-	switch {
-	case strings.HasPrefix(word, "MYSQL_"), word == "SQL_SERVER_AUTHENTICATION":
-		c.errorf(path, "%s is for another engine family; expected one of %s, %s, %s",
-			clip(word), resource.PostgresSCRAM, resource.PostgresMD5, resource.PostgresCleartext)
-	default:
-		c.oneOf(path, word, string(resource.PostgresSCRAM), string(resource.PostgresMD5), string(resource.PostgresCleartext))
-	}
-	return resource.ClientPasswordAuthType(word)
-}
-
-func (c *checker) target(at string, s targetSection) resource.Target {
+func (c *checker) target(at string, s targetSection, family resource.EngineFamily) resource.Target {
 	if c.required(join(at, "host"), s.Host, "the database's host name or address") && !hostName(s.Host) {
 		c.errorf(join(at, "host"), "expected a host name or an IP address, without port, got %q", clip(s.Host))
+	}
+	if f, ok := families[family]; ok && !c.has(join(at, "port")) {
+		s.Port = f.port
 	}
 	c.count(join(at, "port"), s.Port, 1, 65535)
 	mode, ca := join(at, "tls.mode"), join(at, "tls.ca_file")
@@ -154,7 +142,7 @@ func (c *checker) target(at string, s targetSection) resource.Target {
 	}
 }
 
-func (c *checker) pool(at string, s poolSection) resource.ConnectionPoolConfig {
+func (c *checker) pool(at string, s poolSection, family resource.EngineFamily) resource.ConnectionPoolConfig {
 	percent, idle := join(at, "max_connections_percent"), join(at, "max_idle_connections_percent")
 	ok := c.count(percent, s.MaxConnectionsPercent, 1, 100)
 	switch {
@@ -164,9 +152,6 @@ func (c *checker) pool(at string, s poolSection) resource.ConnectionPoolConfig {
 		c.errorf(idle, "expected max_connections_percent beside it, got none")
 	case ok:
 		c.count(idle, s.MaxIdleConnectionsPercent, 0, s.MaxConnectionsPercent)
-	}
-	if len(s.SessionPinningFilters) > 0 {
-		c.errorf(join(at, "session_pinning_filters"), "expected no filter: EXCLUDE_VARIABLE_SETS is for engine_family MYSQL")
 	}
 	if strings.ContainsRune(s.InitQuery, 0) {
 		c.errorf(join(at, "init_query"), "expected SQL without NUL characters")
@@ -178,6 +163,7 @@ func (c *checker) pool(at string, s poolSection) resource.ConnectionPoolConfig {
 		MaxConnectionsPercent:     s.MaxConnectionsPercent,
 		MaxIdleConnectionsPercent: s.MaxIdleConnectionsPercent,
 		ConnectionBorrowTimeout:   c.span(join(at, "connection_borrow_timeout"), s.ConnectionBorrowTimeout, 0, true).orForever(),
+		ExcludeVariableSets:       c.pinningFilters(join(at, "session_pinning_filters"), s.SessionPinningFilters, family),
 		InitQuery:                 s.InitQuery,
 		MaxConnections:            s.MaxConnections,
 		ReservedConnections:       s.ReservedConnections,

@@ -111,7 +111,7 @@ var defaults = struct {
 		ClientLifetime:     span{of: 24 * time.Hour},     // contract
 		ClientLoginTimeout: span{of: 60 * time.Second},
 		Target: targetSection{
-			Port:           5432, // of PostgreSQL, the one engine so far
+			Port:           5432, // of PostgreSQL; other families have their own
 			TLS:            targetTLSSection{Mode: string(resource.TLSPrefer)},
 			ConnectTimeout: span{of: 10 * time.Second},
 		},

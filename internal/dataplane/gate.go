@@ -5,32 +5,35 @@ import "sync"
 // gate bounds the connection phases under way: a storm of new clients queues, it does not thrash.
 type gate struct {
 	mu      sync.Mutex
-	free    int      // guarded by mu
-	size    int      // static
-	queue   []func() // guarded by mu; oldest first
-	closed  bool     // guarded by mu
+	free    int       // guarded by mu
+	size    int       // static
+	queue   []entrant // guarded by mu; oldest first
+	closed  bool      // guarded by mu
 	running sync.WaitGroup
 }
 
+// entrant is somebody who wants to enter.
+type entrant interface{ entered() }
+
 func newGate(n int) *gate { return &gate{free: n, size: n} }
 
-// enter has f called as soon as there is room: at once, or by whoever makes room. Then leave is due, once. After close f
-// is never called, and enter reports false.
-func (g *gate) enter(f func()) bool {
+// enter has e.entered called as soon as there is room: at once, or by whoever makes room. Then leave is due, once. After
+// close it is never called, and enter reports false.
+func (g *gate) enter(e entrant) bool {
 	g.mu.Lock()
 	if g.closed {
 		g.mu.Unlock()
 		return false
 	}
 	if g.free == 0 {
-		g.queue = append(g.queue, f)
+		g.queue = append(g.queue, e)
 		g.mu.Unlock()
 		return true
 	}
 	g.free--
 	g.running.Add(1)
 	g.mu.Unlock()
-	f()
+	e.entered()
 	return true
 }
 
@@ -43,12 +46,12 @@ func (g *gate) leave() {
 		g.mu.Unlock()
 		return
 	}
-	f := g.queue[0]
+	e := g.queue[0]
 	g.queue[0] = nil
 	g.queue = g.queue[1:]
 	g.running.Add(1)
 	g.mu.Unlock()
-	f()
+	e.entered()
 }
 
 // waiting is how many connection phases are under way, and how many wait.

@@ -7,6 +7,10 @@ import (
 	"testing/synctest"
 )
 
+type entrantFunc func()
+
+func (f entrantFunc) entered() { f() }
+
 // No more than the size run at a time, those that wait go in their order, and close drops them.
 func TestGate(t *testing.T) {
 	t.Parallel()
@@ -16,7 +20,7 @@ func TestGate(t *testing.T) {
 		var running, most atomic.Int32
 		order := make(chan int, 100)
 		for i := range 10 {
-			if !g.enter(func() {
+			if !g.enter(entrantFunc(func() {
 				most.Store(max(most.Load(), running.Add(1)))
 				order <- i
 				go func() {
@@ -24,7 +28,7 @@ func TestGate(t *testing.T) {
 					running.Add(-1)
 					g.leave()
 				}()
-			}) {
+			})) {
 				t.Fatal("refused before close")
 			}
 		}
@@ -47,7 +51,7 @@ func TestGate(t *testing.T) {
 			t.Error("close did not wait for what runs")
 		default:
 		}
-		if g.enter(func() { t.Error("ran after close") }) {
+		if g.enter(entrantFunc(func() { t.Error("ran after close") })) {
 			t.Error("entered after close")
 		}
 		close(let)

@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -26,6 +25,7 @@ type proxy struct {
 	name   string
 	log    *slog.Logger
 	eng    engine.Engine
+	greets engine.Greeter // eng, where clients wait for the server to speak first; else nil
 	creds  *credentials
 	target *target
 
@@ -63,6 +63,7 @@ func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Eng
 			plane: p, name: cfg.Name, eng: eng, log: p.log.With(slog.String("proxy", cfg.Name)),
 			creds: newCredentials(p.opts.Secrets, cfg.Auth), listeners: make(map[string]*evloop.Listener),
 		}
+		c.proxy.greets, _ = eng.(engine.Greeter)
 	}
 	px := c.proxy
 	if p.opts.Certificates != nil {
@@ -109,7 +110,6 @@ func (c *change) undo() {
 // commit does what cannot fail.
 func (c *change) commit() *proxy {
 	px := c.proxy
-	px.cfg.Store(c.cfg)
 	px.tls.Store(c.tls)
 	limits := &session.Limits{Idle: c.cfg.IdleClientTimeout, Lifetime: c.cfg.ClientLifetime}
 	px.limits.Store(limits)
@@ -135,6 +135,7 @@ func (c *change) commit() *proxy {
 	}
 	now := px.target
 	px.mu.Unlock()
+	px.cfg.Store(c.cfg) // from here on a new proxy takes clients: see accept
 	for _, l := range gone {
 		l.Close()
 	}
@@ -198,129 +199,6 @@ func (px *proxy) close() {
 func (px *proxy) acceptFailed(err error) {
 	px.stats.refused.Add(1)
 	px.log.Error("a client could not be accepted", slog.Any("error", err))
-}
-
-// maxTold is how many clients above the limit are told at a time that there are too many; further ones find their
-// connection closed.
-const maxTold = 100
-
-// accept begins the connection phase of a new client. Called on its loop.
-func (px *proxy) accept(a evloop.Accepted) {
-	px.stats.received.Add(1)
-	open, most := px.stats.open.Add(1), int64(px.cfg.Load().MaxClients)
-	full := most > 0 && open > most
-	if full && open > most+maxTold {
-		px.stats.refused.Add(1)
-		px.gone()
-		a.Net.Close()
-		return
-	}
-	loop, arrived := a.Conn.Loop(), px.plane.arrived[a.Conn.Loop().ID()]
-	begin := func() {
-		if !arrived.begin(a.Conn, a.Net) {
-			px.plane.gate.leave()
-			return
-		}
-		a.Conn.Begin(func(t *evloop.Task) {
-			px.connect(t, a, full)
-			arrived.leave(a.Conn)
-			px.plane.gate.leave()
-			px.plane.tidier.phaseEnded()
-		})
-	}
-	arrived.wait(px, a.Conn, func() {
-		entered := px.plane.gate.enter(func() {
-			if !loop.Post(begin) {
-				px.plane.gate.leave()
-			}
-		})
-		if !entered {
-			arrived.leave(a.Conn)
-			px.gone()
-			a.Net.Close()
-		}
-	})
-}
-
-// gone counts a client that has left.
-func (px *proxy) gone() {
-	px.stats.open.Add(-1)
-	px.stats.closed.Add(1)
-}
-
-// connect is the connection phase of a client, as a task of its loop. full: there are as many clients as there may be.
-func (px *proxy) connect(t *evloop.Task, a evloop.Accepted, full bool) {
-	cfg := px.cfg.Load()
-	l, err := px.eng.Accept(px.plane.ctx, a.Net, engine.AcceptOptions{
-		Proxy: cfg, TLS: px.tls.Load(), Credentials: px.creds, Block: t.Block, Full: full,
-	})
-	if err != nil {
-		if full {
-			px.stats.refused.Add(1)
-		}
-		px.refused(a, err)
-		return
-	}
-	if l.Cancel != nil {
-		px.stats.cancels.Add(1)
-		px.gone()
-		t.Block(func() {
-			ctx, stop := context.WithTimeout(px.plane.ctx, loginTimeout(cfg))
-			defer stop()
-			px.cancel(ctx, l.Cancel)
-		})
-		a.Net.Close()
-		return
-	}
-	px.mu.Lock()
-	target := px.target
-	px.mu.Unlock()
-	db := target.known(l.Key)
-	if db == nil {
-		t.Block(func() { db, err = target.database(l.Key) })
-	}
-	if err != nil {
-		px.refused(a, err)
-		return
-	}
-	loop := a.Conn.Loop()
-	id := engine.SessionID{}
-	_, _ = rand.Read(id.Secret[:]) // never fails
-	posted := loop.Post(func() {
-		w := px.plane.workers[loop.ID()]
-		slot := w.Slot()
-		id.PID = pidOf(loop.ID(), slot)
-		db.pool(loop.ID()).Begin(a.Conn, l, slot, id, px.limits.Load(), px.gone)
-	})
-	if !posted {
-		px.gone()
-		return
-	}
-	px.stats.succeeded.Add(1)
-}
-
-func loginTimeout(cfg *resource.Proxy) time.Duration {
-	if cfg.ClientLoginTimeout > 0 {
-		return cfg.ClientLoginTimeout
-	}
-	return 30 * time.Second
-}
-
-// refused ends a connection phase that has failed.
-func (px *proxy) refused(a evloop.Accepted, err error) {
-	a.Net.Close()
-	px.gone()
-	if px.plane.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-		return
-	}
-	var auth interface{ AuthFailure() bool }
-	if errors.As(err, &auth) && auth.AuthFailure() {
-		px.stats.failedAuth.Add(1)
-		px.log.Info("client not let in", slog.String("client", a.Net.RemoteAddr().String()), slog.Any("error", err))
-		return
-	}
-	px.stats.failedOther.Add(1)
-	px.log.Debug("client left or failed before it had logged in", slog.String("client", a.Net.RemoteAddr().String()), slog.Any("error", err))
 }
 
 // A session's process id says where the session is: the loop above, the slot below. The highest bit stays clear, since
@@ -431,7 +309,7 @@ func addrOf(cfg *resource.Proxy) string {
 	return net.JoinHostPort(cfg.Target.Host, strconv.Itoa(cfg.Target.Port))
 }
 
-// database is the pools of one user and database: one for each loop.
+// database is the pools of one key, which is a user and a database for most engines: one for each loop.
 type database struct {
 	target *target
 	key    engine.Key
@@ -475,7 +353,7 @@ func (t *target) database(k engine.Key) (*database, error) {
 		ready.Add(1)
 		if !l.Post(func() {
 			defer ready.Done()
-			key := pool.Key{Target: addrOf(cfg), User: k.User, Database: k.Database}
+			key := pool.Key{Target: addrOf(cfg), User: k.User, Database: k.Database, Protocol: k.Protocol}
 			d.pools[i] = session.NewPool(t.px.plane.workers[i], t.budget, key, poolConfig(cfg), d.db, d)
 		}) {
 			return nil, errTargetClosed

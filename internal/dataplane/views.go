@@ -57,7 +57,7 @@ type TargetView struct {
 	DatabaseConnections           int     `json:"database_connections"` // open and opening, of all pools
 }
 
-// PoolView is the pool of one user and database, over all loops.
+// PoolView is the pools of one user and database, over all loops and variants of the engine's protocol.
 type PoolView struct {
 	User          string `json:"user"`
 	Database      string `json:"database"`
@@ -86,7 +86,7 @@ func (p *Plane) Pools() []ProxyView {
 		l.Call(func() {
 			p.workers[i].Pools(func(sp *session.Pool) {
 				k := sp.Shard().Key()
-				a := at{targetOf(sp), engine.Key{User: k.User, Database: k.Database}}
+				a := at{targetOf(sp), engine.Key{User: k.User, Database: k.Database}} // whatever the protocol: one line for them all
 				if sums[a] == nil {
 					sums[a] = new(PoolTotals)
 				}

@@ -90,8 +90,8 @@ func (t *target) check() bool {
 	return ok
 }
 
-// unusedAfter is how long a user and database may go without a client before their pools are forgotten: log-in names are
-// the clients' to choose.
+// unusedAfter is how long a key may go without a client before its pools are forgotten: log-in names are the clients' to
+// choose.
 const unusedAfter = 10 * time.Minute
 
 // forgetUnused ends the pools that nobody has used for long.

@@ -69,7 +69,7 @@ type Credentials interface {
 type Key struct {
 	User     string
 	Database string
-	Protocol uint64 // what else the engine's protocol fixes at log-in
+	Protocol uint64 // what else the engine's protocol fixes at log-in; 0 has to do for a look at the target
 }
 
 // Target reaches a database.

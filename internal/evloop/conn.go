@@ -148,6 +148,13 @@ func (c *Conn) Write(b []byte) error {
 	return c.send(b)
 }
 
+// SendFirst sends the first bytes of a connection without waiting: a socket without any takes some kilobytes. An error is
+// final: close. Call it on the loop, at the beginning of the connection phase.
+func (c *Conn) SendFirst(b []byte) error {
+	_, err := send(c.fd, b)
+	return err
+}
+
 // send writes raw bytes to the socket, in order after those that wait.
 func (c *Conn) send(b []byte) error {
 	if len(c.out) == 0 {

@@ -240,6 +240,34 @@ func TestStopEndsTasks(t *testing.T) {
 	}
 }
 
+// A peer may be spoken to before it has said anything, and is then waited for as if nothing had been said.
+func TestSendFirst(t *testing.T) {
+	t.Parallel()
+	l, err := evloop.Listen(t.Context(), startLoops(t, 1), "127.0.0.1:0", func(a evloop.Accepted) {
+		if err := a.Conn.SendFirst([]byte("hello")); err != nil {
+			t.Error(err)
+		}
+		a.Conn.WhenReadable(func() {
+			a.Conn.Begin(func(*evloop.Task) {
+				defer a.Net.Close()
+				_, _ = io.Copy(a.Net, a.Net)
+			})
+		})
+	}, func(err error) { t.Errorf("accept: %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	c := connect(t, l)
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != "hello" {
+		t.Errorf("heard %q, %v", got, err)
+	}
+	if err := roundTrip(c, []byte("back")); err != nil {
+		t.Error(err)
+	}
+}
+
 // A peer that hangs up right behind its first bytes is seen to have done both.
 func TestHangUpBehindFirstBytes(t *testing.T) {
 	t.Parallel()

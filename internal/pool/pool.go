@@ -10,7 +10,7 @@ type Key struct {
 	Target   string
 	User     string
 	Database string
-	Extra    string // what else the protocol fixes at log-in; empty for most
+	Protocol uint64 // what else the engine's protocol fixes at log-in; 0 for most
 }
 
 // Config holds the settings of one shard (contract 3.3, 3.4). The limits are the budget's, see [Limits].

@@ -98,6 +98,7 @@ type ConnectionPoolConfig struct {
 	MaxConnectionsPercent     int           // 1 to 100, of the target's max_connections less the reserve
 	MaxIdleConnectionsPercent int           // 0 to MaxConnectionsPercent
 	ConnectionBorrowTimeout   time.Duration // 0: fail at once unless an idle connection exists
+	ExcludeVariableSets       bool          // SET statements do not pin: the filter of that name; MySQL only
 	InitQuery                 string        // run once on each new server connection
 	MaxConnections            int           // an absolute cap beside the percentage; 0 = none
 	ReservedConnections       int           // left free for administrators and monitoring, on top of the server's own reserve

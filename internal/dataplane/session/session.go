@@ -53,18 +53,26 @@ type Session struct {
 // session that has ended, in a log or in a cancel request, does not name another.
 const SlotBits = 22
 
-// Slot reserves a place for a session, by which a cancel request finds it. Owned by loop.
+// Slot takes a place for a session, by which a cancel request finds it. It is that session's until that has ended, or
+// nobody's again after Free. Owned by loop.
 func (w *Worker) Slot() uint32 {
 	for {
 		w.lastSlot = (w.lastSlot + 1) & (1<<SlotBits - 1)
-		if w.lastSlot != 0 && w.sessions[w.lastSlot] == nil {
+		if _, taken := w.sessions[w.lastSlot]; !taken && w.lastSlot != 0 {
+			w.sessions[w.lastSlot] = nil
 			return w.lastSlot
 		}
 	}
 }
 
-// Begin makes a session of a client that has passed the connection phase, and starts it. closed is called once, when the
-// client is gone. Call it on the loop.
+// Free gives back a slot that will have no session. Owned by loop.
+func (w *Worker) Free(slot uint32) { delete(w.sessions, slot) }
+
+// Slots is how many are taken. Owned by loop.
+func (w *Worker) Slots() int { return len(w.sessions) }
+
+// Begin makes a session of a client that has passed the connection phase, and starts it. slot is Slot's. closed is called
+// once, when the client is gone. Call it on the loop.
 func (p *Pool) Begin(c *evloop.Conn, l *engine.Login, slot uint32, id engine.SessionID, limits *Limits, closed func()) *Session {
 	now := p.w.Loop.Nanos()
 	s := &Session{

@@ -19,7 +19,7 @@ type Worker struct {
 	Log  *slog.Logger
 
 	out      engine.Output
-	sessions map[uint32]*Session // by slot
+	sessions map[uint32]*Session // by slot; nil for one whose client is still to log in
 	lastSlot uint32              // the last one handed out
 	oldest   *Session            // list by the time at which they were last looked at for idleness
 	newest   *Session
@@ -32,7 +32,7 @@ type Worker struct {
 func NewWorker(l *evloop.Loop, log *slog.Logger) *Worker {
 	w := &Worker{Loop: l, Log: log, sessions: make(map[uint32]*Session)}
 	l.Every(tickFast, func() bool { return w.waiting() }, func(time.Time) { w.tickPools() })
-	l.Every(tickSlow, func() bool { return len(w.sessions) > 0 || w.open() }, func(time.Time) {
+	l.Every(tickSlow, func() bool { return w.oldest != nil || w.open() }, func(time.Time) {
 		w.tickPools()
 		w.tickSessions()
 	})
@@ -76,7 +76,9 @@ func (w *Worker) tickPools() {
 // Sessions calls f for each session. Owned by loop.
 func (w *Worker) Sessions(f func(*Session)) {
 	for _, s := range w.sessions {
-		f(s)
+		if s != nil {
+			f(s)
+		}
 	}
 }
 
@@ -217,7 +219,7 @@ func (p *Pool) End(reason error) {
 	p.ended = true
 	if reason != nil {
 		for _, s := range p.w.sessions {
-			if s.pool == p {
+			if s != nil && s.pool == p {
 				s.End(reason)
 			}
 		}

@@ -1,0 +1,343 @@
+package dataplane_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"unique"
+
+	"forebay/internal/engine"
+	"forebay/internal/resource"
+)
+
+// The toy protocol has one line for each message. A client is greeted with "hello PID", says "USER DATABASE PROTOCOL", or
+// "tls" before that, and is answered "welcome". Then each request is a line, and so is each answer.
+
+// toyEngine speaks the toy protocol, whose server speaks first. Tests change its behaviour before clients come.
+type toyEngine struct {
+	knows   atomic.Bool // enough of the target to greet
+	greeted atomic.Int64
+	accepts atomic.Int64 // Accept calls
+	learned chan struct{}
+}
+
+func newToyEngine() *toyEngine {
+	e := &toyEngine{learned: make(chan struct{})}
+	e.learn()
+	return e
+}
+
+// learn has the engine know enough to greet at once.
+func (e *toyEngine) learn() { e.knows.Store(true) }
+
+type toyGreeting struct{ pid uint32 }
+
+func toyHello(id engine.SessionID) []byte { return fmt.Appendf(nil, "hello %d\n", id.PID) }
+
+// Greet implements engine.Greeter.
+func (e *toyEngine) Greet(o engine.AcceptOptions) ([]byte, any, bool) {
+	if o.Full || !e.knows.Load() {
+		return nil, nil, false
+	}
+	e.greeted.Add(1)
+	return toyHello(o.ID), toyGreeting{o.ID.PID}, true
+}
+
+// toyRefusal is a client that is not let in.
+type toyRefusal struct{}
+
+func (toyRefusal) Error() string     { return "toy: not let in" }
+func (toyRefusal) AuthFailure() bool { return true }
+
+var errToyFull = errors.New("toy: full")
+
+// Accept implements engine.Engine.
+func (e *toyEngine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions) (*engine.Login, error) {
+	e.accepts.Add(1)
+	if o.Full {
+		_, _ = io.WriteString(nc, "full\n")
+		return nil, errToyFull
+	}
+	if o.Greeting == nil {
+		var err error
+		o.Block(func() {
+			select {
+			case <-e.learned:
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		})
+		if err == nil {
+			_, err = nc.Write(toyHello(o.ID))
+		}
+		if err != nil {
+			return nil, err
+		}
+	} else if g := o.Greeting.(toyGreeting); g.pid != o.ID.PID {
+		return nil, fmt.Errorf("toy: greeted as %d, accepted as %d", g.pid, o.ID.PID)
+	}
+	line, err := toyLine(nc, o.Early)
+	if err != nil {
+		return nil, err
+	}
+	if line == "tls" {
+		t := tls.Server(nc, o.TLS)
+		o.Block(func() { err = t.Handshake() })
+		if err != nil {
+			return nil, err
+		}
+		nc = t
+		if line, err = toyLine(nc, nil); err != nil {
+			return nil, err
+		}
+	}
+	return e.login(nc, line)
+}
+
+// toyLine reads one line, byte by byte, so that nothing behind it is read.
+func toyLine(nc net.Conn, early []byte) (string, error) {
+	r := io.MultiReader(bytes.NewReader(early), nc)
+	var line []byte
+	for {
+		var b [1]byte
+		if _, err := io.ReadFull(r, b[:]); err != nil {
+			return "", err
+		}
+		if b[0] == '\n' {
+			return string(line), nil
+		}
+		line = append(line, b[0])
+	}
+}
+
+// login reads what a client says of itself.
+func (e *toyEngine) login(nc net.Conn, line string) (*engine.Login, error) {
+	var k engine.Key
+	_, err := fmt.Sscanf(line, "%s %s %d", &k.User, &k.Database, &k.Protocol)
+	if err != nil || k.User == "nobody" {
+		_, _ = io.WriteString(nc, "denied\n")
+		return nil, toyRefusal{}
+	}
+	_, encrypted := nc.(*tls.Conn)
+	return &engine.Login{
+		Conn: nc, TLS: encrypted, Key: k,
+		NewSession: func(_ engine.Local, id engine.SessionID) engine.Session { return &toySession{id: id} },
+	}, nil
+}
+
+// DefaultDatabase implements engine.Engine.
+func (e *toyEngine) DefaultDatabase() string { return "toys" }
+
+// Open implements engine.Engine.
+func (e *toyEngine) Open(_ *resource.Proxy, k engine.Key, _ engine.Credentials, _ engine.Target) engine.Database {
+	return &toyDatabase{k, make(chan struct{})}
+}
+
+// toyDatabase is what sessions of one key share.
+type toyDatabase struct {
+	key   engine.Key
+	stale chan struct{}
+}
+
+// toyCapacity is how many connections a toy server says that it allows.
+const toyCapacity = 100
+
+// Dial implements engine.Database.
+func (d *toyDatabase) Dial(ctx context.Context, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
+	nc, err := transport(ctx)
+	if err != nil {
+		return engine.Dialed{}, err
+	}
+	if _, err = fmt.Fprintf(nc, "login %s %s %d\n", d.key.User, d.key.Database, d.key.Protocol); err != nil {
+		return engine.Dialed{}, err
+	}
+	line, err := toyLine(nc, nil)
+	if err != nil {
+		return engine.Dialed{}, err
+	}
+	sv := &toyServer{}
+	if _, err := fmt.Sscanf(line, "ok %d", &sv.id); err != nil {
+		return engine.Dialed{}, fmt.Errorf("toy: %s", line)
+	}
+	return engine.Dialed{Conn: nc, Server: sv, Limits: engine.Capacity{MaxConnections: toyCapacity}}, nil
+}
+
+// NewLocal implements engine.Database.
+func (d *toyDatabase) NewLocal(*engine.Counters) engine.Local { return nil }
+
+// Apply implements engine.Database.
+func (d *toyDatabase) Apply(*resource.Proxy) {}
+
+// Maintain implements engine.Database.
+func (d *toyDatabase) Maintain(ctx context.Context, t engine.Target) (engine.Capacity, error) {
+	nc, err := t.Dial(ctx)
+	if err != nil {
+		return engine.Capacity{}, err
+	}
+	return engine.Capacity{MaxConnections: toyCapacity}, nc.Close()
+}
+
+// Stale implements engine.Database.
+func (d *toyDatabase) Stale() <-chan struct{} { return d.stale }
+
+// toyServer is a server connection.
+type toyServer struct{ id int }
+
+// toyFit is every connection's: there are no settings.
+var toyFit = unique.Make("")
+
+// Fit implements engine.Server.
+func (sv *toyServer) Fit() engine.Fit { return toyFit }
+
+// Idle implements engine.Server: a toy server never speaks first.
+func (sv *toyServer) Idle([]byte) (int, bool) { return 0, false }
+
+// Cancel implements engine.Server.
+func (sv *toyServer) Cancel(ctx context.Context, t engine.Target) error {
+	nc, err := t.Dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	if d, ok := ctx.Deadline(); ok {
+		_ = nc.SetDeadline(d)
+	}
+	if _, err := fmt.Fprintf(nc, "cancel %d\n", sv.id); err != nil {
+		return err
+	}
+	_, err = toyLine(nc, nil)
+	return err
+}
+
+// Bye implements engine.Server.
+func (sv *toyServer) Bye() []byte { return []byte("quit\n") }
+
+// toySession is a client in the query phase.
+type toySession struct {
+	id      engine.SessionID
+	srv     *toyServer
+	due     int  // answers of the server
+	open    bool // a transaction
+	refused error
+}
+
+// Start implements engine.Session.
+func (s *toySession) Start(o *engine.Output) bool {
+	s.say(o, "welcome")
+	return false
+}
+
+func (s *toySession) say(o *engine.Output, format string, args ...any) {
+	o.Client.Set(append(fmt.Appendf(o.Client.Grow(), format, args...), '\n'))
+}
+
+// Fit implements engine.Session.
+func (s *toySession) Fit() engine.Fit { return toyFit }
+
+// Takes implements engine.Session.
+func (s *toySession) Takes(engine.Server) bool { return true }
+
+// Attach implements engine.Session.
+func (s *toySession) Attach(sv engine.Server, _ *engine.Output) { s.srv = sv.(*toyServer) }
+
+// Detach implements engine.Session.
+func (s *toySession) Detach() { s.srv, s.due, s.open = nil, 0, false }
+
+// FromClient implements engine.Session.
+func (s *toySession) FromClient(b []byte, o *engine.Output) int {
+	n := 0
+	for {
+		end := bytes.IndexByte(b[n:], '\n')
+		if end < 0 {
+			return n
+		}
+		whole := b[n : n+end+1]
+		line := string(whole[:end])
+		verb, _, _ := strings.Cut(line, " ")
+		switch {
+		case verb == "quit":
+			o.CloseClient = true
+			return n + len(whole)
+		case s.refused != nil:
+			s.say(o, "refused: %v", s.refused)
+			s.refused = nil
+		case s.srv == nil:
+			return n
+		default:
+			switch verb {
+			case "begin":
+				s.open = true
+			case "commit":
+				s.open = false
+			}
+			s.due++
+			o.Server.Pass(whole)
+		}
+		n += len(whole)
+	}
+}
+
+// FromServer implements engine.Session.
+func (s *toySession) FromServer(b []byte, o *engine.Output) int {
+	n := bytes.LastIndexByte(b, '\n') + 1
+	s.due -= bytes.Count(b[:n], []byte("\n"))
+	o.Client.Pass(b[:n])
+	return n
+}
+
+// Open implements engine.Session.
+func (s *toySession) Open() bool { return true }
+
+// Done implements engine.Session.
+func (s *toySession) Done() bool { return s.srv != nil && !s.Busy() }
+
+// Keeps implements engine.Session.
+func (s *toySession) Keeps() bool { return false }
+
+// Busy implements engine.Session.
+func (s *toySession) Busy() bool { return s.due > 0 || s.open }
+
+// Pinned implements engine.Session.
+func (s *toySession) Pinned() string { return "" }
+
+// Refuse implements engine.Session.
+func (s *toySession) Refuse(err error, _ *engine.Output) { s.refused = err }
+
+// Refusing implements engine.Session.
+func (s *toySession) Refusing() bool { return s.refused != nil }
+
+// ServerLost implements engine.Session.
+func (s *toySession) ServerLost(err error, o *engine.Output) {
+	for range s.due {
+		s.say(o, "lost: %v", err)
+	}
+}
+
+// ClientGone implements engine.Session.
+func (s *toySession) ClientGone(*engine.Output) bool { return s.srv != nil && !s.Busy() }
+
+// Killed implements engine.Session.
+func (s *toySession) Killed(bool, *engine.Output) {}
+
+// End implements engine.Session.
+func (s *toySession) End(err error, o *engine.Output) {
+	s.say(o, "ended: %v", err)
+	o.CloseClient = true
+}
+
+// Retire implements engine.Session.
+func (s *toySession) Retire() bool { return false }
+
+// Matches implements engine.Session: there are no cancel requests.
+func (s *toySession) Matches(*engine.Cancel) bool { return false }
+
+// Describe implements engine.Session.
+func (s *toySession) Describe() engine.SessionInfo {
+	return engine.SessionInfo{PID: s.id.PID, State: "idle"}
+}

@@ -1,0 +1,305 @@
+package dataplane_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"forebay/internal/dataplane"
+	"forebay/internal/engine"
+	"forebay/internal/resource"
+	"forebay/internal/secret"
+)
+
+// toyLimit ends a test that hangs.
+const toyLimit = 60 * time.Second
+
+// toyDB is a server of the toy protocol. Its connections are numbered from 1. Its requests are:
+//
+//	who              the connection's number
+//	begin, commit    ok
+//	sleep            canceled, when another connection says "cancel NUMBER"
+type toyDB struct {
+	l       net.Listener
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[net.Conn]bool
+	sleeps map[int]chan struct{} // by number
+	last   int
+}
+
+func startToyDB(t *testing.T) *toyDB {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := &toyDB{l: l, conns: make(map[net.Conn]bool), sleeps: make(map[int]chan struct{})}
+	db.running.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			db.mu.Lock()
+			db.conns[c] = true
+			db.mu.Unlock()
+			db.running.Go(func() { db.serve(c) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		db.mu.Lock()
+		for c := range db.conns {
+			c.Close()
+		}
+		db.mu.Unlock()
+		db.running.Wait()
+	})
+	return db
+}
+
+func (db *toyDB) serve(c net.Conn) {
+	id := 0
+	wake := make(chan struct{}, 1)
+	defer func() {
+		c.Close()
+		db.mu.Lock()
+		delete(db.conns, c)
+		delete(db.sleeps, id)
+		db.mu.Unlock()
+	}()
+	for r := bufio.NewReader(c); ; {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		verb, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		answer := "ok"
+		switch verb {
+		case "login":
+			db.mu.Lock()
+			db.last++
+			id = db.last
+			db.sleeps[id] = wake
+			db.mu.Unlock()
+			answer = fmt.Sprintf("ok %d", id)
+		case "cancel":
+			n, _ := strconv.Atoi(rest)
+			db.mu.Lock()
+			select {
+			case db.sleeps[n] <- struct{}{}:
+			default:
+			}
+			db.mu.Unlock()
+		case "who":
+			answer = strconv.Itoa(id)
+		case "sleep":
+			select {
+			case <-wake:
+				answer = "canceled"
+			case <-time.After(toyLimit):
+				answer = "slept"
+			}
+		case "quit":
+			return
+		}
+		if _, err := io.WriteString(c, answer+"\n"); err != nil {
+			return
+		}
+	}
+}
+
+// toyWorld is a data plane that speaks the toy protocol, in front of a toyDB.
+type toyWorld struct {
+	t     *testing.T
+	eng   *toyEngine
+	db    *toyDB
+	plane *dataplane.Plane
+	proxy resource.Proxy
+	addr  string
+	tls   *tls.Config // for clients
+}
+
+type toyOptions struct {
+	loops, pool int // 0 = 1
+	eng         *toyEngine
+	change      func(p *resource.Proxy)
+}
+
+func newToyWorld(t *testing.T, o toyOptions) *toyWorld {
+	t.Helper()
+	https := httptest.NewTLSServer(nil) // for its certificate
+	https.Close()
+	if o.eng == nil {
+		o.eng = newToyEngine()
+	}
+	w := &toyWorld{t: t, eng: o.eng, db: startToyDB(t), tls: &tls.Config{InsecureSkipVerify: true}}
+	plane, err := dataplane.New(dataplane.Options{
+		Log: slog.New(slog.NewTextHandler(toyLog{t}, nil)), Secrets: toySecrets{}, Loops: max(1, o.loops),
+		Engines: map[resource.EngineFamily]engine.Engine{resource.MySQL: w.eng},
+		Certificates: func(*resource.Proxy) (*tls.Config, error) {
+			return &tls.Config{Certificates: https.TLS.Certificates}, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(plane.Close)
+	w.plane = plane
+	host, port, _ := net.SplitHostPort(w.db.l.Addr().String())
+	number, _ := strconv.Atoi(port)
+	w.proxy = resource.Proxy{
+		Name: "toy", EngineFamily: resource.MySQL, Auth: []resource.AuthEntry{{Secret: "toy"}},
+		Endpoints:          []resource.Endpoint{{Name: "default", Listen: "127.0.0.1:0"}},
+		IdleClientTimeout:  time.Hour,
+		ClientLoginTimeout: toyLimit,
+		Target:             resource.Target{Host: host, Port: number},
+		Pool: resource.ConnectionPoolConfig{
+			MaxConnectionsPercent: 100, MaxIdleConnectionsPercent: 100, MaxConnections: max(1, o.pool), ConnectionBorrowTimeout: toyLimit,
+		},
+	}
+	if o.change != nil {
+		o.change(&w.proxy)
+	}
+	w.apply()
+	w.addr = plane.Addrs()["toy"]["default"]
+	return w
+}
+
+func (w *toyWorld) apply() {
+	w.t.Helper()
+	if err := w.plane.Apply(w.t.Context(), resource.Snapshot{Proxies: []resource.Proxy{w.proxy}}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// clients are the figures of the proxy's clients.
+func (w *toyWorld) clients() dataplane.ClientFigures { return w.plane.Collect().Proxies[0].Clients }
+
+// eventually waits until something is so.
+func (w *toyWorld) eventually(what string, so func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(toyLimit); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("not so: %s", what)
+		}
+	}
+}
+
+// toyLog logs with the test's output.
+type toyLog struct{ t testing.TB }
+
+func (w toyLog) Write(b []byte) (int, error) {
+	w.t.Logf("%s", b[:max(0, len(b)-1)])
+	return len(b), nil
+}
+
+// toySecrets has a secret for everybody.
+type toySecrets struct{}
+
+func (toySecrets) Get(_ context.Context, name string) (secret.Secret, error) {
+	return secret.Secret{Name: name, Username: name}, nil
+}
+
+// toyClient is a client of the toy protocol.
+type toyClient struct {
+	t *testing.T
+	net.Conn
+	r *bufio.Reader
+}
+
+// connect connects a client that has said nothing yet.
+func (w *toyWorld) connect() *toyClient {
+	w.t.Helper()
+	nc, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(toyLimit))
+	return &toyClient{w.t, nc, bufio.NewReader(nc)}
+}
+
+// login connects a client and logs it in, as "USER DATABASE PROTOCOL".
+func (w *toyWorld) login(as string) *toyClient {
+	w.t.Helper()
+	c := w.connect()
+	c.hello()
+	c.say(as)
+	c.hears("welcome")
+	return c
+}
+
+// hello waits for the greeting and returns the client's id.
+func (c *toyClient) hello() (pid uint32) {
+	c.t.Helper()
+	line := c.line()
+	if _, err := fmt.Sscanf(line, "hello %d", &pid); err != nil {
+		c.t.Fatalf("greeted with %q", line)
+	}
+	return pid
+}
+
+// startTLS goes on encrypted.
+func (c *toyClient) startTLS(cfg *tls.Config) {
+	c.t.Helper()
+	c.say("tls")
+	enc := tls.Client(c.Conn, cfg)
+	if err := enc.Handshake(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.Conn, c.r = enc, bufio.NewReader(enc)
+}
+
+func (c *toyClient) say(line string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c, line+"\n"); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *toyClient) line() string {
+	c.t.Helper()
+	line, err := c.r.ReadString('\n')
+	if err != nil {
+		c.t.Fatalf("read %q, %v", line, err)
+	}
+	return strings.TrimSuffix(line, "\n")
+}
+
+func (c *toyClient) hears(want string) {
+	c.t.Helper()
+	if got := c.line(); got != want {
+		c.t.Fatalf("heard %q, want %q", got, want)
+	}
+}
+
+// ask says something and returns the answer.
+func (c *toyClient) ask(line string) string {
+	c.t.Helper()
+	c.say(line)
+	return c.line()
+}
+
+// ends waits for the end of the connection.
+func (c *toyClient) ends() {
+	c.t.Helper()
+	line, err := c.r.ReadString('\n')
+	if err == nil || line != "" || errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Fatalf("read %q, %v; want the end", line, err)
+	}
+}
