@@ -4,6 +4,7 @@ import (
 	"forebay/internal/admin"
 	"forebay/internal/dataplane"
 	"forebay/internal/engine"
+	"forebay/internal/engine/mysql"
 	"forebay/internal/engine/postgres"
 	"forebay/internal/metrics"
 	"forebay/internal/resource"
@@ -16,6 +17,7 @@ func defaultPlane(o PlaneOptions) (Plane, View, error) {
 		Secrets: o.Secrets,
 		Engines: map[resource.EngineFamily]engine.Engine{
 			resource.PostgreSQL: postgres.New(o.Log, o.Secrets),
+			resource.MySQL:      mysql.New(o.Log),
 		},
 		Certificates: o.Certificates,
 		Loops:        o.Loops,

@@ -14,6 +14,7 @@ import (
 
 	"forebay/internal/dataplane"
 	"forebay/internal/engine"
+	"forebay/internal/engine/mysql"
 	"forebay/internal/engine/postgres"
 	"forebay/internal/localserver"
 	"forebay/internal/resource"
@@ -45,10 +46,24 @@ const PoolSize = 5
 // StartForebay puts a Forebay in front of pg, and closes it with the test.
 func StartForebay(t testing.TB, pg *localserver.Postgres, o ForebayOptions) *Forebay {
 	t.Helper()
-	f := &Forebay{users: &users{passwords: maps.Clone(o.Users)}}
 	if o.Users == nil {
-		f.users.passwords = map[string]string{"postgres": pg.Password()}
+		o.Users = map[string]string{"postgres": pg.Password()}
 	}
+	return start(t, resource.PostgreSQL, resource.PostgresSCRAM, pg.Host(), pg.Port(), o)
+}
+
+// StartForebayMySQL puts a Forebay in front of m, and closes it with the test.
+func StartForebayMySQL(t testing.TB, m *localserver.MySQL, o ForebayOptions) *Forebay {
+	t.Helper()
+	if o.Users == nil {
+		o.Users = map[string]string{"root": m.Password()}
+	}
+	return start(t, resource.MySQL, resource.MySQLCachingSHA2, m.Host(), m.Port(), o)
+}
+
+func start(t testing.TB, family resource.EngineFamily, auth resource.ClientPasswordAuthType, targetHost string, targetPort int, o ForebayOptions) *Forebay {
+	t.Helper()
+	f := &Forebay{users: &users{passwords: maps.Clone(o.Users)}}
 	h := o.Log
 	if h == nil {
 		h = slog.NewTextHandler(logWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn})
@@ -56,7 +71,9 @@ func StartForebay(t testing.TB, pg *localserver.Postgres, o ForebayOptions) *For
 	log := slog.New(h)
 	opts := dataplane.Options{
 		Log: log, Secrets: f.users, Loops: max(1, o.Loops), Handshakes: o.Handshakes,
-		Engines: map[resource.EngineFamily]engine.Engine{resource.PostgreSQL: postgres.New(log, f.users)},
+		Engines: map[resource.EngineFamily]engine.Engine{
+			resource.PostgreSQL: postgres.New(log, f.users), resource.MySQL: mysql.New(log),
+		},
 	}
 	if o.TLS != nil {
 		opts.Certificates = func(*resource.Proxy) (*tls.Config, error) { return o.TLS, nil }
@@ -68,10 +85,10 @@ func StartForebay(t testing.TB, pg *localserver.Postgres, o ForebayOptions) *For
 	t.Cleanup(plane.Close)
 	f.Plane = plane
 	f.Proxy = resource.Proxy{
-		Name: "test", EngineFamily: resource.PostgreSQL,
+		Name: "test", EngineFamily: family,
 		Endpoints:         []resource.Endpoint{{Name: "default", Listen: "127.0.0.1:0"}},
 		IdleClientTimeout: 30 * time.Minute,
-		Target:            resource.Target{Host: pg.Host(), Port: pg.Port(), TLSMode: resource.TLSDisable, ConnectTimeout: 5 * time.Second},
+		Target:            resource.Target{Host: targetHost, Port: targetPort, TLSMode: resource.TLSDisable, ConnectTimeout: 5 * time.Second},
 		Pool: resource.ConnectionPoolConfig{
 			MaxConnectionsPercent: 100, MaxIdleConnectionsPercent: 50, ConnectionBorrowTimeout: 30 * time.Second,
 			MaxConnections: PoolSize, IdleTimeout: 5 * time.Minute, Lifetime: 24 * time.Hour,
@@ -79,7 +96,7 @@ func StartForebay(t testing.TB, pg *localserver.Postgres, o ForebayOptions) *For
 		},
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.users.passwords)) {
-		f.Proxy.Auth = append(f.Proxy.Auth, resource.AuthEntry{Secret: name, ClientPasswordAuthType: resource.PostgresSCRAM})
+		f.Proxy.Auth = append(f.Proxy.Auth, resource.AuthEntry{Secret: name, ClientPasswordAuthType: auth})
 	}
 	if o.Change != nil {
 		o.Change(&f.Proxy)
@@ -105,6 +122,11 @@ func (f *Forebay) DSN(user, database, more string) string {
 		more = "sslmode=disable"
 	}
 	return "host=" + f.Host + " port=" + strconv.Itoa(f.Port) + " user=" + user + " password=" + f.users.password(user) + " dbname=" + database + " " + more
+}
+
+// MySQLDSN is a connection string of go-sql-driver's for a user of f.
+func (f *Forebay) MySQLDSN(user, database, params string) string {
+	return user + ":" + f.users.password(user) + "@tcp(" + net.JoinHostPort(f.Host, strconv.Itoa(f.Port)) + ")/" + database + "?" + params
 }
 
 // SetPassword changes a user's secret.

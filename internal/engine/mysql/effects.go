@@ -70,7 +70,7 @@ func (s *session) before(a *sqltext.Analysis, text []byte) {
 }
 
 // excludesSets reports whether the proxy is told that no SET needs a pin (EXCLUDE_VARIABLE_SETS, contract section 5.4).
-func (s *session) excludesSets() bool { return false }
+func (s *session) excludesSets() bool { return s.l.db.proxy.Load().Pool.ExcludeVariableSets }
 
 // maxDigest is how long the digest of a statement is in the log, in bytes.
 const maxDigest = 512

@@ -26,8 +26,8 @@ type Engine struct {
 	proofs  verifiers
 }
 
-// New makes the engine. Verifiers are derived from the secrets of store.
-func New(log *slog.Logger, _ secret.Store) *Engine { return &Engine{log: log} }
+// New makes the engine.
+func New(log *slog.Logger) *Engine { return &Engine{log: log} }
 
 // target is what the engine knows of one database server.
 type target struct {

@@ -1,0 +1,146 @@
+package mysql_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"forebay/internal/localserver"
+	"forebay/internal/testkit"
+
+	_ "github.com/go-sql-driver/mysql"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// world is a Forebay in front of a real server, with a database and its user.
+type world struct {
+	t  *testing.T
+	m  *localserver.MySQL
+	db testkit.MySQLDB
+	f  *testkit.Forebay
+}
+
+// each runs f on every server that there is.
+func each(t *testing.T, f func(w *world)) {
+	testkit.EachMySQL(t, func(t *testing.T, m *localserver.MySQL) {
+		w := &world{t: t, m: m, db: testkit.MySQLDatabase(t, m)}
+		w.f = testkit.StartForebayMySQL(t, m, testkit.ForebayOptions{Users: map[string]string{w.db.User: w.db.Password}})
+		f(w)
+	})
+}
+
+// connect returns one client's connection.
+func (w *world) connect(params url.Values) *sql.Conn {
+	w.t.Helper()
+	db, err := sql.Open("mysql", w.f.MySQLDSN(w.db.User, w.db.Name, params.Encode()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	c, err := db.Conn(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { c.Close(); db.Close() })
+	return c
+}
+
+func (w *world) exec(c *sql.Conn, query string, args ...any) sql.Result {
+	w.t.Helper()
+	r, err := c.ExecContext(w.t.Context(), query, args...)
+	if err != nil {
+		w.t.Fatalf("%s: %v", query, err)
+	}
+	return r
+}
+
+// one returns the only value that a query gives, as text.
+func (w *world) one(c *sql.Conn, query string, args ...any) string {
+	w.t.Helper()
+	var v sql.NullString
+	if err := c.QueryRowContext(w.t.Context(), query, args...).Scan(&v); err != nil {
+		w.t.Fatalf("%s: %v", query, err)
+	}
+	if !v.Valid {
+		return "NULL"
+	}
+	return v.String
+}
+
+func (w *world) want(c *sql.Conn, want, query string, args ...any) {
+	w.t.Helper()
+	if got := w.one(c, query, args...); got != want {
+		w.t.Errorf("%s: got %q, want %q", query, got, want)
+	}
+}
+
+func TestFirst(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		c := w.connect(nil)
+		w.want(c, "1", "SELECT 1")
+		w.exec(c, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(100))")
+		r := w.exec(c, "INSERT INTO t (v) VALUES (?)", "a")
+		if id, _ := r.LastInsertId(); id != 1 {
+			t.Errorf("id %d", id)
+		}
+		w.want(c, "a", "SELECT v FROM t WHERE id = ?", 1)
+		w.want(c, w.db.Name, "SELECT DATABASE()")
+	})
+}
+
+// Many clients on few server connections, each with settings and statements of its own.
+func TestManySessions(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		w.exec(w.connect(nil), "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)")
+		var all sync.WaitGroup
+		for i := range 30 {
+			c := w.connect(nil)
+			all.Go(func() {
+				w.exec(c, fmt.Sprintf("SET time_zone = '+%02d:00', @mine = 'x%d'", i%12, i))
+				w.exec(c, fmt.Sprintf("SET NAMES utf8mb4 COLLATE %s", []string{"utf8mb4_bin", "utf8mb4_general_ci"}[i%2]))
+				stmt, err := c.PrepareContext(t.Context(), "SELECT ? + 1000")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for range 20 {
+					w.want(c, fmt.Sprintf("+%02d:00", i%12), "SELECT @@time_zone")
+					w.want(c, fmt.Sprintf("x%d", i), "SELECT @mine")
+					w.want(c, []string{"utf8mb4_bin", "utf8mb4_general_ci"}[i%2], "SELECT @@collation_connection")
+					var got int
+					if err := stmt.QueryRowContext(t.Context(), i).Scan(&got); err != nil || got != 1000+i {
+						t.Errorf("prepared: %d, %v", got, err)
+					}
+					r := w.exec(c, "INSERT INTO t (v) VALUES (?)", i)
+					id, _ := r.LastInsertId()
+					w.want(c, fmt.Sprint(id), "SELECT LAST_INSERT_ID()")
+					tx, err := c.BeginTx(t.Context(), nil)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					var n, m int
+					tx.QueryRow("SELECT COUNT(*) FROM t").Scan(&n)
+					tx.Exec("INSERT INTO t (v) VALUES (1)")
+					tx.QueryRow("SELECT COUNT(*) FROM t").Scan(&m)
+					if m != n+1 {
+						t.Errorf("in a transaction: %d rows, then %d", n, m)
+					}
+					if err := tx.Rollback(); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
+}
