@@ -18,6 +18,9 @@ const reads = sqltext.LastInsertIDRead | sqltext.RowCountRead | sqltext.FoundRow
 // that takes steps: the command is looked at again after them.
 func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 	v := s.srv
+	if eff&sqltext.FoundRowsRead != 0 {
+		s.readsRows = true
+	}
 	if eff&(reads|sqltext.Call) == 0 {
 		return true
 	}
@@ -25,6 +28,9 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 		s.steps = append(s.steps, step{kind: stepInsertID, text: "SET last_insert_id = " + strconv.FormatUint(s.insertID, 10)})
 	}
 	if eff&(sqltext.RowCountRead|sqltext.FoundRowsRead|sqltext.DiagnosticsRead|sqltext.Call) != 0 && v.diagOwner != s && v.diagOwner != nil {
+		if eff&(sqltext.FoundRowsRead|sqltext.Call) != 0 {
+			s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM DUAL WHERE 0"})
+		}
 		s.steps = append(s.steps, step{kind: stepNeutral, text: "DO 0"})
 	}
 	if len(s.steps) == 0 {
@@ -129,11 +135,15 @@ func (s *session) assignments(a *sqltext.Analysis, text []byte) {
 		value := text[x.From:x.To]
 		switch x.Kind {
 		case sqltext.AssignNames, sqltext.AssignCharacterSet:
-			c.setsNames = true
-			c.collation = ""
-			if x.CollationTo > 0 {
+			switch {
+			case c.setsNames || x.Kind == sqltext.AssignCharacterSet || x.Value == sqltext.ValueDefault:
+				c.collation = askCollation
+			case x.CollationTo > 0:
 				c.collation = literal(strings.ToLower(strings.Trim(string(text[x.CollationFrom:x.CollationTo]), "'\"`")))
+			default:
+				c.collation = ""
 			}
+			c.setsNames = true
 		case sqltext.AssignUser:
 			lit, ok := s.userLiteral(x, value)
 			if !ok {
@@ -412,10 +422,14 @@ func (s *session) ended(o *engine.Output) {
 	case c.failed && (eff&sqltext.TxControl != 0 || c.statements > 1 || !v.status.Has(mysqlwire.StatusAutocommit)):
 		s.steps = append(s.steps, step{kind: stepPing}) // an ERR packet does not tell whether a transaction is open
 	}
+	if c.failed && eff&(sqltext.LastInsertIDWrite|sqltext.Unknown) != 0 {
+		v.idOwner = nobody
+	}
 	if c.role && !c.failed {
 		s.steps = append(s.steps, step{kind: stepRole, text: "SELECT CURRENT_ROLE()"})
 	}
-	if eff&sqltext.Call != 0 {
+	if eff&sqltext.Call != 0 || setsID(eff) && !c.insertID {
+		v.idOwner = nobody
 		s.steps = append(s.steps, step{kind: stepReadID, text: "SELECT LAST_INSERT_ID()"})
 	}
 	s.next(o)
@@ -426,6 +440,14 @@ func (s *session) unexplained() {
 	if c := s.cmd; c.state && (c.eff&explained == 0 || c.eff&sqltext.Call != 0) {
 		s.pin(pinUnknownState, c.digest)
 	}
+}
+
+// nobody is whose LAST_INSERT_ID() is on a server connection where it is not known.
+var nobody = new(session)
+
+// setsID reports whether a text sets LAST_INSERT_ID() by its name, which no OK packet need tell.
+func setsID(eff sqltext.Effects) bool {
+	return eff&sqltext.LastInsertIDWrite != 0 && eff&(sqltext.LastInsertIDRead|sqltext.Opaque) != 0
 }
 
 // explained are effects that account for a change of state that is no variable's.
@@ -489,8 +511,8 @@ func (s *session) told() {
 	now := settingsOf(s.want)
 	names := c.setsNames
 	for _, e := range changes {
-		if e.name == varConnection {
-			names = true
+		if e.name == varConnection || e.name == varCollation {
+			names = true // setting either changes the other
 		}
 		if e.value == "" {
 			now = now.without(e.name)
@@ -499,24 +521,35 @@ func (s *session) told() {
 		}
 	}
 	s.change(now)
-	if !names || c.failed && !slices.ContainsFunc(changes, func(e change) bool { return e.name == varConnection }) {
-		return
+	if names {
+		s.collationChanged(changes)
 	}
-	// Nobody tells of the collation that comes with a character set.
+}
+
+// askCollation, as the collation of a command, means that only the server knows.
+const askCollation = "?"
+
+// collationChanged finds out the collation of the connection: nobody tells of the one that comes with a character set.
+func (s *session) collationChanged(changes []change) {
+	c := s.cmd
+	named := c.setsNames
 	c.setsNames = false
-	if c.collation != "" {
-		s.set(varCollation, c.collation)
-		c.collation = ""
+	if named && c.failed && len(changes) == 0 {
 		return
 	}
-	if slices.ContainsFunc(changes, func(e change) bool { return e.name == varCollation }) {
-		return
+	if named && c.collation != askCollation {
+		known := c.collation
+		if known == "" {
+			known, _ = s.l.db.collationOf(s.collationKey())
+		}
+		if known != "" {
+			s.set(varCollation, known)
+			return
+		}
 	}
-	if known, ok := s.l.db.collationOf(s.collationKey()); ok {
-		s.set(varCollation, known)
-		return
-	}
-	s.steps = append(s.steps, step{kind: stepCollation, text: "SELECT @@collation_connection"})
+	st := step{kind: stepCollation, text: "SELECT @@character_set_connection, @@collation_connection"}
+	s.learns = named && c.collation == ""
+	s.steps = append(s.steps, st)
 }
 
 // collationKey is what the collation of a connection follows from, unless it was named.

@@ -24,7 +24,8 @@ type facts struct {
 	tracking string // the SET that has a session tell of its changes
 
 	collations map[uint16]collation
-	charsets   settings // what a session begins with that names no collation, or one that is not known
+	mapped     map[string]string // collations that character sets come with in place of their own
+	charsets   settings          // what a session begins with that names no collation, or one that is not known
 	maxConns   int
 }
 
@@ -54,6 +55,18 @@ func readFacts(ctx context.Context, s *login.Server) (*facts, error) {
 		}
 		if id, err := strconv.ParseUint(*r[0], 10, 16); err == nil && id < maxCollation {
 			f.collations[uint16(id)] = collation{charset: *r[1], name: *r[2]}
+		}
+	}
+	if f.mariaDB && f.number >= 110201 { // "character_set_collations", MariaDB
+		row, err := one(ctx, s, "SELECT @@GLOBAL.character_set_collations", 1)
+		if err != nil {
+			return nil, err
+		}
+		f.mapped = make(map[string]string)
+		for pair := range strings.SplitSeq(row[0], ",") {
+			if charset, name, ok := strings.Cut(strings.TrimSpace(pair), "="); ok {
+				f.mapped[charset] = name
+			}
 		}
 	}
 	row, err := one(ctx, s, "SELECT @@GLOBAL.character_set_client, @@GLOBAL.character_set_connection, @@GLOBAL.character_set_results, @@GLOBAL.collation_connection, @@max_connections", 5)
@@ -136,7 +149,11 @@ func (f *facts) names(id uint16) settings {
 	for _, name := range []string{varClient, varConnection, varResults} {
 		s = s.with(name, literal(c.charset))
 	}
-	return s.with(varCollation, literal(c.name))
+	name := c.name
+	if m, ok := f.mapped[c.charset]; ok && c.name == c.charset+"_general_ci" { // the one that the server was built with
+		name = m
+	}
+	return s.with(varCollation, literal(name))
 }
 
 // unfit character sets cannot be a client's ("Impermissible Client Character Sets"): their bytes are not ASCII's.

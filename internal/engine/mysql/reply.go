@@ -284,10 +284,10 @@ func (s *session) okPacket(payload []byte, h mysqlwire.Header, o *engine.Output)
 		s.replyEnds(p.Status)
 		return true
 	}
-	if p.LastInsertID != 0 && c.eff&(sqltext.LastInsertIDWrite|sqltext.Unknown|sqltext.Call) != 0 || p.LastInsertID != 0 && !p.EOF {
-		s.insertID, v.idOwner = p.LastInsertID, s
+	if p.LastInsertID != 0 {
+		s.insertID, v.idOwner, c.insertID = p.LastInsertID, s, true
 	}
-	if p.Warnings > 0 || p.AffectedRows > 0 {
+	if p.Warnings > 0 || p.AffectedRows > 0 || c.eff&sqltext.FoundRowsWrite != 0 {
 		c.warnings = true
 	}
 	if v.r.state == replyRows || v.r.state == replyFirst {
@@ -426,7 +426,7 @@ func (s *session) replied(o *engine.Output) {
 	if c.stmt != nil {
 		s.statementEnded(o)
 	}
-	if c.failed || c.state || c.untold || len(c.changes) > 0 || len(s.pins) > 0 || c.eff&^nothing != 0 || len(c.assigned) > 0 {
+	if c.failed || c.state || c.untold || len(c.changes) > 0 || len(s.pins) > 0 || c.eff&^nothing != 0 || setsID(c.eff) || len(c.assigned) > 0 {
 		s.ended(o)
 		if len(s.steps) > 0 {
 			return
@@ -436,7 +436,7 @@ func (s *session) replied(o *engine.Output) {
 }
 
 // nothing are effects of which nothing is left when the server has answered.
-const nothing = sqltext.ImplicitCommit | sqltext.LastInsertIDWrite | sqltext.ReadsUserVariable | sqltext.LocalInfile |
+const nothing = sqltext.ImplicitCommit | sqltext.LastInsertIDWrite | sqltext.FoundRowsWrite | sqltext.ReadsUserVariable | sqltext.LocalInfile |
 	sqltext.SequenceWrite | reads | sqltext.ThreadID | sqltext.Processlist
 
 // end says that nothing more is to be done for the client's command.

@@ -53,11 +53,11 @@ type session struct {
 	lastStmt   uint32 // the last id handed out
 	cursors    int    // open ones, and statements with long data
 
-	insertID     uint64 // what LAST_INSERT_ID() is
-	temporary    []string
-	handlers     []string
-	sqlPrepared  []string
-	killed       uint32 // whom Killed is about
+	insertID     uint64   // what LAST_INSERT_ID() is
+	readsRows    bool     // it has asked for FOUND_ROWS()
+	learns       bool     // what stepCollation finds holds for every such SET NAMES
+	temporary    []string // named objects of the session: see objects
+	killed       uint32   // whom Killed is about
 	killSequence uint8
 }
 
@@ -73,7 +73,8 @@ type command struct {
 	state      bool // the server has told that something changed that no variable is
 	count      bool // rows are looked at: a function's answer tells whether a lock was taken or freed
 	counted    bool
-	warnings   bool
+	warnings   bool        // it has left warnings, an error or counts that may be asked for
+	insertID   bool        // its OK packet has told LAST_INSERT_ID()
 	pinned     []pinReason // new with this command: gone again if it fails
 	changes    []change
 	stmt       *clientStmt // COM_STMT_EXECUTE, COM_STMT_PREPARE, ...
@@ -284,11 +285,13 @@ func (s *session) Open() bool {
 func (s *session) Done() bool {
 	v := s.srv
 	return v != nil && v.idle() && v.step == 0 && len(s.steps) == 0 && !s.cmd.active && s.skip == 0 && !s.continued &&
-		len(s.pins) == 0 && (s.begun || s.gone) && !s.killing
+		len(s.pins) == 0 && s.cursors == 0 && (s.begun || s.gone) && !s.killing
 }
 
 // Keeps implements engine.Session: counts and warnings of the last statement are on the server connection that ran it.
-func (s *session) Keeps() bool { return s.srv != nil && s.srv.diagOwner == s && s.cmd.warnings }
+func (s *session) Keeps() bool {
+	return s.srv != nil && s.srv.diagOwner == s && (s.cmd.warnings || s.readsRows)
+}
 
 // Busy implements engine.Session.
 func (s *session) Busy() bool {
@@ -355,7 +358,7 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 		return
 	}
 	e := lostError(v.last)
-	open, pinned := v.inTransaction(), len(s.pins) > 0
+	open, pinned := v.inTransaction(), len(s.pins) > 0 || s.cursors > 0
 	s.unpinAll()
 	s.forgetState()
 	if !s.begun {
@@ -386,7 +389,7 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 
 // forgetState forgets what is gone with a server connection.
 func (s *session) forgetState() {
-	s.temporary, s.handlers, s.sqlPrepared, s.locks = nil, nil, nil, 0
+	s.temporary, s.locks = nil, 0
 	for _, c := range s.stmts {
 		c.cursor, c.isLong = false, false
 	}
@@ -405,7 +408,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 		return false
 	}
 	s.steps = nil
-	if v.idle() && len(s.pins) == 0 {
+	if v.idle() && len(s.pins) == 0 && s.cursors == 0 {
 		return true
 	}
 	if s.l.db.proxy.Load().Pool.InitQuery != "" {

@@ -154,7 +154,7 @@ func between(have, want settings) string {
 				set(name, value)
 			}
 		} else if _, ok := have.find(name); ok {
-			set(name, "DEFAULT")
+			set(name, original(name))
 		}
 	}
 	i, j := 0, 0
@@ -162,11 +162,7 @@ func between(have, want settings) string {
 		switch {
 		case j == len(want) || i < len(have) && have[i].name < want[j].name:
 			if own(have[i].name) {
-				if have[i].name[0] == '@' {
-					set(have[i].name, "NULL")
-				} else {
-					set(have[i].name, "DEFAULT")
-				}
+				set(have[i].name, original(have[i].name))
 			}
 			i++
 		case i == len(have) || want[j].name < have[i].name:
@@ -183,6 +179,17 @@ func between(have, want settings) string {
 		}
 	}
 	return b.String()
+}
+
+// original is the value of a variable that nobody has set.
+func original(name string) string {
+	switch {
+	case name[0] == '@':
+		return "NULL"
+	case name == "foreign_key_checks", name == "unique_checks":
+		return "@@GLOBAL." + name // their DEFAULT is the opposite of what it should be (MySQL 9.7)
+	}
+	return "DEFAULT"
 }
 
 // own reports whether between sets the name in its general part.

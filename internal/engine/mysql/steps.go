@@ -171,13 +171,15 @@ func (s *session) stepDone(st step, o *engine.Output) {
 	case stepNeutral:
 		v.diagOwner = s
 	case stepCollation:
-		if len(v.row) != 1 {
+		if len(v.row) != 2 {
 			o.CloseServer = true
 			return
 		}
-		value := charsetLiteral(varCollation, cell)
-		s.l.db.rememberCollation(s.collationKey(), value)
-		s.set(varCollation, value)
+		s.set(varConnection, literal(v.row[0]))
+		s.set(varCollation, literal(v.row[1]))
+		if s.learns {
+			s.l.db.rememberCollation(s.collationKey(), literal(v.row[1]))
+		}
 	case stepRole:
 		if value := roleLiteral(cell, v.mariaDB); value != "" {
 			s.set(settingRole, value)
