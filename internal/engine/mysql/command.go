@@ -46,6 +46,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			continue
 		}
 		if s.cmd.active || v.step != 0 || len(s.steps) > 0 || s.killing || s.refuse != nil && v.r.state != replyNone {
+			s.ahead = len(b) - i
 			return i
 		}
 		if h.Length == 0 {

@@ -443,6 +443,7 @@ const nothing = sqltext.ImplicitCommit | sqltext.LastInsertIDWrite | sqltext.Fou
 func (s *session) end(o *engine.Output) {
 	c := s.cmd
 	c.active = false
+	s.ahead = 0
 	if c.kind == mysqlwire.ComResetConnection {
 		s.status = s.srv.status & lasting
 		s.ok(c.seq, o)

@@ -35,6 +35,7 @@ type session struct {
 	cleaning  bool // and the server connection is being made clean
 	killing   bool // Killed is due
 	begun     bool // the client has had its welcome
+	ahead     int  // bytes that it has sent ahead of the answer under way
 
 	id      engine.SessionID
 	client  *login.Client // from log-in
@@ -274,6 +275,7 @@ func (s *session) Detach() {
 		s.l.counters.InTransaction-- // it is closed with its transaction open
 	}
 	s.srv, s.cmd, s.steps = nil, nil, nil
+	s.ahead = 0
 }
 
 // Open implements engine.Session.
