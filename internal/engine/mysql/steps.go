@@ -167,7 +167,7 @@ func (s *session) stepDone(st step, o *engine.Output) {
 	}
 	switch st.kind {
 	case stepInsertID:
-		v.idOwner = s
+		s.ownID()
 	case stepNeutral:
 		v.diagOwner = s
 	case stepCollation:
@@ -185,7 +185,7 @@ func (s *session) stepDone(st step, o *engine.Output) {
 			s.set(settingRole, value)
 		}
 	case stepReadID:
-		s.insertID, v.idOwner = parseID(cell), s
+		s.readID(parseID(cell))
 	case stepReset:
 		v.prepared.clear()
 		v.idOwner = nil
