@@ -159,8 +159,8 @@ func (w *stage) lose() {
 	w.took()
 }
 
-// run feeds what the client sends until nothing moves any more.
-func (w *stage) run(b []byte) {
+// run feeds what the client sends until nothing moves any more. It returns what was not handed over.
+func (w *stage) run(b []byte) (rest []byte) {
 	w.t.Helper()
 	for moved := true; moved && !w.closed; {
 		moved = false
@@ -179,6 +179,9 @@ func (w *stage) run(b []byte) {
 		if w.on != nil && len(w.on.f.out) > 0 {
 			l := w.on
 			n := min(w.split(), len(l.f.out))
+			if n == 0 {
+				return b
+			}
 			l.in = append(l.in, l.f.out[:n]...)
 			l.f.out = l.f.out[n:]
 			w.o.Reset()
@@ -198,6 +201,7 @@ func (w *stage) run(b []byte) {
 			w.detach()
 		}
 	}
+	return b
 }
 
 func (w *stage) attach() {

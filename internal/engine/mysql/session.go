@@ -280,9 +280,12 @@ func (s *session) Detach() {
 	s.ahead = 0
 }
 
+// maxAhead is how much a client may send ahead of an answer before no more of it is read, in bytes.
+const maxAhead = 64 << 10
+
 // Open implements engine.Session.
 func (s *session) Open() bool {
-	return len(s.steps) == 0 && (s.srv == nil || s.srv.step == 0) && !s.killing
+	return len(s.steps) == 0 && (s.srv == nil || s.srv.step == 0 && (!s.cmd.active || s.ahead <= maxAhead)) && !s.killing
 }
 
 // Done implements engine.Session.
@@ -427,6 +430,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 // clean makes the server connection as new: the client has left state behind.
 func (s *session) clean(o *engine.Output) {
 	s.cleaning = true
+	s.forgetState()
 	s.srv.prepared.clear()
 	s.srv.idOwner, s.srv.diagOwner = nil, nil
 	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking}, step{kind: stepCleaned, text: "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection"})
