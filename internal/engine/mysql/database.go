@@ -127,7 +127,7 @@ func (d *database) Dial(ctx context.Context, transport func(context.Context) (ne
 // prepareServer does what has to be done once on each new server connection.
 func (d *database) prepareServer(ctx context.Context, s *login.Server) (*server, error) {
 	f := d.target.facts.Load()
-	if f == nil || f.version != s.Version {
+	if f == nil || f.version != s.FullVersion {
 		var err error
 		if f, err = readFacts(ctx, s); err != nil {
 			return nil, err
