@@ -167,6 +167,13 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (*server,
 		fit = fit.with(settingSchema, row[5])
 	}
 	v.fit, v.sqlMode = fit.fit(), row[4]
+	if s.MariaDB || f.number >= 80000 {
+		role, err := one(ctx, s, "SELECT CURRENT_ROLE()", 1)
+		if err != nil {
+			return nil, err
+		}
+		v.role = roleLiteral(role[0], s.MariaDB)
+	}
 	v.status = s.Status
 	return v, nil
 }

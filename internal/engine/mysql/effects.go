@@ -45,7 +45,7 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 func (s *session) before(a *sqltext.Analysis, text []byte) {
 	c, eff := s.cmd, a.Effects
 	c.eff, c.statements = eff, a.Statements
-	if eff&^quiet == 0 {
+	if eff&^quiet == 0 && len(s.pins) == 0 {
 		return
 	}
 	c.digest = string(sqltext.AppendDigest(nil, text, s.readMode(), maxDigest))
@@ -464,22 +464,26 @@ func (s *session) endings() {
 	if len(s.pins) == 0 || c.failed {
 		return
 	}
-	words := strings.Fields(c.digest)
-	first, second := "", ""
-	if len(words) > 1 {
-		first, second = words[0], words[1]
-	}
-	if c.statements == 1 {
+	for statement := range strings.SplitSeq(c.digest, ";") {
+		words := strings.Fields(statement)
+		first, second := "", ""
+		if len(words) > 0 {
+			first = words[0]
+		}
+		if len(words) > 1 {
+			second = words[1]
+		}
 		switch {
 		case first == "unlock" && strings.HasPrefix(second, "table"):
 			s.unpin(pinLockTables)
 			s.unpin(pinGlobalLock)
+		case first == "lock" && c.statements > 1:
+			s.pin(pinLockTables, c.digest)
+		case first == "begin", first == "start" && strings.HasPrefix(second, "transaction"):
+			s.unpin(pinLockTables) // the start of a transaction unlocks
 		case first == "xa" && (second == "commit" || second == "rollback") && !v.inTransaction():
 			s.unpin(pinXA)
 		}
-	}
-	if v.inTransaction() && c.eff&sqltext.TxControl != 0 {
-		s.unpin(pinLockTables) // the start of a transaction unlocks
 	}
 	if s.pinnedFor(pinNext) && c.eff&sqltext.NextTransaction == 0 && !v.inTransaction() && (s.status.Has(mysqlwire.StatusInTrans) || c.eff&sqltext.TxControl != 0) {
 		s.unpin(pinNext)

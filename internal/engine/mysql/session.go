@@ -241,7 +241,7 @@ func (s *session) adapt(have, want settings) {
 	}
 	if role, ok := want.find(settingRole); ok || hasRole(have) {
 		if !ok {
-			role = "DEFAULT"
+			role = s.srv.role
 		}
 		if old, _ := have.find(settingRole); old != role {
 			s.steps = append(s.steps, step{kind: stepSet, text: "SET ROLE " + role})

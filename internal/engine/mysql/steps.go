@@ -181,8 +181,10 @@ func (s *session) stepDone(st step, o *engine.Output) {
 			s.l.db.rememberCollation(s.collationKey(), literal(v.row[1]))
 		}
 	case stepRole:
-		if value := roleLiteral(cell, v.mariaDB); value != "" {
-			s.set(settingRole, value)
+		if role := roleLiteral(cell, v.mariaDB); role == v.role {
+			s.unset(settingRole)
+		} else {
+			s.set(settingRole, role)
 		}
 	case stepReadID:
 		s.insertID, v.idOwner = parseID(cell), s
