@@ -100,6 +100,8 @@ type scan struct {
 	// Where the lexer stood after the last punctuation other than a dot, or at the statement's beginning: see callee.
 	mark     int
 	markCode bool
+
+	program *program // that the text is; nil outside of routines
 }
 
 // next goes on to the next token, but never out of the statement.

@@ -42,7 +42,7 @@ func (s *scan) token() {
 		s.mark, s.markCode = s.pos, s.inCode
 	case kUserVar:
 		s.eff |= ReadsUserVariable
-		if s.prev == kWord && s.prevKw.id == wInto {
+		if s.prev == kWord && s.prevKw.id == wInto || s.program != nil && s.program.into {
 			s.eff |= UserVariable
 		}
 	case kAssign:
@@ -63,6 +63,10 @@ func (s *scan) bodyWord() {
 		}
 	case wFrom:
 		s.hasFrom = s.hasFrom || !s.qualified
+	case wInto:
+		if s.program != nil { // other targets than user variables may come first
+			s.program.into = true
+		}
 	case wSQLCalcFoundRows:
 		if !s.qualified {
 			s.eff |= FoundRowsWrite
