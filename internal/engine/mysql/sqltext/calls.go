@@ -99,19 +99,16 @@ func (s *scan) callee() {
 		}
 	}
 	var schema, name [nameLen]byte
-	ns, nn, ok := 0, 0, !dot
+	ns, nn, ok := 0, 0, false
 	switch n {
 	case 1:
 		nn, ok = s.partOf(&parts[0], &name)
 	case 2:
-		ns, ok = s.partOf(&parts[0], &schema)
-		if ok {
+		if ns, ok = s.partOf(&parts[0], &schema); ok {
 			nn, ok = s.partOf(&parts[1], &name)
 		}
-	default: // a package's: database.package.function
-		ok = false
-	}
-	if !ok {
+	} // a package's function has three parts
+	if !ok || dot {
 		s.a.MoreCalls = true
 		return
 	}
