@@ -51,6 +51,9 @@ func (b *builder) add(kind bodyKind, schema, name string, text *string, sqlMode 
 		return
 	}
 	mode := b.mode(sqlMode)
+	if kind == view { // shown in a form of its own, with escapes
+		mode.AnsiQuotes, mode.NoBackslashEscapes = false, false
+	}
 	p := sqltext.ReadProgram([]byte(*text), mode)
 	x.effects = p.Effects
 	for _, c := range p.Calls {

@@ -16,7 +16,7 @@ type Querier interface {
 const (
 	routineQuery = `SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, ROUTINE_BODY, ROUTINE_DEFINITION, SQL_MODE
   FROM information_schema.ROUTINES`
-	triggerQuery = `SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE
+	triggerQuery = `SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE, TRIGGER_NAME
   FROM information_schema.TRIGGERS`
 	viewQuery = `SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS`
 
@@ -34,8 +34,9 @@ SELECT COUNT(*), SUM(CRC32(CONCAT_WS(0x0A, TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINI
   FROM information_schema.VIEWS WHERE TABLE_SCHEMA <> 'sys'`
 )
 
-// Load reads the routines, triggers and views of the server that q is connected to, as far as q's user may see them. The
-// queries see several moments: take a Fingerprint before, and load again when it has changed.
+// Load reads the routines, triggers and views of the server that q is connected to, as far as q's user may see them. On
+// MySQL that takes a query for each body with a quote. The queries see several moments: take a Fingerprint before, and
+// load again when it has changed.
 func Load(ctx context.Context, q Querier) (*Catalog, error) {
 	b := &builder{}
 	read := func(what, sql string, columns int, row func([]*string)) error {
@@ -56,11 +57,12 @@ func Load(ctx context.Context, q Querier) (*Catalog, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if err := read("routines", routineQuery, 6, b.routine); err != nil {
+	if err := read("routines", routineQuery, 6, func(r []*string) { b.routine(ctx, q, r) }); err != nil {
 		return nil, err
 	}
-	if err := read("triggers", triggerQuery, 4, func(r []*string) {
-		b.add(trigger, text(r[0]), text(r[1]), r[2], text(r[3]))
+	if err := read("triggers", triggerQuery, 5, func(r []*string) {
+		source := b.original(ctx, q, "TRIGGER", text(r[0]), text(r[4]), r[2], text(r[3]))
+		b.add(trigger, text(r[0]), text(r[1]), source, text(r[3]))
 	}); err != nil {
 		return nil, err
 	}
@@ -98,7 +100,7 @@ func Fingerprint(ctx context.Context, q Querier) (string, error) {
 
 // routine takes a row of routineQuery. Packages are left out: what calls into one is not known, and their variables live
 // as long as the session.
-func (b *builder) routine(r []*string) {
+func (b *builder) routine(ctx context.Context, q Querier, r []*string) {
 	kind := procedure
 	switch text(r[2]) {
 	case "PROCEDURE":
@@ -110,15 +112,44 @@ func (b *builder) routine(r []*string) {
 	source := r[4]
 	if text(r[3]) != "SQL" {
 		source = nil // another language, such as MySQL's JavaScript
+	} else {
+		source = b.original(ctx, q, text(r[2]), text(r[0]), text(r[1]), source, text(r[5]))
 	}
 	b.add(kind, text(r[0]), text(r[1]), source, text(r[5]))
 }
 
-// mode is that of a body that was made under an sql_mode. The server keeps it in UTF-8.
+// original returns the body of a routine or a trigger as it was typed, given what information_schema shows, or nil. MySQL
+// shows it\'s as it's there. MariaDB doubles the quote: see mode.
+func (b *builder) original(ctx context.Context, q Querier, kind, schema, name string, shown *string, sqlMode string) *string {
+	if b.mariaDB || shown == nil || !strings.ContainsAny(*shown, "'\"`\\") {
+		return shown
+	}
+	if serversOwn(schema) {
+		return nil // there are many, which hardly anybody calls
+	}
+	// An error may be that the routine is gone; if it is the connection's, the next query has it too.
+	rows, err := q.Query(ctx, "SHOW CREATE "+kind+" "+quote(schema)+"."+quote(name))
+	if err != nil || len(rows) != 1 || len(rows[0]) < 3 || rows[0][2] == nil {
+		return nil
+	}
+	body, ok := sqltext.BodyOf([]byte(*rows[0][2]), b.mode(sqlMode))
+	if !ok {
+		return nil
+	}
+	s := string(body)
+	return &s
+}
+
+// quote quotes an identifier.
+func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+
+// mode is that of a body that was made under an sql_mode. The server keeps it in UTF-8. What MariaDB shows has quotes
+// doubled and backslashes single, whatever was typed, so that a backslash escapes nothing in it.
 func (b *builder) mode(sqlMode string) sqltext.Mode {
 	return sqltext.Mode{
 		Version: b.version, MariaDB: b.mariaDB, SQLModeKnown: true, Charset: sqltext.UTF8,
-		AnsiQuotes: hasMode(sqlMode, "ANSI_QUOTES"), NoBackslashEscapes: hasMode(sqlMode, "NO_BACKSLASH_ESCAPES"),
+		AnsiQuotes:         hasMode(sqlMode, "ANSI_QUOTES"),
+		NoBackslashEscapes: b.mariaDB || hasMode(sqlMode, "NO_BACKSLASH_ESCAPES"),
 	}
 }
 

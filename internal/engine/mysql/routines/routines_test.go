@@ -30,6 +30,8 @@ func (f *fake) Query(_ context.Context, sql string) ([][]*string, error) {
 	switch {
 	case strings.Contains(sql, "VERSION()"):
 		rows = [][]string{{f.version}}
+	case strings.HasPrefix(sql, "SHOW CREATE"):
+		rows = f.create(strings.Fields(sql)[2], strings.Trim(sql[strings.Index(sql, ".")+1:], "`"))
 	case strings.Contains(sql, "ROUTINES"):
 		rows = f.routines
 	case strings.Contains(sql, "TRIGGERS"):
@@ -52,6 +54,21 @@ func (f *fake) Query(_ context.Context, sql string) ([][]*string, error) {
 		out = append(out, row)
 	}
 	return out, nil
+}
+
+// create answers SHOW CREATE.
+func (f *fake) create(kind, name string) [][]string {
+	for _, r := range f.triggers {
+		if kind == "TRIGGER" && r[4] == name {
+			return [][]string{{name, r[3], "CREATE TRIGGER " + name + " BEFORE INSERT ON " + r[1] + " FOR EACH ROW " + r[2]}}
+		}
+	}
+	for _, r := range f.routines {
+		if r[1] == name && r[2] == kind {
+			return [][]string{{name, r[5], "CREATE " + kind + " `" + name + "`()\n    NO SQL\n" + r[4]}}
+		}
+	}
+	return nil
 }
 
 func proc(name, body string) []string {
@@ -113,12 +130,12 @@ func TestCatalog(t *testing.T) {
 			{"uP", "f", "FUNCTION", "SQL", "return @a", ""},
 		},
 		triggers: [][]string{
-			{"d", "hot", "set @audit = new.id", ""},
-			{"d", "hot", "do get_lock('a', 1)", ""},
-			{"d", "audited", "insert into log values (new.id, last_insert_id())", ""},
-			{"d", "calm", "set new.a = 1", ""},
-			{"d", "log", "begin insert into log2 values (connection_id()); end", ""},
-			{"other", "hot2", "call d.setter()", ""},
+			{"d", "hot", "set @audit = new.id", "", "tr"},
+			{"d", "hot", "do get_lock('a', 1)", "", "tr2"},
+			{"d", "audited", "insert into log values (new.id, last_insert_id())", "", "tr"},
+			{"d", "calm", "set new.a = 1", "", "tr"},
+			{"d", "log", "begin insert into log2 values (connection_id()); end", "", "tr"},
+			{"other", "hot2", "call d.setter()", "", "tr"},
 		},
 		views: [][]string{
 			{"d", "v", "select `f`() AS `x`,`d`.`t`.`a` AS `a` from `d`.`t`"},
@@ -245,7 +262,7 @@ func TestNothingHidden(t *testing.T) {
 	t.Parallel()
 	c := load(t, &fake{
 		version:  "11.8.9-MariaDB-4 from Debian",
-		triggers: [][]string{{"d", "t", "insert into log values (new.id)", ""}},
+		triggers: [][]string{{"d", "t", "insert into log values (new.id)", "", "tr"}},
 		views:    [][]string{{"d", "v", "select 1 AS `1`"}},
 		routines: [][]string{{"d", "o", "PROCEDURE", "SQL", "begin null; end", "PIPES_AS_CONCAT,ORACLE"}},
 	})
@@ -298,7 +315,7 @@ func TestNoAllocations(t *testing.T) {
 	c := load(t, &fake{
 		version:  "8.0.36",
 		routines: [][]string{fn("f", "return @a")},
-		triggers: [][]string{{"d", "t", "set @a = 1", ""}},
+		triggers: [][]string{{"d", "t", "set @a = 1", "", "tr"}},
 	})
 	text, schema := []byte("INSERT INTO t SELECT f(1), d.f(2), g(3) FROM u"), []byte("d")
 	var a sqltext.Analysis

@@ -104,6 +104,14 @@ CREATE PROCEDURE p_insert() INSERT INTO t (a) VALUES (1);
 CREATE PROCEDURE p_nested() BEGIN IF 1 = 1 THEN CALL p_lock(); ELSE CALL no_such_one(); END IF; END;
 CREATE PROCEDURE p_trigger() INSERT INTO hot VALUES (1);
 CREATE PROCEDURE p_recursive(n int) BEGIN SET max_sp_recursion_depth = 10; IF n > 0 THEN CALL p_recursive(n - 1); ELSE SELECT 1 INTO @a; END IF; END;
+CREATE PROCEDURE p_quotes() BEGIN DECLARE x text; SET x = 'it''s'; DO GET_LOCK(DATABASE(), 0); SET x = 'it\'s'; END;
+CREATE PROCEDURE p_backslash() COMMENT 'it''s' BEGIN DECLARE x text; SET x = 'a\\'; SELECT 1 INTO @a; SET x = '\\\''; END;
+CREATE FUNCTION f_quotes(x int) RETURNS enum('it''s', 'b') READS SQL DATA DETERMINISTIC RETURN IF(GET_LOCK(DATABASE(), 0), 'it''s', 'b');
+CREATE TABLE quoted (a text);
+CREATE TRIGGER quoted_1 BEFORE INSERT ON quoted FOR EACH ROW BEGIN SET NEW.a = 'it''s'; SET NEW.a = f_quotes(1); SET NEW.a = 'it''s'; END;
+SET sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES';
+CREATE PROCEDURE p_ansi() BEGIN DECLARE "x""" text; SET "x""" = 'a\'; SELECT 1 INTO @a; SET "x""" = '\''\'; END;
+SET sql_mode = DEFAULT;
 CREATE FUNCTION f_clean(x int) RETURNS int DETERMINISTIC RETURN x + 1;
 CREATE FUNCTION f_var() RETURNS int DETERMINISTIC BEGIN SELECT 1 INTO @a; RETURN 1; END;
 CREATE FUNCTION f_lock() RETURNS int DETERMINISTIC RETURN GET_LOCK(DATABASE(), 0);
@@ -136,7 +144,7 @@ func TestServers(t *testing.T) {
 		before := fingerprint()
 		for sql := range strings.SplitSeq(fixture, ";\n") {
 			must(t, s, sql)
-			if now := fingerprint(); now == before && !strings.Contains(sql, "CREATE TABLE") {
+			if now := fingerprint(); now == before && strings.HasPrefix(sql, "CREATE") && !strings.Contains(sql, "TABLE") {
 				t.Errorf("same fingerprint after %s", sql)
 			} else {
 				before = now
@@ -167,6 +175,11 @@ func TestServers(t *testing.T) {
 			{"CALL " + db.Name + ".p_nested()", sqltext.Unknown | sqltext.NamedLock, sqltext.NamedLock},
 			{"CALL p_trigger()", sqltext.LastInsertIDWrite | sqltext.UserVariable, sqltext.UserVariable},
 			{"CALL p_recursive(3)", sqltext.Look | sqltext.UserVariable, sqltext.UserVariable},
+			{"CALL p_quotes()", sqltext.NamedLock, sqltext.NamedLock},
+			{"CALL p_backslash()", sqltext.UserVariable, sqltext.UserVariable},
+			{"CALL p_ansi()", sqltext.UserVariable, sqltext.UserVariable},
+			{"SELECT f_quotes(1)", sqltext.NamedLock, sqltext.NamedLock},
+			{"INSERT INTO quoted VALUES ('x')", sqltext.NamedLock, sqltext.NamedLock},
 			{"SELECT f_clean(1)", 0, 0},
 			{"DO f_var()", sqltext.UserVariable, sqltext.UserVariable},
 			{"SELECT `f_lock` ( )", sqltext.NamedLock, sqltext.NamedLock},

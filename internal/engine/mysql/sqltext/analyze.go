@@ -118,9 +118,7 @@ func (s *scan) is(b byte) bool { return s.kind == kPunct && s.b == b }
 func (s *scan) word(id kwid) bool { return s.kind == kWord && s.kw.id == id && !s.qualified }
 
 // wordIs reports whether the token is this word in lower case.
-func (s *scan) wordIs(w string) bool {
-	return s.kind == kWord && !s.qualified && equalFold(s.text[s.from:s.to], w)
-}
+func (s *scan) wordIs(w string) bool { return s.isWord(w) }
 
 // ends reports whether the statement ends here.
 func (s *scan) ends() bool { return s.kind == kEOF || s.kind == kPunct && s.b == ';' }
