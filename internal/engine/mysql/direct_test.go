@@ -154,6 +154,25 @@ var scripts = map[string]string{
 		SELECT 1; SET @q = 5
 		SELECT @q
 		SET NAMES latin1; SELECT @@character_set_client`,
+	"routines": `CREATE PROCEDURE p() BEGIN SET SESSION sql_mode = 'ANSI_QUOTES'; SELECT 1; SET SESSION lock_wait_timeout = 78; SELECT @@sql_mode; END
+		CALL p()
+		SELECT @@sql_mode, @@lock_wait_timeout
+		CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, v INT)
+		CREATE PROCEDURE q() INSERT INTO a (v) VALUES (7)
+		CALL q()
+		CALL q()
+		SELECT LAST_INSERT_ID()
+		CREATE FUNCTION f() RETURNS INT DETERMINISTIC BEGIN SET @x = 12; RETURN 3; END
+		SELECT f()
+		SELECT @x
+		SET @@lock_wait_timeout = 79
+		SELECT @@lock_wait_timeout
+		SET @@sql_mode = 'ANSI'
+		SELECT "id" FROM a
+		DROP FUNCTION f
+		DROP PROCEDURE p
+		DROP PROCEDURE q
+		DROP TABLE a`,
 	"odd": `SELECT
 		SELECT 1 FROM DUAL WHERE 0
 		DO 1

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"forebay/internal/resource"
 	"forebay/internal/testkit"
@@ -55,6 +56,18 @@ func TestPins(t *testing.T) {
 			{"HANDLER t OPEN AS h", "handler", "HANDLER h CLOSE"},
 			{"PREPARE p FROM 'SELECT 1'", "sql_prepared_statement", "DEALLOCATE PREPARE p"},
 			{"SET TRANSACTION READ ONLY", "next_transaction", "BEGIN; COMMIT"},
+			{"CREATE PROCEDURE plain() SELECT 1", "", ""},
+			{"CREATE FUNCTION clean(a INT) RETURNS INT DETERMINISTIC RETURN a + 1", "", ""},
+			{"CREATE FUNCTION takes() RETURNS INT DETERMINISTIC RETURN GET_LOCK('f', 0)", "", ""},
+			{"CREATE PROCEDURE sets() BEGIN SET SESSION lock_wait_timeout = 77; SELECT 1; END", "", ""},
+			{"CREATE PROCEDURE remembers() SET @remembered = 1", "", ""},
+			{"wait", "", ""},
+			{"CALL plain()", "", ""},
+			{"SELECT clean(1)", "", ""},
+			{"CALL sets()", "", ""},
+			{"SELECT takes()", "named_lock", "SELECT RELEASE_ALL_LOCKS()"},
+			{"CALL remembers()", "user_variable", "reset"},
+			{"SET @@lock_wait_timeout = 99", "", ""},
 			{"SET @b = 1 + 1", "user_variable", "reset"},
 			{"SELECT 1 INTO @b", "user_variable", "reset"},
 			{"SELECT @b := 2", "user_variable", "reset"},
@@ -62,6 +75,10 @@ func TestPins(t *testing.T) {
 			{"XA START 'x'; UPDATE t SET v = 2; XA END 'x'; XA PREPARE 'x'", "xa_transaction", "XA COMMIT 'x'"},
 			{"SELECT GET_LOCK('a', 0); SELECT broken", "", ""}, // see below
 		} {
+			if tt.made == "wait" { // for Forebay to have read the routines
+				time.Sleep(1500 * time.Millisecond)
+				continue
+			}
 			_, err := c.ExecContext(t.Context(), tt.made)
 			if err != nil && !strings.Contains(tt.made, "broken") {
 				w.t.Errorf("%s: %v", tt.made, err)

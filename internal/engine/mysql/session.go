@@ -69,6 +69,7 @@ type command struct {
 	active     bool
 	eff        sqltext.Effects
 	statements int
+	runs       bool // routines, triggers or views are among what it does
 	failed     bool
 	untold     bool // the last packet of the answer could not tell of changed state
 	state      bool // the server has told that something changed that no variable is
@@ -83,6 +84,7 @@ type command struct {
 	captured   []byte // definitions of a prepared statement
 	capturing  bool
 	assigned   []setting // by the text; made when the server has said OK
+	set        []string  // system variables, by the text: the server is to tell their values
 	created    []string  // temporary tables
 	dropped    []string
 	digest     string

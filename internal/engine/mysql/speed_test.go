@@ -7,6 +7,7 @@ import (
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/login"
+	"forebay/internal/engine/mysql/routines"
 	"forebay/internal/resource"
 	"forebay/internal/wire/mysqlwire"
 )
@@ -28,6 +29,7 @@ func speedSession() (*session, *server) {
 	p := &resource.Proxy{Name: "p"}
 	p.Pool.MaxPreparedStatements = 100
 	d := e.Open(p, engine.Key{User: "alice", Protocol: uint64(speedCaps & shared)}, nil, nil).(*database)
+	d.routines.Store(new(routines.Catalog))
 	now := int64(1)
 	l := d.NewLocal(&engine.Counters{Now: &now}).(*local)
 	f := &facts{number: 80036, collations: map[uint16]collation{45: {"utf8mb4", "utf8mb4_general_ci"}}, status: mysqlwire.StatusAutocommit}

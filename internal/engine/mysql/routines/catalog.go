@@ -21,6 +21,17 @@ type reach struct{ read, write sqltext.Effects }
 
 func (r reach) with(o reach) reach { return reach{r.read | o.read, r.write | o.write} }
 
+// WithoutRoutines returns what is left of the catalog when a routine may have changed: triggers and views as they were, and
+// of no routine is anything known.
+func (c *Catalog) WithoutRoutines() *Catalog {
+	if c == nil {
+		return nil
+	}
+	out := *c
+	out.routines = nil
+	return &out
+}
+
 // Effects returns what calling a routine leaves in the session, or depends on, itself and by all that it calls; Anything
 // is among it if that is not known to the end. known is false for a routine that is not in the catalogue, which may be a
 // loadable function. The name is as in a text, schema the default database if the text gives none. Case does not matter:
