@@ -237,7 +237,8 @@ func (s *session) queryText(body []byte) (text []byte, ok bool) {
 		return nil, false
 	}
 	nulls := b[:bitmap]
-	types, b, ok := paramTypes(b[bitmap+1:], int(n), true)
+	types, b, ok := paramTypes(s.l.types[:0], b[bitmap+1:], int(n), true)
+	s.l.types = types[:0]
 	if !ok {
 		return nil, false
 	}
@@ -252,21 +253,20 @@ func (s *session) queryText(body []byte) (text []byte, ok bool) {
 	return b, true
 }
 
-// paramTypes reads the types of n parameters, with their names where there are any. The types are copied.
-func paramTypes(b []byte, n int, named bool) (types, rest []byte, ok bool) {
-	types = make([]byte, 0, 2*n)
+// paramTypes reads the types of n parameters, with their names where there are any, and appends the types to dst.
+func paramTypes(dst, b []byte, n int, named bool) (types, rest []byte, ok bool) {
 	for range n {
 		if len(b) < 2 {
-			return nil, nil, false
+			return dst, nil, false
 		}
-		types, b = append(types, b[:2]...), b[2:]
+		dst, b = append(dst, b[:2]...), b[2:]
 		if named {
 			if _, b, ok = mysqlwire.LenEncString(b); !ok {
-				return nil, nil, false
+				return dst, nil, false
 			}
 		}
 	}
-	return types, b, true
+	return dst, b, true
 }
 
 // skipValue passes over a value in the binary protocol ("Binary Protocol Value").
@@ -317,6 +317,7 @@ func (s *session) reset(o *engine.Output) {
 	s.stmts, s.stmtBytes = nil, 0
 	s.forgetState()
 	s.insertID, s.wish = 0, defaultTracking
+	s.idTurn++
 	v.diagOwner = nil
 	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking},
 		step{kind: stepCleaned, text: "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection"})

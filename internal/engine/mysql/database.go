@@ -107,6 +107,7 @@ type local struct {
 	stmts    interned
 	analysis sqltext.Analysis
 	scratch  []byte
+	types    []byte // of parameters, for the time of a call
 }
 
 // Dial implements engine.Database.

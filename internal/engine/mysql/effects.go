@@ -24,7 +24,7 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 	if eff&(reads|sqltext.Call) == 0 { // Call: of a routine that may read anything
 		return true
 	}
-	if eff&(sqltext.LastInsertIDRead|sqltext.Call) != 0 && v.idOwner != s && (v.idOwner != nil || s.insertID != 0) {
+	if eff&(sqltext.LastInsertIDRead|sqltext.Call) != 0 && !s.hasID() {
 		s.steps = append(s.steps, step{kind: stepInsertID, text: "SET last_insert_id = " + strconv.FormatUint(s.insertID, 10)})
 	}
 	if eff&(sqltext.RowCountRead|sqltext.FoundRowsRead|sqltext.DiagnosticsRead|sqltext.Call) != 0 && v.diagOwner != s && v.diagOwner != nil {
@@ -465,7 +465,7 @@ func (s *session) ended(o *engine.Output) {
 	if c.role && !c.failed {
 		s.steps = append(s.steps, step{kind: stepRole, text: "SELECT CURRENT_ROLE()"})
 	}
-	if c.runs && eff&(sqltext.LastInsertIDWrite|sqltext.Unknown) != 0 || setsID(eff) && !c.insertID {
+	if c.runs && eff&(sqltext.LastInsertIDWrite|sqltext.Unknown) != 0 || c.untoldID() {
 		v.idOwner = nobody
 		s.steps = append(s.steps, step{kind: stepReadID, text: "SELECT LAST_INSERT_ID()"})
 	}
@@ -479,12 +479,10 @@ func (s *session) unexplained() {
 	}
 }
 
-// nobody is whose LAST_INSERT_ID() is on a server connection where it is not known.
-var nobody = new(session)
-
-// setsID reports whether a text sets LAST_INSERT_ID() by its name, which no OK packet need tell.
-func setsID(eff sqltext.Effects) bool {
-	return eff&sqltext.LastInsertIDWrite != 0 && eff&(sqltext.LastInsertIDRead|sqltext.Opaque) != 0
+// untoldID reports whether a text may have set LAST_INSERT_ID() without a word in an OK packet: by the function or the
+// variable, or by an INSERT ... RETURNING (MariaDB), which ends in rows.
+func (c *command) untoldID() bool {
+	return c.eff&sqltext.LastInsertIDWrite != 0 && (c.rows || c.eff&(sqltext.LastInsertIDRead|sqltext.Opaque) != 0 && !c.insertID)
 }
 
 // explained are effects that account for a change of state that is no variable's.

@@ -13,6 +13,7 @@ import (
 var (
 	errUnknownCommand = mysqlwire.Error{Code: 1047, SQLState: "08S01", Message: "Unknown command"}
 	errMalformed      = mysqlwire.Error{Code: 1835, SQLState: "HY000", Message: "Malformed communication packet."}
+	errArguments      = mysqlwire.Error{Code: 1210, SQLState: "HY000", Message: "Incorrect arguments to mysqld_stmt_execute"}
 	errUnknownThread  = mysqlwire.Error{Code: 1094, SQLState: "HY000", Message: "Unknown thread id: "}
 	errManyStatements = mysqlwire.Error{Code: 1461, SQLState: "42000", Message: "Can't create more than max_prepared_stmt_count statements: this client has too many"}
 	errReplication    = mysqlwire.Error{Code: 1235, SQLState: "42000", Message: "Forebay does not support replication commands: connect to the database itself"}

@@ -23,7 +23,7 @@ type clientStmt struct {
 	id      uint32 // as the client knows it
 	stmt    *stmt
 	params  int
-	types   []byte // of the parameters, as the client has sent them last
+	types   []byte // of the parameters, as the client has sent them last; never changed in place
 	isLong  bool   // the server holds long data for it
 	cursor  bool   // its cursor is open
 	private bool   // it shares no server statement: another of the same text has a cursor or long data
@@ -95,7 +95,7 @@ type prepared struct {
 	warnings    uint16
 	generation  uint64
 	definitions []byte      // the packets behind the first one of the answer; nil: not kept
-	bound       *clientStmt // whose types the server knows
+	bound       []byte      // types of the parameters that the server knows; nil: none, or not known
 	busy        *clientStmt // who has a cursor or long data here
 	prev, next  *prepared
 }

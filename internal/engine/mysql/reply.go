@@ -185,6 +185,7 @@ func (s *session) packet(payload []byte, h mysqlwire.Header, o *engine.Output) (
 			}
 			r.results++
 			r.columns = n
+			s.cmd.rows = s.cmd.rows || v.step == 0
 			r.state, r.definitions, r.defsEnd = replyColumns, n, !deprecate
 			if !definitions {
 				r.definitions, r.state = 0, replyRows
@@ -285,7 +286,8 @@ func (s *session) okPacket(payload []byte, h mysqlwire.Header, o *engine.Output)
 		return true
 	}
 	if p.LastInsertID != 0 {
-		s.insertID, v.idOwner, c.insertID = p.LastInsertID, s, true
+		s.newID(p.LastInsertID)
+		c.insertID = true
 	}
 	if p.Warnings > 0 || p.AffectedRows > 0 || c.eff&sqltext.FoundRowsWrite != 0 {
 		c.warnings = true
@@ -426,7 +428,7 @@ func (s *session) replied(o *engine.Output) {
 	if c.stmt != nil {
 		s.statementEnded(o)
 	}
-	if c.failed || c.state || c.runs || c.untold || len(c.changes) > 0 || len(s.pins) > 0 || c.eff&^nothing != 0 || setsID(c.eff) || len(c.assigned) > 0 {
+	if c.failed || c.state || c.runs || c.untold || len(c.changes) > 0 || len(s.pins) > 0 || c.eff&^nothing != 0 || c.untoldID() || len(c.assigned) > 0 {
 		s.ended(o)
 		if len(s.steps) > 0 {
 			return

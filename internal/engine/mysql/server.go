@@ -24,7 +24,8 @@ type server struct {
 	fit       engine.Fit
 	status    mysqlwire.Status // of the last OK or EOF packet
 	prepared  preparedSet
-	idOwner   *session // whose LAST_INSERT_ID() this is
+	idOwner   *session // whose LAST_INSERT_ID() this is: insertid.go
+	idTurn    uint32   // and which of its values
 	diagOwner *session // whose statement was the last, so that its warnings and counts are here
 	retire    bool     // it must not be used again
 

@@ -54,7 +54,8 @@ type session struct {
 	lastStmt   uint32 // the last id handed out
 	cursors    int    // open ones, and statements with long data
 
-	insertID     uint64   // what LAST_INSERT_ID() is
+	insertID     uint64   // what LAST_INSERT_ID() is: insertid.go
+	idTurn       uint32   // counts its values
 	readsRows    bool     // it has asked for FOUND_ROWS()
 	learns       bool     // what stepCollation finds holds for every such SET NAMES
 	temporary    []string // named objects of the session: see objects
@@ -77,6 +78,7 @@ type command struct {
 	counted    bool
 	warnings   bool        // it has left warnings, an error or counts that may be asked for
 	insertID   bool        // its OK packet has told LAST_INSERT_ID()
+	rows       bool        // it has been answered with rows
 	pinned     []pinReason // new with this command: gone again if it fails
 	changes    []change
 	stmt       *clientStmt // COM_STMT_EXECUTE, COM_STMT_PREPARE, ...

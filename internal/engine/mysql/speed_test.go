@@ -12,8 +12,8 @@ import (
 	"forebay/internal/wire/mysqlwire"
 )
 
-// packets encodes payloads as packets numbered from seq.
-func packets(seq uint8, payloads ...string) []byte {
+// inPackets encodes payloads as packets numbered from seq.
+func inPackets(seq uint8, payloads ...string) []byte {
 	var b []byte
 	for _, p := range payloads {
 		b, seq = mysqlwire.AppendPacket(b, seq, []byte(p))
@@ -54,8 +54,8 @@ func turn(t testing.TB, s *session, v *server, o *engine.Output, ask, answer []b
 
 var (
 	speedColumn = "\x03def\x01d\x01t\x01t\x01c\x01c\x0c\x2d\x00\x80\x00\x00\x00\xfd\x00\x00\x00\x00\x00"
-	speedRows   = packets(1, "\x01", speedColumn, "\x05hello", "\xfe\x00\x00\x02\x00\x00\x00")
-	speedQuery  = packets(0, "\x03SELECT c FROM sbtest1 WHERE id=5021")
+	speedRows   = inPackets(1, "\x01", speedColumn, "\x05hello", "\xfe\x00\x00\x02\x00\x00\x00")
+	speedQuery  = inPackets(0, "\x03SELECT c FROM sbtest1 WHERE id=5021")
 )
 
 func TestPointSelectAllocatesNothing(t *testing.T) {

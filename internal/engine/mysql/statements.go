@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -221,7 +222,7 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 		s.debug(cs.stmt.text)
 		at, types, ok := s.types(cs, e, body, whole)
 		if !ok {
-			s.fail(c.seq, errMalformed, o)
+			s.fail(c.seq, errArguments, o)
 			return s.discardRest(pkt, h)
 		}
 		s.sendWithID(pkt, at, types, e.id, o)
@@ -272,7 +273,7 @@ func (s *session) types(cs *clientStmt, e *prepared, body []byte, whole bool) (a
 	if s.cmd.kind == mysqlwire.ComStmtBulkExecute {
 		const sendTypes = 128
 		if len(body) < 7 || binary.LittleEndian.Uint16(body[5:])&sendTypes == 0 {
-			return 0, nil, len(body) >= 7 && e.bound == cs // clients send them always
+			return 0, nil, len(body) >= 7 && len(cs.types) > 0 && bytes.Equal(e.bound, cs.types) // clients send them always
 		}
 		e.bound = nil
 		return 0, nil, true
@@ -301,24 +302,31 @@ func (s *session) types(cs *clientStmt, e *prepared, body []byte, whole bool) (a
 	}
 	at = len(body) - len(rest) + bitmap + 1
 	if rest[bitmap] == 1 {
-		got, _, ok := paramTypes(rest[bitmap+1:], n, named)
+		got, _, ok := paramTypes(s.l.types[:0], rest[bitmap+1:], n, named)
 		if !ok {
 			return 0, nil, false
 		}
+		s.l.types = got[:0]
 		if n == cs.params {
-			cs.types, e.bound = got, cs
+			if !bytes.Equal(got, cs.types) {
+				cs.types = slices.Clone(got)
+			}
+			e.bound = cs.types
 		} else {
 			e.bound = nil
 		}
 		return 0, nil, true
 	}
-	if e.bound == cs || n != cs.params || len(cs.types) != 2*n {
+	if n != cs.params || len(cs.types) != 2*n {
+		return 0, nil, false // the server would take another client's
+	}
+	if bytes.Equal(e.bound, cs.types) {
 		return 0, nil, true
 	}
 	if len(body)+len(cs.types)+n >= mysqlwire.MaxPayload || !whole {
 		return 0, nil, false
 	}
-	e.bound = cs
+	e.bound = cs.types
 	if !named {
 		return at, cs.types, true
 	}

@@ -169,7 +169,7 @@ func (s *session) stepDone(st step, o *engine.Output) {
 	}
 	switch st.kind {
 	case stepInsertID:
-		v.idOwner = s
+		s.ownID()
 	case stepNeutral:
 		v.diagOwner = s
 	case stepCollation:
@@ -198,7 +198,7 @@ func (s *session) stepDone(st step, o *engine.Output) {
 			s.collationChanged([]change{{name: st.name}})
 		}
 	case stepReadID:
-		s.insertID, v.idOwner = parseID(cell), s
+		s.readID(parseID(cell))
 	case stepReset:
 		v.prepared.clear()
 		v.idOwner = nil
