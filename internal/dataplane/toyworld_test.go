@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ const toyLimit = 60 * time.Second
 //	sleep            canceled, when another connection says "cancel NUMBER"
 type toyDB struct {
 	l       net.Listener
+	gen     atomic.Int64 // of the connections to come
 	running sync.WaitGroup
 
 	mu     sync.Mutex
@@ -96,7 +98,7 @@ func (db *toyDB) serve(c net.Conn) {
 			id = db.last
 			db.sleeps[id] = wake
 			db.mu.Unlock()
-			answer = fmt.Sprintf("ok %d", id)
+			answer = fmt.Sprintf("ok %d %d", id, db.gen.Load())
 		case "cancel":
 			n, _ := strconv.Atoi(rest)
 			db.mu.Lock()
@@ -258,6 +260,7 @@ func (c *toyClient) hello() (pid uint32) {
 func (c *toyClient) startTLS(cfg *tls.Config) {
 	c.t.Helper()
 	c.say("tls")
+	c.hears("go")
 	enc := tls.Client(c.Conn, cfg)
 	if err := enc.Handshake(); err != nil {
 		c.t.Fatal(err)

@@ -39,6 +39,7 @@ type Session struct {
 	used    bool    // the server connection has been sent something since it was borrowed
 	waiting bool
 	started bool
+	unfit   uint8 // server connections opened since it waits that it did not take
 	slot    uint32
 	waiter  pool.Waiter
 
@@ -287,17 +288,24 @@ func (s *Session) borrow() bool {
 	now := s.w.Loop.Nanos()
 	s.waiting = true
 	s.queued = now
+	s.unfit = 0
 	for {
 		c := s.pool.shard.Borrow(&s.waiter, s.eng.Fit(), now)
 		if c == nil {
 			return s.server != nil
 		}
-		if sv := c.Owner.(*Server); sv.alive(now) {
-			s.waiting = false
-			s.pool.stats.waited(0)
-			s.attach(sv)
-			return s.server != nil
+		sv := c.Owner.(*Server)
+		if !sv.alive(now) {
+			continue
 		}
+		if !s.eng.Takes(sv.eng) {
+			sv.bye(EndUnfit)
+			continue
+		}
+		s.waiting = false
+		s.pool.stats.waited(0)
+		s.attach(sv)
+		return s.server != nil
 	}
 }
 
@@ -318,8 +326,31 @@ func (s *Session) attach(sv *Server) {
 	s.sendClient(o)
 }
 
+// maxUnfit is how many server connections that were opened while a session waited it may find unfit, before its request is
+// refused: the next would hardly be better.
+const maxUnfit = 3
+
+// reject sends away a server connection that the session has waited for and does not take. It goes on waiting, for another.
+func (s *Session) reject(sv *Server) {
+	if sv.slot.OpenedAt() >= s.queued {
+		s.unfit++
+	}
+	if s.unfit >= maxUnfit {
+		sv.bye(EndUnfit)
+		s.waiting = false
+		s.refuse(engine.ErrUnfit)
+		return
+	}
+	sv.end(EndUnfit)
+	s.pool.shard.Reject(&s.waiter, &sv.slot, s.w.Loop.Nanos())
+}
+
 // served continues the session with the server connection that it waited for.
 func (s *Session) served(sv *Server) {
+	if !s.eng.Takes(sv.eng) {
+		s.reject(sv)
+		return
+	}
 	s.waiting = false
 	wait := s.w.Loop.Nanos() - s.queued
 	s.pool.stats.waited(wait)
@@ -353,7 +384,7 @@ func (s *Session) giveBack() {
 	s.eng.Detach()
 	s.server, sv.session = nil, nil
 	if retire {
-		sv.bye()
+		sv.bye(EndState)
 		return
 	}
 	sv.slot.Fit = sv.eng.Fit()

@@ -168,10 +168,11 @@ const (
 	EndUnsure                  // its state was unsure, or its protocol broken
 	EndAbandoned               // its client left in the middle of something
 	EndState                   // it held state that no reset undoes
+	EndUnfit                   // a session that it was to be lent to could not work on it
 	NumEndings                 // how many there are
 )
 
-var endingNames = [NumEndings]string{"lost", "unsure", "abandoned", "state"}
+var endingNames = [NumEndings]string{"lost", "unsure", "abandoned", "state", "unfit"}
 
 // String returns one lower-case word, for metrics.
 func (e Ending) String() string {
