@@ -8,6 +8,7 @@ var (
 	ErrCanceled      = errors.New("canceled by the client while it waited for a server connection")
 	ErrIdle          = errors.New("client idle for too long")
 	ErrLifetime      = errors.New("client connection has reached its maximum lifetime")
+	ErrKilled        = errors.New("killed by another client of the same user")
 	ErrShutdown      = errors.New("the proxy is shutting down")
 	ErrUnsure        = errors.New("the server connection's state was unsure, so it was closed")
 	ErrUnfit         = errors.New("the database's server connections do not fit the session any more")
