@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"unique"
@@ -18,7 +19,8 @@ import (
 
 // The toy protocol has one line for each message. A client is greeted with "hello PID", says "USER DATABASE PROTOCOL", or
 // "tls" before that (answered with "go"), and is answered "welcome". Then each request is a line, and so is each answer. A client that says
-// "USER DATABASE PROTOCOL GENERATION" takes only server connections of that generation.
+// "USER DATABASE PROTOCOL GENERATION" takes only server connections of that generation. Requests that the engine answers
+// itself are "quit", and "kill PID" and "killquery PID", answered with "killed: true" or "killed: false".
 
 // toyEngine speaks the toy protocol, whose server speaks first. Tests change its behaviour before clients come.
 type toyEngine struct {
@@ -273,7 +275,7 @@ func (s *toySession) FromClient(b []byte, o *engine.Output) int {
 		}
 		whole := b[n : n+end+1]
 		line := string(whole[:end])
-		verb, _, _ := strings.Cut(line, " ")
+		verb, rest, _ := strings.Cut(line, " ")
 		switch {
 		case verb == "quit":
 			o.CloseClient = true
@@ -283,6 +285,10 @@ func (s *toySession) FromClient(b []byte, o *engine.Output) int {
 			s.refused = nil
 		case s.srv == nil:
 			return n
+		case verb == "kill" || verb == "killquery":
+			pid, _ := strconv.ParseUint(rest, 10, 32)
+			o.Kill = &engine.Kill{PID: uint32(pid), Connection: verb == "kill"}
+			return n + len(whole)
 		default:
 			switch verb {
 			case "begin":
@@ -337,7 +343,7 @@ func (s *toySession) ServerLost(err error, o *engine.Output) {
 func (s *toySession) ClientGone(*engine.Output) bool { return s.srv != nil && !s.Busy() }
 
 // Killed implements engine.Session.
-func (s *toySession) Killed(bool, *engine.Output) {}
+func (s *toySession) Killed(found bool, o *engine.Output) { s.say(o, "killed: %t", found) }
 
 // End implements engine.Session.
 func (s *toySession) End(err error, o *engine.Output) {
