@@ -21,8 +21,8 @@ help: ## list the targets and what they do
 build: ## build the one static binary, bin/forebay
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/forebay ./cmd/forebay
 
-demo: ## a private PostgreSQL, a storm of clients without and with Forebay, side by side (ONCE=1: stop after it)
-	@scripts/install-servers postgresql
+demo: ## private databases, a storm of clients without and with Forebay, side by side (ONCE=1: stop after it)
+	@scripts/install-servers postgresql mariadb
 	@$(MAKE) --no-print-directory build
 	./bin/forebay demo $(if $(filter-out 0,$(ONCE)),--once)
 

@@ -201,59 +201,6 @@ func (px *proxy) acceptFailed(err error) {
 	px.log.Error("a client could not be accepted", slog.Any("error", err))
 }
 
-// A session's process id says where the session is: the loop above, the slot below. The highest bit stays clear, since
-// clients take the number for signed. The one below it is set: no server's process ids are so high (Linux ends at 1<<22),
-// so a client that asks the database to end or to cancel what it takes for its own process never hits somebody else's.
-const notAProcess = 1 << 30
-
-// MaxLoops is how many event loops there can be at most: a process id has room for no more.
-const MaxLoops = notAProcess >> session.SlotBits
-
-func pidOf(loop int, slot uint32) uint32 {
-	return notAProcess | uint32(loop)<<session.SlotBits | slot
-}
-
-// placeOf is the other way round.
-func placeOf(pid uint32) (loop int, slot uint32) {
-	return int(pid&^notAProcess) >> session.SlotBits, pid & (1<<session.SlotBits - 1)
-}
-
-// cancel passes a cancel request on to the server connection that runs the statement meant, and returns when the request
-// has arrived there or there was nothing to cancel.
-func (px *proxy) cancel(ctx context.Context, c *engine.Cancel) {
-	loop, slot := placeOf(c.PID)
-	if loop >= len(px.plane.loops) {
-		return
-	}
-	done := make(chan struct{})
-	px.plane.loops[loop].Call(func() {
-		s := px.plane.workers[loop].Session(slot)
-		running := false
-		if s != nil {
-			s.Cancel(c, func(sv *session.Server) {
-				running = true
-				release := sv.HoldForCancel()
-				t := s.Pool().Owner().(*database).target
-				px.plane.gate.running.Go(func() {
-					defer close(done)
-					defer release()
-					err := sv.Engine().Cancel(ctx, t)
-					if err != nil {
-						px.log.Warn("a cancel request could not be passed on", slog.Any("error", err))
-					}
-				})
-			})
-		}
-		if !running {
-			close(done)
-		}
-	})
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-}
-
 // target is the database that a proxy stands in front of, with the limit that all its pools share.
 type target struct {
 	px     *proxy
@@ -288,6 +235,16 @@ func newTarget(px *proxy, cfg *resource.Proxy) *target {
 
 // start begins to watch the target.
 func (t *target) start() { t.tasks.Go(t.watch) }
+
+// run runs f on a goroutine that close waits for. It reports false, and runs nothing, once the target is closed.
+func (t *target) run(f func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.tasks.Go(f)
+	}
+	return !t.closed
+}
 
 // Dial implements engine.Target.
 func (t *target) Dial(ctx context.Context) (net.Conn, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"unique"
@@ -17,7 +18,9 @@ import (
 )
 
 // The toy protocol has one line for each message. A client is greeted with "hello PID", says "USER DATABASE PROTOCOL", or
-// "tls" before that, and is answered "welcome". Then each request is a line, and so is each answer.
+// "tls" before that (answered with "go"), and is answered "welcome". Then each request is a line, and so is each answer. A client that says
+// "USER DATABASE PROTOCOL GENERATION" takes only server connections of that generation. Requests that the engine answers
+// itself are "quit", and "kill PID" and "killquery PID", answered with "killed: true" or "killed: false".
 
 // toyEngine speaks the toy protocol, whose server speaks first. Tests change its behaviour before clients come.
 type toyEngine struct {
@@ -82,52 +85,62 @@ func (e *toyEngine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOpti
 	} else if g := o.Greeting.(toyGreeting); g.pid != o.ID.PID {
 		return nil, fmt.Errorf("toy: greeted as %d, accepted as %d", g.pid, o.ID.PID)
 	}
-	line, err := toyLine(nc, o.Early)
+	r := &toyReader{Conn: nc, rest: o.Early}
+	line, err := r.line()
 	if err != nil {
 		return nil, err
 	}
 	if line == "tls" {
+		if _, err := io.WriteString(nc, "go\n"); err != nil {
+			return nil, err
+		}
 		t := tls.Server(nc, o.TLS)
 		o.Block(func() { err = t.Handshake() })
 		if err != nil {
 			return nil, err
 		}
-		nc = t
-		if line, err = toyLine(nc, nil); err != nil {
+		r = &toyReader{Conn: t}
+		if line, err = r.line(); err != nil {
 			return nil, err
 		}
 	}
-	return e.login(nc, line)
+	return e.login(r, line)
 }
 
-// toyLine reads one line, byte by byte, so that nothing behind it is read.
-func toyLine(nc net.Conn, early []byte) (string, error) {
-	r := io.MultiReader(bytes.NewReader(early), nc)
-	var line []byte
+// toyReader reads lines.
+type toyReader struct {
+	net.Conn
+	rest []byte // read, and not part of a line yet
+}
+
+func (r *toyReader) line() (string, error) {
 	for {
-		var b [1]byte
-		if _, err := io.ReadFull(r, b[:]); err != nil {
-			return "", err
-		}
-		if b[0] == '\n' {
+		if line, rest, ok := bytes.Cut(r.rest, []byte("\n")); ok {
+			r.rest = rest
 			return string(line), nil
 		}
-		line = append(line, b[0])
+		b := make([]byte, 4096)
+		n, err := r.Read(b)
+		if err != nil {
+			return "", err
+		}
+		r.rest = append(r.rest, b[:n]...)
 	}
 }
 
 // login reads what a client says of itself.
-func (e *toyEngine) login(nc net.Conn, line string) (*engine.Login, error) {
+func (e *toyEngine) login(r *toyReader, line string) (*engine.Login, error) {
 	var k engine.Key
-	_, err := fmt.Sscanf(line, "%s %s %d", &k.User, &k.Database, &k.Protocol)
-	if err != nil || k.User == "nobody" {
-		_, _ = io.WriteString(nc, "denied\n")
+	gen := 0
+	n, err := fmt.Sscanf(line, "%s %s %d %d", &k.User, &k.Database, &k.Protocol, &gen)
+	if n < 3 && err != nil || k.User == "nobody" {
+		_, _ = io.WriteString(r, "denied\n")
 		return nil, toyRefusal{}
 	}
-	_, encrypted := nc.(*tls.Conn)
+	_, encrypted := r.Conn.(*tls.Conn)
 	return &engine.Login{
-		Conn: nc, TLS: encrypted, Key: k,
-		NewSession: func(_ engine.Local, id engine.SessionID) engine.Session { return &toySession{id: id} },
+		Conn: r.Conn, TLS: encrypted, Key: k, Buffered: r.rest,
+		NewSession: func(_ engine.Local, id engine.SessionID) engine.Session { return &toySession{id: id, gen: gen} },
 	}, nil
 }
 
@@ -157,12 +170,12 @@ func (d *toyDatabase) Dial(ctx context.Context, transport func(context.Context) 
 	if _, err = fmt.Fprintf(nc, "login %s %s %d\n", d.key.User, d.key.Database, d.key.Protocol); err != nil {
 		return engine.Dialed{}, err
 	}
-	line, err := toyLine(nc, nil)
+	line, err := (&toyReader{Conn: nc}).line()
 	if err != nil {
 		return engine.Dialed{}, err
 	}
 	sv := &toyServer{}
-	if _, err := fmt.Sscanf(line, "ok %d", &sv.id); err != nil {
+	if _, err := fmt.Sscanf(line, "ok %d %d", &sv.id, &sv.gen); err != nil {
 		return engine.Dialed{}, fmt.Errorf("toy: %s", line)
 	}
 	return engine.Dialed{Conn: nc, Server: sv, Limits: engine.Capacity{MaxConnections: toyCapacity}}, nil
@@ -187,7 +200,7 @@ func (d *toyDatabase) Maintain(ctx context.Context, t engine.Target) (engine.Cap
 func (d *toyDatabase) Stale() <-chan struct{} { return d.stale }
 
 // toyServer is a server connection.
-type toyServer struct{ id int }
+type toyServer struct{ id, gen int }
 
 // toyFit is every connection's: there are no settings.
 var toyFit = unique.Make("")
@@ -211,7 +224,7 @@ func (sv *toyServer) Cancel(ctx context.Context, t engine.Target) error {
 	if _, err := fmt.Fprintf(nc, "cancel %d\n", sv.id); err != nil {
 		return err
 	}
-	_, err = toyLine(nc, nil)
+	_, err = (&toyReader{Conn: nc}).line()
 	return err
 }
 
@@ -221,6 +234,7 @@ func (sv *toyServer) Bye() []byte { return []byte("quit\n") }
 // toySession is a client in the query phase.
 type toySession struct {
 	id      engine.SessionID
+	gen     int // of server connections that it takes; 0: any
 	srv     *toyServer
 	due     int  // answers of the server
 	open    bool // a transaction
@@ -241,7 +255,9 @@ func (s *toySession) say(o *engine.Output, format string, args ...any) {
 func (s *toySession) Fit() engine.Fit { return toyFit }
 
 // Takes implements engine.Session.
-func (s *toySession) Takes(engine.Server) bool { return true }
+func (s *toySession) Takes(sv engine.Server) bool {
+	return s.gen == 0 || s.gen == sv.(*toyServer).gen
+}
 
 // Attach implements engine.Session.
 func (s *toySession) Attach(sv engine.Server, _ *engine.Output) { s.srv = sv.(*toyServer) }
@@ -259,7 +275,7 @@ func (s *toySession) FromClient(b []byte, o *engine.Output) int {
 		}
 		whole := b[n : n+end+1]
 		line := string(whole[:end])
-		verb, _, _ := strings.Cut(line, " ")
+		verb, rest, _ := strings.Cut(line, " ")
 		switch {
 		case verb == "quit":
 			o.CloseClient = true
@@ -269,6 +285,10 @@ func (s *toySession) FromClient(b []byte, o *engine.Output) int {
 			s.refused = nil
 		case s.srv == nil:
 			return n
+		case verb == "kill" || verb == "killquery":
+			pid, _ := strconv.ParseUint(rest, 10, 32)
+			o.Kill = &engine.Kill{PID: uint32(pid), Connection: verb == "kill"}
+			return n + len(whole)
 		default:
 			switch verb {
 			case "begin":
@@ -323,7 +343,7 @@ func (s *toySession) ServerLost(err error, o *engine.Output) {
 func (s *toySession) ClientGone(*engine.Output) bool { return s.srv != nil && !s.Busy() }
 
 // Killed implements engine.Session.
-func (s *toySession) Killed(bool, *engine.Output) {}
+func (s *toySession) Killed(found bool, o *engine.Output) { s.say(o, "killed: %t", found) }
 
 // End implements engine.Session.
 func (s *toySession) End(err error, o *engine.Output) {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,12 +34,15 @@ const toyLimit = 60 * time.Second
 //	sleep            canceled, when another connection says "cancel NUMBER"
 type toyDB struct {
 	l       net.Listener
+	gen     atomic.Int64 // of the connections to come
 	running sync.WaitGroup
 
 	mu     sync.Mutex
 	conns  map[net.Conn]bool
 	sleeps map[int]chan struct{} // by number
 	last   int
+	held   chan struct{} // not nil: cancel requests are not heard before it is closed
+	asked  int           // cancel requests that have come
 }
 
 func startToyDB(t *testing.T) *toyDB {
@@ -96,10 +100,16 @@ func (db *toyDB) serve(c net.Conn) {
 			id = db.last
 			db.sleeps[id] = wake
 			db.mu.Unlock()
-			answer = fmt.Sprintf("ok %d", id)
+			answer = fmt.Sprintf("ok %d %d", id, db.gen.Load())
 		case "cancel":
 			n, _ := strconv.Atoi(rest)
 			db.mu.Lock()
+			db.asked++
+			if held := db.held; held != nil {
+				db.mu.Unlock()
+				<-held
+				db.mu.Lock()
+			}
 			select {
 			case db.sleeps[n] <- struct{}{}:
 			default:
@@ -123,6 +133,29 @@ func (db *toyDB) serve(c net.Conn) {
 	}
 }
 
+// cancels is how many cancel requests have come.
+func (db *toyDB) cancels() int {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.asked
+}
+
+// hold leaves cancel requests unheard until release is called.
+func (db *toyDB) hold() (release func()) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	held := make(chan struct{})
+	db.held = held
+	return func() {
+		db.mu.Lock()
+		defer db.mu.Unlock()
+		if db.held == held {
+			db.held = nil
+			close(held)
+		}
+	}
+}
+
 // toyWorld is a data plane that speaks the toy protocol, in front of a toyDB.
 type toyWorld struct {
 	t     *testing.T
@@ -130,6 +163,7 @@ type toyWorld struct {
 	db    *toyDB
 	plane *dataplane.Plane
 	proxy resource.Proxy
+	other *resource.Proxy // another proxy to the same target
 	addr  string
 	tls   *tls.Config // for clients
 }
@@ -182,7 +216,11 @@ func newToyWorld(t *testing.T, o toyOptions) *toyWorld {
 
 func (w *toyWorld) apply() {
 	w.t.Helper()
-	if err := w.plane.Apply(w.t.Context(), resource.Snapshot{Proxies: []resource.Proxy{w.proxy}}); err != nil {
+	all := []resource.Proxy{w.proxy}
+	if w.other != nil {
+		all = append(all, *w.other)
+	}
+	if err := w.plane.Apply(w.t.Context(), resource.Snapshot{Proxies: all}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -219,19 +257,25 @@ func (toySecrets) Get(_ context.Context, name string) (secret.Secret, error) {
 type toyClient struct {
 	t *testing.T
 	net.Conn
-	r *bufio.Reader
+	r   *bufio.Reader
+	pid uint32 // as it was greeted
 }
 
 // connect connects a client that has said nothing yet.
 func (w *toyWorld) connect() *toyClient {
 	w.t.Helper()
-	nc, err := net.Dial("tcp", w.addr)
+	return w.dial(w.addr)
+}
+
+func (w *toyWorld) dial(addr string) *toyClient {
+	w.t.Helper()
+	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { nc.Close() })
 	_ = nc.SetDeadline(time.Now().Add(toyLimit))
-	return &toyClient{w.t, nc, bufio.NewReader(nc)}
+	return &toyClient{w.t, nc, bufio.NewReader(nc), 0}
 }
 
 // login connects a client and logs it in, as "USER DATABASE PROTOCOL".
@@ -245,19 +289,20 @@ func (w *toyWorld) login(as string) *toyClient {
 }
 
 // hello waits for the greeting and returns the client's id.
-func (c *toyClient) hello() (pid uint32) {
+func (c *toyClient) hello() uint32 {
 	c.t.Helper()
 	line := c.line()
-	if _, err := fmt.Sscanf(line, "hello %d", &pid); err != nil {
+	if _, err := fmt.Sscanf(line, "hello %d", &c.pid); err != nil {
 		c.t.Fatalf("greeted with %q", line)
 	}
-	return pid
+	return c.pid
 }
 
 // startTLS goes on encrypted.
 func (c *toyClient) startTLS(cfg *tls.Config) {
 	c.t.Helper()
 	c.say("tls")
+	c.hears("go")
 	enc := tls.Client(c.Conn, cfg)
 	if err := enc.Handshake(); err != nil {
 		c.t.Fatal(err)

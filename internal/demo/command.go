@@ -13,10 +13,11 @@ func Command() *cobra.Command {
 	o := defaults
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "a private PostgreSQL, a storm of clients without and with Forebay, side by side",
-		Long: `Starts a private PostgreSQL in a temporary folder, sends a storm of short-lived clients straight at it, then puts
-Forebay in front of it and sends the same storm through Forebay. Prints the two results side by side, and leaves both
-running, with a psql line to paste, until Ctrl-C. Needs PostgreSQL's server programs, and nothing else.`,
+		Short: "a private PostgreSQL and MariaDB, a storm of clients without and with Forebay, side by side",
+		Long: `Starts a private PostgreSQL and a private MariaDB in temporary folders, sends a storm of short-lived clients straight
+at each, then puts Forebay in front of both and sends the same storms through Forebay. Prints the results side by side, and
+leaves everything running, with psql and mariadb lines to paste, until Ctrl-C. Needs the server programs of PostgreSQL and of
+MariaDB or MySQL, and nothing else.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SilenceUsage = true // from here on an error is not about the flags

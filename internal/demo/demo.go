@@ -1,5 +1,5 @@
-// Package demo shows what Forebay is for: a private PostgreSQL of the size that a small machine has, a storm of
-// short-lived clients straight at it, then the same storm through Forebay, and the two results side by side.
+// Package demo shows what Forebay is for: a private PostgreSQL and a private MariaDB of the size that a small machine has, a
+// storm of short-lived clients straight at each, then the same storms through Forebay, and the results side by side.
 package demo
 
 import (
@@ -10,11 +10,10 @@ import (
 	"os"
 	"time"
 
-	"forebay/internal/localserver"
 	"forebay/internal/storm"
 )
 
-// What the demo's database is like.
+// What the demo's databases are like.
 const (
 	maxConnections = 85 // what a managed database gives a machine with 1 GiB of memory, about
 	appUser        = "app"
@@ -34,9 +33,6 @@ type Options struct {
 // come in over half a minute, has more of them at once than the database takes.
 var defaults = Options{Clients: 2000, Window: time.Second, Hold: 3 * time.Second}
 
-// statement is what each client runs in its transaction: work of 5 ms, as far as the database is concerned.
-const statement = "SELECT pg_sleep(0.005)"
-
 // Run plays the demo and prints to out; errOut gets the progress. Without Once it returns after ctx ended. Its error
 // says what went wrong, also if a client failed that went through Forebay. Nothing is left running, and no file.
 func Run(ctx context.Context, out, errOut io.Writer, o Options) error {
@@ -48,48 +44,45 @@ func Run(ctx context.Context, out, errOut io.Writer, o Options) error {
 		o.Executable = exe
 	}
 	s := newScreen(out)
-	s.step("Starting a private PostgreSQL with max_connections = %d", maxConnections)
-	pg, err := localserver.StartPostgres(ctx, localserver.PostgresOptions{MaxConnections: maxConnections})
+	all, err := startBackends(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer pg.Stop()
-	password, err := makeApp(ctx, pg)
-	if err != nil {
-		return err
-	}
-	s.step("PostgreSQL %s listens on %s", pg.Version().Version, pg.Addr())
+	defer stopBackends(all)
 
+	results := make([]comparison, len(all))
 	s.step("%s clients within %v, straight at the database; each runs a transaction and stays connected for %v",
 		thousands(o.Clients), o.Window, o.Hold)
-	direct, err := measure(ctx, errOut, pg, pg.Addr(), password, o)
-	if err != nil {
-		return fmt.Errorf("straight at the database: %w", err)
+	for i, b := range all {
+		results[i].name = b.name
+		if results[i].direct, err = measure(ctx, errOut, b, b.Addr(), o); err != nil {
+			return fmt.Errorf("straight at %s: %w", b.name, err)
+		}
+		s.step("%s: %s of %s succeeded", b.name, thousands(results[i].direct.Succeeded), thousands(o.Clients))
 	}
-	s.step("%s of %s succeeded", thousands(direct.Succeeded), thousands(o.Clients))
 
-	fb, err := startForebay(ctx, pg, password, o.Executable)
+	fb, err := startForebay(ctx, all, o.Executable)
 	if err != nil {
 		return fmt.Errorf("start Forebay: %w", err)
 	}
 	defer fb.stop()
-	s.step("Forebay listens on %s, with at most %d server connections", fb.addr, poolSize)
+	s.step("Forebay listens in front of both, with at most %d server connections to each", poolSize)
 	s.step("The same %s clients through Forebay", thousands(o.Clients))
-	through, err := measure(ctx, errOut, pg, fb.addr, password, o)
-	if err != nil {
-		return fmt.Errorf("through Forebay: %w", err)
+	for i, b := range all {
+		if results[i].through, err = measure(ctx, errOut, b, fb.addrs[i], o); err != nil {
+			return fmt.Errorf("%s through Forebay: %w", b.name, err)
+		}
+		s.step("%s: %s of %s succeeded", b.name, thousands(results[i].through.Succeeded), thousands(o.Clients))
 	}
-	s.step("%s of %s succeeded", thousands(through.Succeeded), thousands(o.Clients))
 
-	s.compare(direct, through)
-	if through.Succeeded != o.Clients {
-		return fmt.Errorf("%d of %d clients failed through Forebay; its log ends with:\n%s",
-			o.Clients-through.Succeeded, o.Clients, fb.child.Log())
+	s.compare(results)
+	if err := failures(results, o.Clients); err != nil {
+		return fmt.Errorf("%w; its log ends with:\n%s", err, fb.child.Log())
 	}
 	if o.Once {
 		return nil
 	}
-	s.invite(fb, pg, password)
+	s.invite(fb, all)
 	select {
 	case <-ctx.Done():
 		s.step("Stopping")
@@ -99,38 +92,42 @@ func Run(ctx context.Context, out, errOut io.Writer, o Options) error {
 	}
 }
 
-// makeApp makes the account and the database that the clients use, and returns the password.
-func makeApp(ctx context.Context, pg *localserver.Postgres) (string, error) {
-	password := localserver.RandomWord(16)
-	if err := pg.CreateUser(ctx, localserver.User{Name: appUser, Password: password}); err != nil {
-		return "", err
-	}
-	return password, pg.CreateDatabase(ctx, appDatabase, appUser)
+// comparison is what became of the storm at one database.
+type comparison struct {
+	name            string // of the database
+	direct, through leg
 }
 
-// leg is one half of the comparison.
+// failures is an error if a client failed that went through Forebay.
+func failures(results []comparison, clients int) error {
+	var errs []error
+	for _, c := range results {
+		if n := clients - c.through.Succeeded; n > 0 {
+			errs = append(errs, fmt.Errorf("%d of %d clients of %s failed through Forebay", n, clients, c.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// leg is one half of a comparison.
 type leg struct {
 	*storm.Result
-	serverConnections int // client connections that PostgreSQL had open at most
+	serverConnections int // client connections that the database had open at most
 }
 
 // measure sends the storm to addr and watches the database meanwhile.
-func measure(ctx context.Context, errOut io.Writer, pg *localserver.Postgres, addr, password string, o Options) (leg, error) {
-	target := storm.Target{
-		Addr: addr, User: appUser, Password: password, Database: appDatabase,
-		Params: map[string]string{"application_name": "storm"},
-	}
-	proto, err := storm.NewPostgres(target)
+func measure(ctx context.Context, errOut io.Writer, b *backend, addr string, o Options) (leg, error) {
+	proto, err := b.protocol(addr)
 	if err != nil {
 		return leg{}, err
 	}
-	w, err := startWatch(ctx, pg)
+	w, err := startWatch(ctx, b)
 	if err != nil {
 		return leg{}, err
 	}
 	r, err := storm.RunWithBar(ctx, errOut, proto, storm.Options{
 		Clients: o.Clients, Window: o.Window, Hold: o.Hold, Timeout: time.Minute,
-		Statement: statement, Transaction: true,
+		Statement: b.statement, Transaction: true,
 	})
 	most, watchErr := w.end()
 	if err := errors.Join(err, watchErr, ctx.Err()); err != nil {

@@ -10,50 +10,56 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"forebay/internal/localserver"
 	"forebay/internal/storm"
 )
 
-// poolSize is how many server connections Forebay may open in the demo.
+// poolSize is how many connections Forebay may open to each of the demo's databases.
 const poolSize = 20
 
 // forebay is a running `forebay serve`.
 type forebay struct {
 	child *localserver.Child
-	addr  string // clients come here
-	admin string // metrics and state
+	addrs []string // clients come here: one for each database
+	admin string   // metrics and state
 }
 
-// configText is the file that Forebay is started with: two listen addresses, then the port of the database.
-const configText = `# Forebay in front of the demo's PostgreSQL.
+// The file that Forebay is started with: a head with the admin address, then a proxy for each database.
+const (
+	configHead = `# Forebay in front of the demo's databases.
 admin:
-  listen: %[2]s
+  listen: %s
 secrets:
-  - name: app
-    file: app.json
-proxies:
-  - name: demo
-    engine_family: POSTGRESQL
+`
+	configSecret = `  - name: %[1]s
+    file: %[1]s.json
+`
+	configProxies = `proxies:
+`
+	configProxy = `  - name: %[1]s
+    engine_family: %[2]s
     endpoints:
-      - listen: %[1]s
+      - listen: %[3]s
     auth:
-      - secret: app
+      - secret: %[1]s
     target:
-      host: 127.0.0.1
-      port: %[3]d
+      host: %[4]s
+      port: %[5]d
       tls:
         mode: disable # it is on this machine, without a certificate
     connection_pool:
-      max_connections: %[4]d
+      max_connections: %[6]d
 `
+)
 
-// startForebay starts Forebay in front of pg and returns once a client gets through to the database.
-func startForebay(ctx context.Context, pg *localserver.Postgres, password, executable string) (*forebay, error) {
+// startForebay starts Forebay in front of all databases and returns once a client gets through to each.
+func startForebay(ctx context.Context, all []*backend, executable string) (*forebay, error) {
 	// The ports are looked for and used a moment later. Should somebody take one in between, once more.
 	for try := 1; ; try++ {
-		fb, err := startForebayOnce(ctx, pg, password, executable)
+		fb, err := startForebayOnce(ctx, all, executable)
 		if err == nil || try == 3 || !errors.Is(err, errEnded) || ctx.Err() != nil {
 			return fb, err
 		}
@@ -63,8 +69,8 @@ func startForebay(ctx context.Context, pg *localserver.Postgres, password, execu
 // errEnded means that Forebay ended while it was expected to start.
 var errEnded = errors.New("it ended at once")
 
-func startForebayOnce(ctx context.Context, pg *localserver.Postgres, password, executable string) (*forebay, error) {
-	addrs := make([]string, 2)
+func startForebayOnce(ctx context.Context, all []*backend, executable string) (*forebay, error) {
+	addrs := make([]string, len(all)+1)
 	for i := range addrs {
 		port, err := localserver.FreePort()
 		if err != nil {
@@ -72,12 +78,12 @@ func startForebayOnce(ctx context.Context, pg *localserver.Postgres, password, e
 		}
 		addrs[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
-	fb := &forebay{addr: addrs[0], admin: addrs[1]}
+	fb := &forebay{addrs: addrs[:len(all)], admin: addrs[len(all)]}
 	dir, err := os.MkdirTemp("", "forebay-demo-")
 	if err != nil {
 		return nil, err
 	}
-	config, err := fb.writeFiles(dir, pg.Port(), password)
+	config, err := fb.writeFiles(dir, all)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -85,34 +91,42 @@ func startForebayOnce(ctx context.Context, pg *localserver.Postgres, password, e
 	if fb.child, err = localserver.StartChild(exec.Command(executable, "serve", "--config", config), dir); err != nil {
 		return nil, err
 	}
-	if err := fb.awaitReady(ctx, password); err != nil {
-		log := fb.child.Log()
-		fb.stop()
-		return nil, fmt.Errorf("%w; its log ends with:\n%s", err, log)
+	for i, b := range all {
+		if err := fb.awaitReady(ctx, b, fb.addrs[i]); err != nil {
+			log := fb.child.Log()
+			fb.stop()
+			return nil, fmt.Errorf("%s: %w; its log ends with:\n%s", b.name, err, log)
+		}
 	}
 	return fb, nil
 }
 
-// writeFiles writes the configuration and the secret, and returns the configuration's path.
-func (fb *forebay) writeFiles(dir string, pgPort int, password string) (string, error) {
-	secret, err := json.Marshal(map[string]string{"username": appUser, "password": password})
-	if err != nil {
-		return "", err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "app.json"), secret, 0o600); err != nil {
-		return "", err
+// writeFiles writes the configuration and the secrets, and returns the configuration's path.
+func (fb *forebay) writeFiles(dir string, all []*backend) (string, error) {
+	var secrets, proxies strings.Builder
+	for i, b := range all {
+		name := strings.ToLower(b.name)
+		secret, err := json.Marshal(map[string]string{"username": appUser, "password": b.password})
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".json"), secret, 0o600); err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&secrets, configSecret, name)
+		fmt.Fprintf(&proxies, configProxy, name, b.family, fb.addrs[i], b.Host(), b.Port(), poolSize)
 	}
 	config := filepath.Join(dir, "forebay.yaml")
-	text := fmt.Sprintf(configText, fb.addr, fb.admin, pgPort, poolSize)
+	text := fmt.Sprintf(configHead, fb.admin) + secrets.String() + configProxies + proxies.String()
 	return config, os.WriteFile(config, []byte(text), 0o600)
 }
 
-// awaitReady returns when one client has got through.
-func (fb *forebay) awaitReady(ctx context.Context, password string) error {
+// awaitReady returns when one client has got through to a database.
+func (fb *forebay) awaitReady(ctx context.Context, b *backend, addr string) error {
 	const limit = 30 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	proto, err := storm.NewPostgres(storm.Target{Addr: fb.addr, User: appUser, Password: password, Database: appDatabase})
+	proto, err := b.protocol(addr)
 	if err != nil {
 		return err
 	}

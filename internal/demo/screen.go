@@ -6,13 +6,10 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 
-	"forebay/internal/localserver"
 	"forebay/internal/storm"
 )
 
@@ -50,89 +47,55 @@ func (s *screen) step(format string, args ...any) {
 	fmt.Fprintf(s.w, "%s  %s\n", s.colour(dim, at), fmt.Sprintf(format, args...))
 }
 
-// row is one line of the comparison; the colours are those of its two values.
-type row struct {
-	name        string
-	left, right string
-	leftColour  string
-	rightColour string
-}
-
-// compare prints both results side by side.
-func (s *screen) compare(direct, through leg) {
-	rows := []row{
-		{"clients", thousands(direct.Clients), thousands(through.Clients), "", ""},
-		{"succeeded", thousands(direct.Succeeded), thousands(through.Succeeded), verdict(direct), verdict(through)},
-		{"failed", thousands(direct.Failed), thousands(through.Failed), verdict(direct), verdict(through)},
-		{"clients connected at once", thousands(direct.Peak), thousands(through.Peak), "", ""},
-		{"server connections, most", thousands(direct.serverConnections), thousands(through.serverConnections), "", bold},
-		{"connect, p50 / p99", pair(direct.Connect), pair(through.Connect), "", ""},
-		{"transaction, p50 / p99", pair(direct.Query), pair(through.Query), "", ""},
-		{"the whole storm", span(direct.Elapsed), span(through.Elapsed), "", ""},
+// compare prints all results side by side: for each database straight at it, then through Forebay.
+func (s *screen) compare(results []comparison) {
+	var names []string
+	var legs []leg
+	for _, c := range results {
+		names = append(names, c.name)
+		legs = append(legs, c.direct, c.through)
 	}
-	s.table("straight at PostgreSQL", "through Forebay", rows)
-	s.reasons("straight at PostgreSQL", direct)
-	s.reasons("through Forebay", through)
+	var rows []row
+	add := func(name string, value func(l leg) string, colour func(l leg, through bool) string) {
+		r := row{name: name}
+		for i, l := range legs {
+			r.cells = append(r.cells, cell{value(l), colour(l, i%2 == 1)})
+		}
+		rows = append(rows, r)
+	}
+	plain := func(leg, bool) string { return "" }
+	count := func(of func(l leg) int) func(leg) string { return func(l leg) string { return thousands(of(l)) } }
+	add("clients", count(func(l leg) int { return l.Clients }), plain)
+	add("succeeded", count(func(l leg) int { return l.Succeeded }), verdict)
+	add("failed", count(func(l leg) int { return l.Failed }), verdict)
+	add("clients connected at once", count(func(l leg) int { return l.Peak }), plain)
+	add("server connections, most", count(func(l leg) int { return l.serverConnections }), highlight)
+	add("connect, p50", func(l leg) string { return latency(l.Connect, l.Connect.P50) }, plain)
+	add("connect, p99", func(l leg) string { return latency(l.Connect, l.Connect.P99) }, plain)
+	add("transaction, p50", func(l leg) string { return latency(l.Query, l.Query.P50) }, plain)
+	add("transaction, p99", func(l leg) string { return latency(l.Query, l.Query.P99) }, plain)
+	add("the whole storm", func(l leg) string { return span(l.Elapsed) }, plain)
+	s.table(names, []string{"straight", "Forebay"}, rows)
+	for _, c := range results {
+		s.reasons("straight at "+c.name, c.direct)
+		s.reasons("through Forebay at "+c.name, c.through)
+	}
 }
 
 // verdict is the colour of a count of clients.
-func verdict(l leg) string {
+func verdict(l leg, _ bool) string {
 	if l.Failed > 0 {
 		return red
 	}
 	return green
 }
 
-// lines are what a table is drawn with: corners and crossings by row, then the two strokes.
-type lines struct{ top, middle, bottom, stroke, bar string }
-
-var (
-	asciiLines = lines{"+++", "+++", "+++", "-", "|"}
-	boxLines   = lines{"┌┬┐", "├┼┤", "└┴┘", "─", "│"}
-)
-
-// table prints rows under a head. The first column is aligned to the left, the values to the right.
-func (s *screen) table(left, right string, rows []row) {
-	width := [3]int{0, utf8.RuneCountInString(left), utf8.RuneCountInString(right)}
-	for _, r := range rows {
-		for i, text := range []string{r.name, r.left, r.right} {
-			width[i] = max(width[i], utf8.RuneCountInString(text))
-		}
+// highlight is for what to look at: Forebay's columns.
+func highlight(_ leg, through bool) string {
+	if through {
+		return bold
 	}
-	l := asciiLines
-	if s.fancy {
-		l = boxLines
-	}
-	var b strings.Builder
-	rule := func(ends string) {
-		joint := []rune(ends)
-		stroke := func(i int) string { return strings.Repeat(l.stroke, width[i]+2) }
-		fmt.Fprintf(&b, "  %c%s%c%s%c%s%c\n", joint[0], stroke(0), joint[1], stroke(1), joint[1], stroke(2), joint[2])
-	}
-	line := func(r row) {
-		fmt.Fprintf(&b, "  %s %s %s %s %s %s %s\n",
-			l.bar, s.pad(r.name, width[0], true, ""), l.bar, s.pad(r.left, width[1], false, r.leftColour),
-			l.bar, s.pad(r.right, width[2], false, r.rightColour), l.bar)
-	}
-	b.WriteByte('\n')
-	rule(l.top)
-	line(row{"", left, right, bold, bold})
-	rule(l.middle)
-	for _, r := range rows {
-		line(r)
-	}
-	rule(l.bottom)
-	b.WriteByte('\n')
-	io.WriteString(s.w, b.String())
-}
-
-// pad fills text up to n characters, which a colour does not count among.
-func (s *screen) pad(text string, n int, left bool, colour string) string {
-	fill := strings.Repeat(" ", max(n-utf8.RuneCountInString(text), 0))
-	if left {
-		return s.colour(colour, text) + fill
-	}
-	return fill + s.colour(colour, text)
+	return ""
 }
 
 // reasons lists why clients failed.
@@ -148,18 +111,20 @@ func (s *screen) reasons(name string, l leg) {
 }
 
 // invite prints what to paste.
-func (s *screen) invite(fb *forebay, pg *localserver.Postgres, password string) {
-	host, port, err := net.SplitHostPort(fb.addr)
-	if err != nil {
-		host, port = "127.0.0.1", fb.addr
+func (s *screen) invite(fb *forebay, all []*backend) {
+	fmt.Fprint(s.w, "  All keep running. Through Forebay (TLS with a certificate of its own):\n\n")
+	for i, b := range all {
+		host, port, err := net.SplitHostPort(fb.addrs[i])
+		if err != nil {
+			host, port = "127.0.0.1", fb.addrs[i]
+		}
+		fmt.Fprintf(s.w, "    %s\n", s.colour(bold, b.shell(host, port, true)))
 	}
-	psql := func(host, port, mode string) string {
-		return s.colour(bold, fmt.Sprintf(`PGPASSWORD=%s psql "host=%s port=%s user=%s dbname=%s sslmode=%s"`,
-			password, host, port, appUser, appDatabase, mode))
+	fmt.Fprint(s.w, "\n  Straight at the databases:\n\n")
+	for _, b := range all {
+		fmt.Fprintf(s.w, "    %s\n", s.colour(bold, b.shell(b.Host(), strconv.Itoa(b.Port()), false)))
 	}
-	fmt.Fprintf(s.w, "  Both keep running. Through Forebay (TLS with a certificate of its own):\n\n    %s\n\n", psql(host, port, "require"))
-	fmt.Fprintf(s.w, "  Straight at the database:\n\n    %s\n\n", psql(pg.Host(), strconv.Itoa(pg.Port()), "disable"))
-	fmt.Fprintf(s.w, "  Metrics: http://%s/metrics\n\n  Ctrl-C stops both and removes everything.\n", fb.admin)
+	fmt.Fprintf(s.w, "\n  Metrics: http://%s/metrics\n\n  Ctrl-C stops all and removes everything.\n", fb.admin)
 }
 
 // thousands writes a number with a comma before each three digits.
@@ -171,11 +136,12 @@ func thousands(n int) string {
 	return text
 }
 
-func pair(l storm.Latency) string {
+// latency writes one figure of l, unless there was nothing to measure.
+func latency(l storm.Latency, d time.Duration) string {
 	if l.Max == 0 {
 		return "-"
 	}
-	return span(l.P50) + " / " + span(l.P99)
+	return span(d)
 }
 
 // span writes a duration in ms or s.

@@ -11,6 +11,7 @@ var (
 	ErrKilled        = errors.New("killed by another client of the same user")
 	ErrShutdown      = errors.New("the proxy is shutting down")
 	ErrUnsure        = errors.New("the server connection's state was unsure, so it was closed")
+	ErrUnfit         = errors.New("the database's server connections do not fit the session any more")
 )
 
 // BorrowError is ErrBorrowTimeout together with why no server connection could be opened meanwhile.

@@ -117,8 +117,9 @@ func (p *phase) Read(b []byte) (int, error) {
 		return 0, nil
 	}
 	for {
-		// A socket that the last read emptied is not asked again before an event says that there is more.
-		if !p.emptied || p.hup.Load() || p.hasEvent() {
+		// A socket that the last read emptied is not asked again before an event says that there is more. The token of what
+		// this read will find is taken before it: left there, it would have the query phase look in vain.
+		if event := p.hasEvent(); event || !p.emptied || p.hup.Load() {
 			n, err := p.try(recv, b)
 			if err == nil && n == 0 {
 				return 0, io.EOF

@@ -144,6 +144,39 @@ func TestStartWithBytesAlreadyThere(t *testing.T) {
 	})
 }
 
+// A peer whose one message the phase has read leaves nothing to look for right after the hand-over.
+func TestStartWithNothingThere(t *testing.T) {
+	t.Parallel()
+	e, readable := newEcho(), make(chan bool, 1)
+	l, err := evloop.Listen(t.Context(), startLoops(t, 1), "127.0.0.1:0", func(a evloop.Accepted) {
+		a.Conn.WhenReadable(func() {
+			a.Conn.Begin(func(*evloop.Task) {
+				if _, err := a.Net.Read(make([]byte, 100)); err != nil {
+					t.Error(err)
+				}
+				a.Conn.Loop().Post(func() {
+					a.Conn.Start(a.Net, e)
+					readable <- a.Conn.Readable()
+				})
+			})
+		})
+	}, func(err error) { t.Errorf("accept: %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	c := connect(t, l)
+	if _, err := c.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if <-readable {
+		t.Error("more is looked for")
+	}
+	if err := roundTrip(c, []byte("more")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	addrs := make(chan [2]string, 1)

@@ -26,6 +26,7 @@ func runModel(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 7))
 	limits := func() pool.Limits { return pool.Limits{MaxOpen: 1 + r.IntN(12), MaxIdle: r.IntN(8)} }
 	w := newWorld(t, 1+r.IntN(4), limits())
+	w.fussy = func() bool { return r.IntN(20) == 0 }
 	cfg := func() pool.Config {
 		c := pool.Config{BorrowTimeout: 30 * time.Second, IdleTimeout: 20 * time.Second, Lifetime: time.Minute, MaxOpening: 1 + r.IntN(4)}
 		if r.IntN(10) == 0 {
@@ -138,6 +139,7 @@ func runModel(t *testing.T, seed uint64) {
 		}
 	}
 	// In the end, everybody who waits is served as the others return.
+	w.fussy = nil
 	w.settle()
 	for range 100 {
 		for _, u := range users {

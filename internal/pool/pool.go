@@ -85,7 +85,7 @@ type Hooks interface {
 	// Open starts to open one server connection for the shard, without blocking. It is answered, on this loop, by
 	// s.Opened or s.OpenFailed, exactly once; also after s was closed.
 	Open(s *Shard)
-	// Serve ends w's wait: c is borrowed by it from now on.
+	// Serve ends w's wait: c is borrowed by it from now on, unless the hook calls s.Reject.
 	Serve(w *Waiter, c *Conn)
 	// Fail ends w's wait without a connection: ErrBorrowTimeout, ErrClosed, or the permanent error of a failed open.
 	Fail(w *Waiter, err error)

@@ -124,6 +124,20 @@ func (s *Shard) Remove(c *Conn, now int64) {
 	s.grow(now)
 }
 
+// Reject undoes what Hooks.Serve has just done: w, which has no use for c, waits on, as long as before and ahead of all
+// others, and c, which its owner has closed, is forgotten.
+func (s *Shard) Reject(w *Waiter, c *Conn, now int64) {
+	s.stats.Borrows--
+	s.stats.WaitTime -= time.Duration(now - w.since)
+	w.shard = s
+	s.queue.pushOldest(w)
+	if s.starving {
+		s.oldest.Store(w.since)
+	}
+	s.wakeAt(now + recheckEvery)
+	s.Remove(c, now)
+}
+
 // Cancel ends w's wait, because its client left. It reports whether w was waiting here.
 func (s *Shard) Cancel(w *Waiter, now int64) bool {
 	if w.shard != s {

@@ -107,6 +107,37 @@ func TestOldestWaiterFirst(t *testing.T) {
 	}
 }
 
+// A waiter that has no use for a connection is the first to be served the next, and its wait has one beginning and one end.
+func TestReject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, pool.Limits{MaxOpen: 1})
+	s := w.shard(0, "u", pool.DefaultConfig)
+	has := w.fill(s, 1)[0]
+	first, second := newClient(), newClient()
+	w.borrow(s, first, "")
+	w.borrow(s, second, "")
+	fuss := 2
+	w.fussy = func() bool { fuss--; return fuss >= 0 }
+	w.now += 7 * ms
+	w.giveBack(has)
+	w.check()
+	if first.conn != nil || !first.Waiting() || len(w.loops[0].opens) != 1 {
+		t.Errorf("waiting %t, %d opens under way; want another connection for it", first.Waiting(), len(w.loops[0].opens))
+	}
+	w.settle()
+	if first.conn == nil || second.conn != nil || fuss >= 0 {
+		t.Fatal("not served in turn")
+	}
+	st := s.Stats()
+	if st.Removed != 2 || st.Opened != 3 || st.Borrows != 2 || st.Waits != 3 || st.WaitTime != 7*time.Millisecond {
+		t.Errorf("stats %+v", st)
+	}
+	w.giveBack(first)
+	if second.conn == nil {
+		t.Error("the second waiter was not served")
+	}
+}
+
 func TestOpensAreBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, pool.Limits{MaxOpen: 10})

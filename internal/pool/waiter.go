@@ -40,6 +40,18 @@ func (q *waitQueue) push(w *Waiter) {
 	q.n++
 }
 
+// pushOldest puts w where it was before it was served.
+func (q *waitQueue) pushOldest(w *Waiter) {
+	w.older, w.newer = nil, q.oldest
+	if q.oldest != nil {
+		q.oldest.older = w
+	} else {
+		q.newest = w
+	}
+	q.oldest = w
+	q.n++
+}
+
 func (q *waitQueue) remove(w *Waiter) {
 	if w.older != nil {
 		w.older.newer = w.newer

@@ -23,6 +23,7 @@ type world struct {
 	budget *pool.Budget
 	loops  []*loop
 	shards []*pool.Shard
+	fussy  func() bool // whether a waiter has no use for the connection that it is served; nil: never
 }
 
 // loop is one simulated event loop: what its shards asked for stays here until the test lets it happen.
@@ -86,7 +87,14 @@ func (w *world) shard(loop int, user string, cfg pool.Config) *pool.Shard {
 func (l *loop) Open(s *pool.Shard)     { l.opens = append(l.opens, s) }
 func (l *loop) Post(f func(now int64)) { l.posts = append(l.posts, f) }
 
-func (l *loop) Serve(pw *pool.Waiter, pc *pool.Conn) { l.w.lend(pw.Owner.(*client), pc.Owner.(*conn)) }
+func (l *loop) Serve(pw *pool.Waiter, pc *pool.Conn) {
+	if l.w.fussy != nil && l.w.fussy() {
+		pc.Owner.(*conn).closed = true
+		pc.Shard().Reject(pw, pc, l.w.now)
+		return
+	}
+	l.w.lend(pw.Owner.(*client), pc.Owner.(*conn))
+}
 
 func (l *loop) Fail(pw *pool.Waiter, err error) {
 	if pw.Waiting() {

@@ -151,8 +151,9 @@ func TestTable(t *testing.T) {
 			}
 		}
 	}
-	got := table([]scenario{{name: "simple-100", title: "S"}, {name: "bulk", title: "not measured"}}, r)
-	want := "| S | CPU s for 1000 transactions | - | 0.0400 | 0.0600 | 0.0420 | 0.70 | 1.05 | ≤ 0.75 x PgBouncer, ≤ 1 x HAProxy | yes, **no** |\n"
+	w := &world{engine: &postgresEngine, peers: []*peer{{name: forebay}, {name: haproxy}, {name: pgbouncer}}}
+	got := w.table([]scenario{{name: "simple-100", title: "S"}, {name: "bulk", title: "not measured"}}, r)
+	want := "| S | CPU s for 1000 transactions | 0.0400 | 0.0600 | 0.0420 | 0.70 | 1.05 | ≤ 0.75 x PgBouncer, ≤ 1 x HAProxy | yes, **no** |\n"
 	if _, last, _ := strings.Cut(got, "---: | --- | --- |\n"); last != want {
 		t.Errorf("got  %q\nwant %q", last, want)
 	}
@@ -161,17 +162,18 @@ func TestTable(t *testing.T) {
 func TestReplaceGenerated(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x.md")
-	if err := replaceGenerated(path, "new"); err == nil {
+	begin, end := postgresEngine.beginMark(), postgresEngine.endMark()
+	if err := postgresEngine.replaceGenerated(path, "new"); err == nil {
 		t.Error("no error for a missing file")
 	}
-	if err := os.WriteFile(path, []byte("head\n"+beginMark+"old\n"+endMark+"tail\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("head\n"+begin+"old\n"+end+"tail\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := replaceGenerated(path, "new"); err != nil {
+	if err := postgresEngine.replaceGenerated(path, "new"); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)
-	if want := "head\n" + beginMark + "\nnew\n" + endMark + "tail\n"; err != nil || string(got) != want {
+	if want := "head\n" + begin + "\nnew\n" + end + "tail\n"; err != nil || string(got) != want {
 		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
 }

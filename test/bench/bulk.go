@@ -23,7 +23,7 @@ const (
 )
 
 func (r bulkRun) measure(ctx context.Context, w *world, p *peer) ([]sample, error) {
-	conn, err := w.rawConn(ctx, p, r.tls)
+	conn, err := w.pg.rawConn(ctx, p.port, r.tls)
 	if err != nil {
 		return nil, err
 	}
@@ -64,16 +64,16 @@ func (r bulkRun) measure(ctx context.Context, w *world, p *peer) ([]sample, erro
 }
 
 // rawConn logs in and gives the bare connection: a client that looks at each row costs more than some proxies.
-func (w *world) rawConn(ctx context.Context, p *peer, encrypted bool) (net.Conn, error) {
+func (p *postgres) rawConn(ctx context.Context, port int, encrypted bool) (net.Conn, error) {
 	conf, err := pgconn.ParseConfig("host=127.0.0.1 sslmode=disable")
 	if err != nil {
 		return nil, errors.New("a PG environment variable is wrong") // not %w: it could quote a password
 	}
-	conf.Port, conf.Fallbacks = uint16(p.port), nil
-	conf.User, conf.Password, conf.Database = w.scram.name, w.scram.password, database
+	conf.Port, conf.Fallbacks = uint16(port), nil
+	conf.User, conf.Password, conf.Database = p.scram.name, p.scram.password, databaseName
 	conf.RuntimeParams = map[string]string{}
 	if encrypted {
-		conf.TLSConfig = clientTLS()
+		conf.TLSConfig = clientTLS("postgresql")
 	}
 	c, err := pgconn.ConnectConfig(ctx, conf)
 	if err != nil {

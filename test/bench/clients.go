@@ -13,18 +13,14 @@ import (
 	"forebay/internal/storm"
 )
 
-// protocol is a client that derives its SCRAM keys once for all connections.
-func (w *world) protocol(p *peer, encrypted bool) (*storm.Postgres, error) {
-	t := storm.Target{Addr: fmt.Sprintf("127.0.0.1:%d", p.port), User: w.scram.name, Password: w.scram.password, Database: database}
-	if encrypted {
-		t.TLS, t.TLSMust = clientTLS(), true
-	}
-	return storm.NewPostgres(t)
+// clientTLS does not verify, as libpq with sslmode=require. No session is resumed: each log-in is a whole one.
+func clientTLS(protocols ...string) *tls.Config {
+	return &tls.Config{InsecureSkipVerify: true, NextProtos: protocols}
 }
 
-// clientTLS does not verify, as libpq with sslmode=require. No session is resumed: each log-in is a whole one.
-func clientTLS() *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"postgresql"}}
+// protocol is the database's client, going to a peer.
+func (w *world) protocol(p *peer, encrypted bool) (storm.Protocol, error) {
+	return w.db.protocol(p.portFor(encrypted), encrypted)
 }
 
 // churnRun is clients that log in and leave, 16 at a time.

@@ -70,7 +70,7 @@ func (r idleRun) measure(ctx context.Context, w *world, p *peer) ([]sample, erro
 
 // crowd is the clients that are connected.
 type crowd struct {
-	proto *storm.Postgres
+	proto storm.Protocol
 
 	mu       sync.Mutex
 	sessions []storm.Session

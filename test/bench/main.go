@@ -32,10 +32,6 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	all := slices.DeleteFunc(scenarios(), func(s scenario) bool { return !o.wants(s.name) })
-	if len(all) == 0 {
-		return fmt.Errorf("ONLY=%s: no such scenario", strings.Join(o.only, ","))
-	}
 	if o.csv == "" {
 		o.csv = filepath.Join(os.TempDir(), "forebay-bench-"+time.Now().Format("20060102-150405")+".csv")
 	}
@@ -44,13 +40,34 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer r.close()
-	w, err := newWorld(ctx, o)
+	measured := 0
+	for _, e := range o.engines {
+		n, err := runEngine(ctx, o, e, r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
+		}
+		measured += n
+	}
+	if measured == 0 {
+		return fmt.Errorf("ONLY=%s: no such scenario", strings.Join(o.only, ","))
+	}
+	fmt.Printf("raw rows: %s\n", o.csv)
+	return nil
+}
+
+// runEngine measures one engine's scenarios and reports. It returns how many there were.
+func runEngine(ctx context.Context, o options, e *engine, r *results) (int, error) {
+	all := slices.DeleteFunc(e.scenarios(), func(s scenario) bool { return !o.wants(s.name) })
+	if len(all) == 0 {
+		return 0, nil
+	}
+	w, err := newWorld(ctx, o, e)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer w.close()
 	fmt.Print(w.describe())
-	failed := 0
+	before, failed := len(r.rows), 0
 	for round := range o.rounds {
 		for _, s := range all {
 			if s.once && round > 0 {
@@ -58,19 +75,19 @@ func run(ctx context.Context) error {
 			}
 			n, err := w.measure(ctx, r, s, round)
 			if err != nil {
-				return err
+				return 0, err
 			}
 			failed += n
 		}
 	}
-	low, high := r.loads()
+	low, high := loads(r.rows[before:])
 	text := w.describe() + fmt.Sprintf("- %d rounds of %v; load average while measuring: %.1f to %.1f; failed measurements: %d\n\n",
-		o.rounds, o.duration, low, high, failed) + table(all, r)
-	fmt.Printf("\n%s\nraw rows: %s\n", text, o.csv)
+		o.rounds, o.duration, low, high, failed) + w.table(all, r)
+	fmt.Printf("\n%s\n", text)
 	if o.markdown != "" {
-		return replaceGenerated(o.markdown, text)
+		return len(all), e.replaceGenerated(o.markdown, text)
 	}
-	return nil
+	return len(all), nil
 }
 
 // measure measures one scenario once with each peer, in an order that moves on with each round. A measurement that fails
@@ -108,14 +125,9 @@ func (w *world) measure(ctx context.Context, r *results, s scenario, round int) 
 	return failed, nil
 }
 
-// describe says what is compared, and on what.
-func (w *world) describe() string {
-	var versions []string
-	for _, p := range w.peers {
-		versions = append(versions, p.version)
-	}
-	return fmt.Sprintf("- %s; pool of %d, pgbench scale %d\n- %s, %d processors (%s), %s\n",
-		strings.Join(versions, "; "), poolSize, w.o.scale, time.Now().UTC().Format("2006-01-02 15:04 MST"), runtime.NumCPU(), processor(), kernel())
+// machine says when and on what this is measured.
+func machine() string {
+	return fmt.Sprintf("%s, %d processors (%s), %s", time.Now().UTC().Format("2006-01-02 15:04 MST"), runtime.NumCPU(), processor(), kernel())
 }
 
 func processor() string {

@@ -16,8 +16,9 @@ type options struct {
 	rounds      int
 	duration    time.Duration // of one measurement
 	only        []string      // beginnings of scenario names; none means all
-	peers       []string
-	scale       int // of pgbench's tables, 100,000 rows each
+	engines     []*engine
+	peers       []string // none means all of the engine's
+	scale       int      // of pgbench's tables, 100,000 rows each
 	idleClients int
 	csv         string // where the raw rows go
 	markdown    string // file whose generated part is replaced; "" for none
@@ -36,12 +37,13 @@ func readOptions() (options, error) {
 		sidTree:  os.Getenv("SID_TREE"),
 		pprof:    os.Getenv("PROFILES"),
 	}
-	if len(o.peers) == 0 {
-		o.peers = slices.Clone(peerNames)
+	var err error
+	if o.engines, err = pickEngines(list(os.Getenv("ENGINE"))); err != nil {
+		return o, err
 	}
 	for _, p := range o.peers {
-		if !slices.Contains(peerNames, p) {
-			return o, fmt.Errorf("PEERS: %q: expected some of %s", p, strings.Join(peerNames, ","))
+		if !slices.Contains(knownPeers(), p) {
+			return o, fmt.Errorf("PEERS: %q: expected some of %s", p, strings.Join(knownPeers(), ","))
 		}
 	}
 	if o.forebay == "" {
@@ -80,4 +82,9 @@ func list(s string) []string {
 // wants reports whether a scenario was asked for.
 func (o options) wants(name string) bool {
 	return len(o.only) == 0 || slices.ContainsFunc(o.only, func(p string) bool { return strings.HasPrefix(name, p) })
+}
+
+// wantsPeer reports whether a peer was asked for.
+func (o options) wantsPeer(name string) bool {
+	return len(o.peers) == 0 || slices.Contains(o.peers, name)
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -24,13 +23,22 @@ const (
 	forebay   = "forebay"
 )
 
-var peerNames = []string{direct, haproxy, pgbouncer, forebay}
+// prepare is how each proxy is made ready to start: its configuration and its command.
+var prepare = map[string]func(*world, *peer) error{
+	haproxy:   (*world).prepareHAProxy,
+	pgbouncer: (*world).preparePgBouncer,
+	forebay:   (*world).prepareForebay,
+}
+
+// errAbsent means that a proxy cannot be had on this machine.
+var errAbsent = errors.New("not there")
 
 // peer is one way to reach the database.
 type peer struct {
 	name    string
 	port    int
-	version string
+	tlsPort int      // for clients with TLS, if that is another one
+	version string   // "" for direct
 	proc    *process // nil for direct
 	admin   string   // Forebay's admin address
 	noNames bool     // prepared statements cannot be used: PgBouncer before 1.21
@@ -44,24 +52,24 @@ type peer struct {
 // pools reports whether many clients share few server connections. The others are bounded by the database's limit.
 func (p *peer) pools() bool { return p.name == pgbouncer || p.name == forebay }
 
+// portFor is where clients go who want TLS, or do not.
+func (p *peer) portFor(tls bool) int {
+	if tls && p.tlsPort != 0 {
+		return p.tlsPort
+	}
+	return p.port
+}
+
 func (w *world) newPeer(name string) (*peer, error) {
 	if name == direct {
-		return &peer{name: name, port: w.pg.Port(), version: "PostgreSQL " + w.pg.Version().Version}, nil
+		return &peer{name: name, port: w.db.port()}, nil
 	}
 	port, err := localserver.FreePort()
 	if err != nil {
 		return nil, err
 	}
 	p := &peer{name: name, port: port, dir: filepath.Join(w.dir, name)}
-	switch name {
-	case haproxy:
-		err = w.prepareHAProxy(p)
-	case pgbouncer:
-		err = w.preparePgBouncer(p)
-	case forebay:
-		err = w.prepareForebay(p)
-	}
-	if err != nil {
+	if err := prepare[name](w, p); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return p, p.start()
@@ -149,6 +157,29 @@ func lookProgram(name string) (string, error) {
 	return "", fmt.Errorf("%s is not installed: run scripts/install-servers %s", name, name)
 }
 
+// enterTree moves the peer's files into the sid tree, where its program is, and returns their folder as the program sees it.
+func (w *world) enterTree(p *peer) (inside string, err error) {
+	p.chroot = w.o.sidTree
+	dir, err := os.MkdirTemp(filepath.Join(p.chroot, "tmp"), "forebay-bench-")
+	if err != nil {
+		return "", err
+	}
+	w.temporary = append(w.temporary, dir)
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return "", err
+	}
+	p.dir = filepath.Join(dir, p.name)
+	return strings.TrimPrefix(p.dir, filepath.Clean(p.chroot)), nil
+}
+
+// askVersion runs the peer's program for its version.
+func (p *peer) askVersion(path string, args ...string) string {
+	cmd := exec.Command(path, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: p.chroot}
+	cmd.Dir = "/"
+	return firstLine(cmd)
+}
+
 // firstLine runs a program for its version.
 func firstLine(cmd *exec.Cmd) string {
 	out, err := cmd.Output()
@@ -182,123 +213,5 @@ frontend in
   default_backend database
 backend database
   server database 127.0.0.1:%d
-`, p.port, w.pg.Port())})
-}
-
-func (w *world) preparePgBouncer(p *peer) error {
-	path, inside := "", p.dir
-	if w.o.sidTree != "" {
-		p.chroot = w.o.sidTree
-		dir, err := os.MkdirTemp(filepath.Join(p.chroot, "tmp"), "forebay-bench-")
-		if err != nil {
-			return err
-		}
-		w.temporary = append(w.temporary, dir)
-		if err := os.Chmod(dir, 0o711); err != nil {
-			return err
-		}
-		p.dir = filepath.Join(dir, "pgbouncer")
-		path, inside = "/usr/sbin/pgbouncer", strings.TrimPrefix(p.dir, filepath.Clean(p.chroot))
-	} else {
-		var err error
-		if path, err = lookProgram("pgbouncer"); err != nil {
-			return err
-		}
-	}
-	var err error
-	if p.as, err = account(p.chroot); err != nil {
-		return err
-	}
-	version := exec.Command(path, "--version")
-	version.SysProcAttr = &syscall.SysProcAttr{Chroot: p.chroot}
-	p.version = firstLine(version)
-	p.command = func() *exec.Cmd {
-		cmd := exec.Command(path, filepath.Join(inside, "pgbouncer.ini"))
-		cmd.Dir = inside
-		return cmd
-	}
-	prepared := "max_prepared_statements = 200\n"
-	var major, minor int
-	if _, err := fmt.Sscanf(p.version, "PgBouncer %d.%d", &major, &minor); err == nil && major == 1 && minor < 21 {
-		p.noNames, prepared = true, ""
-	}
-	// The verifiers as the database has them: from a plain password PgBouncer would derive one for each log-in.
-	var users strings.Builder
-	for _, u := range []user{w.scram, w.md5} {
-		fmt.Fprintf(&users, "%q %q\n", u.name, u.stored)
-	}
-	return p.writeFiles(map[string]string{
-		"users.txt": users.String(), "server.crt": w.cert, "server.key": w.key,
-		"pgbouncer.ini": fmt.Sprintf(`[databases]
-%s = host=127.0.0.1 port=%d
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = %d
-listen_backlog = 4096
-unix_socket_dir =
-pool_mode = transaction
-default_pool_size = %d
-max_client_conn = 12000
-%sauth_type = md5
-auth_file = %s/users.txt
-client_tls_sslmode = prefer
-client_tls_cert_file = %s/server.crt
-client_tls_key_file = %s/server.key
-client_tls_ca_file = %s/server.crt
-server_tls_sslmode = disable
-log_connections = 0
-log_disconnections = 0
-`, database, w.pg.Port(), p.port, poolSize, prepared, inside, inside, inside, inside),
-	})
-}
-
-func (w *world) prepareForebay(p *peer) error {
-	if _, err := os.Stat(w.o.forebay); err != nil {
-		return errors.New("no binary: run make build")
-	}
-	path, err := filepath.Abs(w.o.forebay)
-	if err != nil {
-		return err
-	}
-	p.version = firstLine(exec.Command(path, "version"))
-	port, err := localserver.FreePort()
-	if err != nil {
-		return err
-	}
-	p.admin = fmt.Sprintf("127.0.0.1:%d", port)
-	level := "warn"
-	if w.o.pprof != "" {
-		level = "debug" // serves profiles
-	}
-	files := map[string]string{"server.crt": w.cert, "server.key": w.key}
-	for _, u := range []user{w.scram, w.md5} {
-		b, err := json.Marshal(map[string]string{"username": u.name, "password": u.password})
-		if err != nil {
-			return err
-		}
-		files[u.name+".json"] = string(b)
-	}
-	files["forebay.yaml"] = fmt.Sprintf(`log: {level: %s}
-admin: {listen: "%s"}
-drain_timeout: 1s
-secrets:
-  - {name: scram, file: %s.json}
-  - {name: md5, file: %s.json}
-proxies:
-  - name: bench
-    engine_family: POSTGRESQL
-    endpoints: [{listen: "127.0.0.1:%d"}]
-    tls: {cert_file: server.crt, key_file: server.key}
-    auth:
-      - {secret: scram, client_password_auth_type: POSTGRES_SCRAM_SHA_256}
-      - {secret: md5, client_password_auth_type: POSTGRES_MD5}
-    target: {host: 127.0.0.1, port: %d, tls: {mode: disable}}
-    connection_pool:
-      max_connections: %d
-      max_connections_percent: 100
-      max_idle_connections_percent: 100
-`, level, p.admin, w.scram.name, w.md5.name, p.port, w.pg.Port(), poolSize)
-	conf := filepath.Join(p.dir, "forebay.yaml")
-	p.command = func() *exec.Cmd { return exec.Command(path, "serve", "--config", conf) }
-	return p.writeFiles(files)
+`, p.port, w.db.port())})
 }

@@ -22,7 +22,7 @@ type pgbenchRun struct {
 }
 
 func (r pgbenchRun) measure(ctx context.Context, w *world, p *peer) ([]sample, error) {
-	cmd := w.libpqCommand(ctx, w.md5, p.port, r.tls, "-n", "-S", "-M", r.mode, "-P", "1",
+	cmd := w.pg.libpqCommand(ctx, w.pg.md5, p.port, r.tls, "-n", "-S", "-M", r.mode, "-P", "1",
 		"-c", strconv.Itoa(r.clients), "-j", strconv.Itoa(min(r.clients, 2)), "-T", strconv.Itoa(int(w.o.duration/time.Second)))
 	var out strings.Builder
 	cmd.Stdout = &out
@@ -113,7 +113,7 @@ func (r reconnectRun) measure(ctx context.Context, w *world, p *peer) ([]sample,
 	if err != nil {
 		return nil, err
 	}
-	cmd := w.libpqCommand(ctx, w.scram, p.port, r.tls, "-n", "-S", "-C", "-c", "16", "-j", "2", "-T", strconv.Itoa(int(w.o.duration/time.Second)))
+	cmd := w.pg.libpqCommand(ctx, w.pg.scram, p.port, r.tls, "-n", "-S", "-C", "-c", "16", "-j", "2", "-T", strconv.Itoa(int(w.o.duration/time.Second)))
 	b, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("pgbench -C: %w: %s", err, b)

@@ -21,8 +21,8 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
-// account is whom a program that refuses to be root runs as; nil: as we do.
-func account(root string) (*syscall.Credential, error) {
+// account is whom a program that refuses to be root runs as, a name that /etc/passwd under root knows; nil: as we do.
+func account(root, name string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
@@ -32,7 +32,7 @@ func account(root string) (*syscall.Credential, error) {
 	}
 	for line := range strings.Lines(string(b)) {
 		f := strings.Split(line, ":")
-		if len(f) > 3 && f[0] == "postgres" {
+		if len(f) > 3 && f[0] == name {
 			uid, err1 := strconv.ParseUint(f[2], 10, 32)
 			gid, err2 := strconv.ParseUint(f[3], 10, 32)
 			if err1 == nil && err2 == nil {
@@ -40,7 +40,7 @@ func account(root string) (*syscall.Credential, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("no user postgres in %s/etc/passwd", root)
+	return nil, fmt.Errorf("no user %s in %s/etc/passwd", name, root)
 }
 
 // startProcess starts cmd with its output in a file.

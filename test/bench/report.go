@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -12,16 +11,33 @@ import (
 	"strings"
 )
 
-// table is the report: one line for each scenario and metric, as markdown.
-func table(all []scenario, r *results) string {
+// table is the report: one line for each scenario and metric, as markdown. It has a column for each peer that is there.
+func (w *world) table(all []scenario, r *results) string {
+	var peers, rivals []string
+	for _, p := range w.engine.peers {
+		if slices.ContainsFunc(w.peers, func(there *peer) bool { return there.name == p }) {
+			peers = append(peers, p)
+		}
+	}
+	for _, p := range w.engine.rivals {
+		if slices.Contains(peers, p) {
+			rivals = append(rivals, p)
+		}
+	}
 	var b strings.Builder
-	b.WriteString("| what | metric | direct | HAProxy | PgBouncer | Forebay | / PgBouncer | / HAProxy | target | met |\n")
-	b.WriteString("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |\n")
+	b.WriteString("| what | metric |")
+	for _, p := range peers {
+		b.WriteString(" " + title(p) + " |")
+	}
+	for _, p := range rivals {
+		b.WriteString(" / " + title(p) + " |")
+	}
+	b.WriteString(" target | met |\n| --- | --- |" + strings.Repeat(" ---: |", len(peers)+len(rivals)) + " --- | --- |\n")
 	for _, s := range all {
 		name := s.title
 		for _, m := range allMetrics {
 			values := make(map[string]map[int]float64)
-			for _, p := range peerNames {
+			for _, p := range peers {
 				if v := r.of(s.name, p, m.name); len(v) > 0 {
 					values[p] = v
 				}
@@ -31,14 +47,14 @@ func table(all []scenario, r *results) string {
 			}
 			fmt.Fprintf(&b, "| %s | %s |", name, m.label)
 			name = "" // said once
-			for _, p := range peerNames {
+			for _, p := range peers {
 				b.WriteString(" " + figure(m.format, values[p]) + " |")
 			}
-			for _, p := range []string{pgbouncer, haproxy} {
+			for _, p := range rivals {
 				b.WriteString(" " + ratio(values[forebay], values[p]) + " |")
 			}
 			var texts, verdicts []string
-			for _, t := range targetsOf(s.name, m) {
+			for _, t := range w.engine.targets(s.name, m) {
 				texts = append(texts, t.text(m))
 				verdicts = append(verdicts, verdict(t, m, values))
 			}
@@ -77,21 +93,16 @@ func verdict(t target, m metric, values map[string]map[int]float64) string {
 	return "**no**"
 }
 
-const (
-	beginMark = "<!-- made by make bench: begin -->\n"
-	endMark   = "<!-- made by make bench: end -->\n"
-)
-
-// replaceGenerated puts text between the marks of a markdown file.
-func replaceGenerated(path, text string) error {
+// replaceGenerated puts text between the engine's marks in a markdown file.
+func (e *engine) replaceGenerated(path, text string) error {
 	old, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	head, rest, ok := bytes.Cut(old, []byte(beginMark))
-	_, tail, ok2 := bytes.Cut(rest, []byte(endMark))
+	head, rest, ok := bytes.Cut(old, []byte(e.beginMark()))
+	_, tail, ok2 := bytes.Cut(rest, []byte(e.endMark()))
 	if !ok || !ok2 {
-		return errors.New(path + ": the marks of the generated part are missing")
+		return fmt.Errorf("%s: the marks of the generated part are missing: %s", path, strings.TrimSpace(e.beginMark()))
 	}
-	return os.WriteFile(path, slices.Concat(head, []byte(beginMark), []byte("\n"+text+"\n"), []byte(endMark), tail), 0o644)
+	return os.WriteFile(path, slices.Concat(head, []byte(e.beginMark()), []byte("\n"+text+"\n"), []byte(e.endMark()), tail), 0o644)
 }

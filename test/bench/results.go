@@ -65,8 +65,8 @@ func (r *results) of(scenario, peer, metric string) map[int]float64 {
 }
 
 // loads returns the lowest and the highest load that anything was measured under.
-func (r *results) loads() (low, high float64) {
-	for i, w := range r.rows {
+func loads(rows []row) (low, high float64) {
+	for i, w := range rows {
 		if i == 0 || w.load < low {
 			low = w.load
 		}

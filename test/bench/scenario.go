@@ -62,8 +62,8 @@ func withTLS(name string, tls bool) string {
 	return name
 }
 
-// scenarios lists all, in the order of the report.
-func scenarios() []scenario {
+// pgScenarios lists all of PostgreSQL, in the order of the report.
+func pgScenarios() []scenario {
 	var all []scenario
 	add := func(name, title string, fits func(*peer) bool, run func(context.Context, *world, *peer) ([]sample, error)) {
 		all = append(all, scenario{name: name, title: title, fits: fits, run: run})

@@ -13,8 +13,8 @@ type target struct {
 	limit   float64 // at least for metrics of which more is good, else at most
 }
 
-// targetsOf are those that the project has set itself.
-func targetsOf(scenario string, m metric) []target {
+// pgTargets are those that the project has set itself.
+func pgTargets(scenario string, m metric) []target {
 	many := strings.HasSuffix(scenario, "-100") || strings.HasSuffix(scenario, "-1000")
 	tls := strings.Contains(scenario, "tls")
 	switch m {

@@ -4,47 +4,38 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
+	"slices"
+	"strings"
 	"syscall"
-
-	"forebay/internal/localserver"
 )
 
 const (
-	database       = "bench"
+	databaseName   = "bench"
 	poolSize       = 20
 	maxConnections = 400 // of the database
 )
 
-// user is an account of the database.
-type user struct {
-	name, password string
-	stored         string // the password as the database keeps it
-}
-
-// world is the database and all proxies in front of it.
+// world is a database and all proxies in front of it.
 type world struct {
 	o         options
+	engine    *engine
 	dir       string
 	temporary []string // further folders to remove
-	pg        *localserver.Postgres
-	pgbench   string
-	cert, key string // PEM, the same for all
+	db        database
+	pg        *postgres // db, if it is that
+	cert, key string    // PEM, the same for all
 
-	// libpq derives its keys anew for each SCRAM log-in, 12 ms of CPU time. Where log-ins are not what is measured, the
-	// clients use a user with an MD5 password.
-	scram, md5 user
-
-	peers []*peer // as asked for
+	peers   []*peer // as asked for
+	leftOut []string
 }
 
 // newWorld starts everything. On an error what was started is stopped.
-func newWorld(ctx context.Context, o options) (*world, error) {
-	w := &world{o: o}
+func newWorld(ctx context.Context, o options, e *engine) (*world, error) {
+	w := &world{o: o, engine: e}
 	if err := w.open(ctx); err != nil {
 		w.close()
 		return nil, err
@@ -62,13 +53,23 @@ func (w *world) open(ctx context.Context) (err error) {
 	if err := os.Chmod(w.dir, 0o711); err != nil { // for the accounts of servers
 		return err
 	}
-	if err := w.startPostgres(ctx); err != nil {
+	if w.db, err = w.engine.open(ctx, w); err != nil {
 		return err
 	}
-	for _, name := range w.o.peers {
+	if err := w.readCertificate(); err != nil {
+		return err
+	}
+	for _, name := range w.engine.peers {
+		if !w.o.wantsPeer(name) {
+			continue
+		}
 		p, err := w.newPeer(name)
 		if p != nil {
 			w.peers = append(w.peers, p)
+		}
+		if errors.Is(err, errAbsent) && len(w.o.peers) == 0 && slices.Contains(w.engine.optional, name) {
+			w.leftOut = append(w.leftOut, err.Error())
+			continue
 		}
 		if err != nil {
 			return err
@@ -82,8 +83,8 @@ func (w *world) close() {
 	for _, p := range w.peers {
 		p.stop()
 	}
-	if w.pg != nil {
-		w.pg.Stop()
+	if w.db != nil {
+		w.db.stop()
 	}
 	for _, dir := range append(w.temporary, w.dir) {
 		if dir != "" {
@@ -102,65 +103,31 @@ func raiseDescriptorLimit() error {
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l)
 }
 
-func (w *world) startPostgres(ctx context.Context) error {
-	pg, err := localserver.StartPostgres(ctx, localserver.PostgresOptions{MaxConnections: maxConnections, TLS: true})
+// readCertificate takes the database's certificate for the proxies.
+func (w *world) readCertificate() error {
+	cert, err := os.ReadFile(w.db.caFile())
 	if err != nil {
 		return err
 	}
-	w.pg = pg
-	cert, err := os.ReadFile(pg.CAFile())
-	if err != nil {
-		return err
-	}
-	key, err := os.ReadFile(filepath.Join(filepath.Dir(pg.CAFile()), "server.key"))
+	key, err := os.ReadFile(filepath.Join(filepath.Dir(w.db.caFile()), "server.key"))
 	if err != nil {
 		return err
 	}
 	w.cert, w.key = string(cert), string(key)
-	for _, u := range []struct {
-		to   *user
-		name string
-		md5  bool
-	}{{&w.scram, "bench", false}, {&w.md5, "quick", true}} {
-		*u.to = user{name: u.name, password: localserver.RandomWord(20)}
-		if err := pg.CreateUser(ctx, localserver.User{Name: u.name, Password: u.to.password, MD5: u.md5}); err != nil {
-			return err
-		}
-		rows, err := pg.Query(ctx, "postgres", "SELECT rolpassword FROM pg_authid WHERE rolname = '"+u.name+"'")
-		if err != nil || len(rows) != 1 {
-			return fmt.Errorf("read the verifier of %s: %d rows, %w", u.name, len(rows), err)
-		}
-		u.to.stored = rows[0][0]
-	}
-	if err := pg.CreateDatabase(ctx, database, w.scram.name); err != nil {
-		return err
-	}
-	w.pgbench = filepath.Join(pg.Version().BinDir, "pgbench")
-	if _, err := os.Stat(w.pgbench); err != nil {
-		if w.pgbench, err = exec.LookPath("pgbench"); err != nil {
-			return err
-		}
-	}
-	fill := w.libpqCommand(ctx, w.scram, pg.Port(), false, "-i", "-q", "-s", strconv.Itoa(w.o.scale))
-	if out, err := fill.CombinedOutput(); err != nil {
-		return fmt.Errorf("pgbench -i: %w: %s", err, out)
-	}
-	for _, sql := range []string{"GRANT SELECT ON ALL TABLES IN SCHEMA public TO " + w.md5.name, "VACUUM ANALYZE", "CHECKPOINT"} {
-		if err := pg.ExecIn(ctx, database, sql); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
-// libpqCommand is a run of pgbench. The password is in the environment: arguments are for all to see. The TLS mode is
-// always said, since libpq takes TLS where it can ("prefer").
-func (w *world) libpqCommand(ctx context.Context, u user, port int, tls bool, args ...string) *exec.Cmd {
-	mode := "disable"
-	if tls {
-		mode = "require"
+// describe says what is compared, and on what.
+func (w *world) describe() string {
+	versions := []string{w.db.product()}
+	for _, p := range w.peers {
+		if p.version != "" {
+			versions = append(versions, p.version)
+		}
 	}
-	cmd := exec.CommandContext(ctx, w.pgbench, append(args, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-U", u.name, database)...)
-	cmd.Env = append(os.Environ(), "PGPASSWORD="+u.password, "PGSSLMODE="+mode, "PGGSSENCMODE=disable", "LC_ALL=C")
-	return cmd
+	text := fmt.Sprintf("- %s; pool of %d, %s\n- %s\n", strings.Join(versions, "; "), poolSize, w.db.contents(), machine())
+	for _, why := range w.leftOut {
+		text += "- left out: " + why + "\n"
+	}
+	return text
 }

@@ -197,10 +197,15 @@ func (sv *Server) drop(why Ending) {
 }
 
 // bye closes the connection in good order and takes it out of the pool.
-func (sv *Server) bye() {
-	sv.pool.stats.Ended[EndState]++
-	sv.close()
+func (sv *Server) bye(why Ending) {
+	sv.end(why)
 	sv.pool.shard.Remove(&sv.slot, sv.w.Loop.Nanos())
+}
+
+// end closes the connection in good order; it is still to be taken out of the pool.
+func (sv *Server) end(why Ending) {
+	sv.pool.stats.Ended[why]++
+	sv.close()
 }
 
 // close says good-bye and closes a connection that the pool has let go.

@@ -39,6 +39,8 @@ type Session struct {
 	used    bool    // the server connection has been sent something since it was borrowed
 	waiting bool
 	started bool
+	killing bool  // it has asked for another's end
+	unfit   uint8 // server connections opened since it waits that it did not take
 	slot    uint32
 	waiter  pool.Waiter
 
@@ -152,7 +154,7 @@ func (s *Session) Ready(c *evloop.Conn) {
 func (s *Session) pump() {
 	c := s.client
 	for range maxReads {
-		if s.client == nil {
+		if s.client == nil || s.killing {
 			return
 		}
 		if s.server == nil {
@@ -206,25 +208,17 @@ func (s *Session) pump() {
 		if c.TLS() != nil {
 			s.pool.stats.QueriesTLS += s.pool.Counters.Queries - queries
 		}
-		s.fed = !o.More
+		kill := o.Kill
+		s.fed = !o.More && kill == nil
 		s.used = s.used || n > 0
-		sv, closeServer := s.server, o.CloseServer
-		var err error
-		if sv != nil && o.Server.Len() > 0 {
-			s.pool.stats.ServerBytesOut += uint64(o.Server.Len())
-			err = sv.conn.Write(o.Server.Bytes())
-		}
-		s.sendClient(o) // from here on o may be somebody else's
-		if s.client != nil {
-			s.in = s.w.keep(s.in, b[n:])
-		}
-		if sv != nil && s.server == sv && (err != nil || closeServer) {
-			if err == nil {
-				err = engine.ErrUnsure
-			}
-			sv.lost(err)
-		}
+		s.send(o)
 		if s.client == nil {
+			return
+		}
+		s.in = s.w.keep(s.in, b[n:])
+		if kill != nil {
+			s.kill(kill)
+			s.giveBack()
 			return
 		}
 		if s.server != nil && s.eng.Done() && !c.Readable() {
@@ -241,6 +235,23 @@ func (s *Session) pump() {
 		}
 	}
 	s.w.Loop.Again(c)
+}
+
+// send sends what the engine wants sent, and closes what it wants closed. Afterwards o may be somebody else's.
+func (s *Session) send(o *engine.Output) {
+	sv, closeServer := s.server, o.CloseServer
+	var err error
+	if sv != nil && o.Server.Len() > 0 {
+		s.pool.stats.ServerBytesOut += uint64(o.Server.Len())
+		err = sv.conn.Write(o.Server.Bytes())
+	}
+	s.sendClient(o)
+	if sv != nil && s.server == sv && (err != nil || closeServer) {
+		if err == nil {
+			err = engine.ErrUnsure
+		}
+		sv.lost(err)
+	}
 }
 
 // maxUnsent is how many bytes may wait for a client before no more of its requests are read.
@@ -287,17 +298,24 @@ func (s *Session) borrow() bool {
 	now := s.w.Loop.Nanos()
 	s.waiting = true
 	s.queued = now
+	s.unfit = 0
 	for {
 		c := s.pool.shard.Borrow(&s.waiter, s.eng.Fit(), now)
 		if c == nil {
 			return s.server != nil
 		}
-		if sv := c.Owner.(*Server); sv.alive(now) {
-			s.waiting = false
-			s.pool.stats.waited(0)
-			s.attach(sv)
-			return s.server != nil
+		sv := c.Owner.(*Server)
+		if !sv.alive(now) {
+			continue
 		}
+		if !s.eng.Takes(sv.eng) {
+			sv.bye(EndUnfit)
+			continue
+		}
+		s.waiting = false
+		s.pool.stats.waited(0)
+		s.attach(sv)
+		return s.server != nil
 	}
 }
 
@@ -318,8 +336,31 @@ func (s *Session) attach(sv *Server) {
 	s.sendClient(o)
 }
 
+// maxUnfit is how many server connections that were opened while a session waited it may find unfit, before its request is
+// refused: the next would hardly be better.
+const maxUnfit = 3
+
+// reject sends away a server connection that the session has waited for and does not take. It goes on waiting, for another.
+func (s *Session) reject(sv *Server) {
+	if sv.slot.OpenedAt() >= s.queued {
+		s.unfit++
+	}
+	if s.unfit >= maxUnfit {
+		sv.bye(EndUnfit)
+		s.waiting = false
+		s.refuse(engine.ErrUnfit)
+		return
+	}
+	sv.end(EndUnfit)
+	s.pool.shard.Reject(&s.waiter, &sv.slot, s.w.Loop.Nanos())
+}
+
 // served continues the session with the server connection that it waited for.
 func (s *Session) served(sv *Server) {
+	if !s.eng.Takes(sv.eng) {
+		s.reject(sv)
+		return
+	}
 	s.waiting = false
 	wait := s.w.Loop.Nanos() - s.queued
 	s.pool.stats.waited(wait)
@@ -353,7 +394,7 @@ func (s *Session) giveBack() {
 	s.eng.Detach()
 	s.server, sv.session = nil, nil
 	if retire {
-		sv.bye()
+		sv.bye(EndState)
 		return
 	}
 	sv.slot.Fit = sv.eng.Fit()
@@ -432,7 +473,7 @@ func (s *Session) End(err error) {
 }
 
 // Busy reports whether the session has something under way. Owned by loop.
-func (s *Session) Busy() bool { return s.eng.Busy() || s.waiting || len(s.in) > 0 }
+func (s *Session) Busy() bool { return s.eng.Busy() || s.waiting || s.killing || len(s.in) > 0 }
 
 // checkAge closes the client if it has been idle, or connected, for too long.
 func (s *Session) checkAge(now int64) {
@@ -448,12 +489,12 @@ func (s *Session) checkAge(now int64) {
 	}
 }
 
-// Cancel handles a request to cancel what the session runs. run is called, on the loop, with the server connection that
-// runs it. Owned by loop.
-func (s *Session) Cancel(c *engine.Cancel, run func(*Server)) {
-	if !s.eng.Matches(c) {
-		return
-	}
+// Matches reports whether a cancel request is for this session, and may be. Owned by loop.
+func (s *Session) Matches(c *engine.Cancel) bool { return s.eng.Matches(c) }
+
+// Interrupt ends what the session runs. What waits for a server connection is refused; run is called, at once, with the
+// server connection where the statement runs. Owned by loop.
+func (s *Session) Interrupt(run func(*Server)) {
 	switch {
 	case s.waiting && s.started:
 		s.waiting = false
@@ -462,6 +503,23 @@ func (s *Session) Cancel(c *engine.Cancel, run func(*Server)) {
 	case s.server != nil && s.eng.Busy():
 		run(s.server)
 	}
+}
+
+// kill has another session ended, or what that runs. Until it is known what became of it the client is not read.
+func (s *Session) kill(k *engine.Kill) {
+	s.killing = true
+	s.pool.host.Kill(s, *k, func(found bool) {
+		s.killing = false
+		if s.client == nil {
+			return
+		}
+		o := s.w.output()
+		s.eng.Killed(found, o)
+		s.send(o)
+		if s.client != nil {
+			s.pump()
+		}
+	})
 }
 
 // refuse answers the client's next request, which is why it waited, with an error.

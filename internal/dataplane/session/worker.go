@@ -168,10 +168,11 @@ const (
 	EndUnsure                  // its state was unsure, or its protocol broken
 	EndAbandoned               // its client left in the middle of something
 	EndState                   // it held state that no reset undoes
+	EndUnfit                   // a session that it was to be lent to could not work on it
 	NumEndings                 // how many there are
 )
 
-var endingNames = [NumEndings]string{"lost", "unsure", "abandoned", "state"}
+var endingNames = [NumEndings]string{"lost", "unsure", "abandoned", "state", "unfit"}
 
 // String returns one lower-case word, for metrics.
 func (e Ending) String() string {
@@ -184,10 +185,13 @@ func (e Ending) String() string {
 // WaitBuckets are the upper bounds of the wait histogram, in nanoseconds.
 var WaitBuckets = [...]int64{100e3, 1e6, 5e6, 10e6, 50e6, 100e6, 500e6, 1e9, 5e9, 30e9, 120e9}
 
-// Host opens server connections for a pool. Its methods are called on the loop.
+// Host does for a pool and its sessions what takes more than their loop. Its methods are called on the loop.
 type Host interface {
 	// Open starts to log in to the target; the answer is posted to the loop.
 	Open(p *Pool, done func(o Opened, err error))
+	// Kill ends what another session runs, or that session. done is called on the loop, not at once: found says whether there
+	// is such a session that s may end.
+	Kill(s *Session, k engine.Kill, done func(found bool))
 	// Dropped says that p, which has ended, is no more: its figures are final.
 	Dropped(p *Pool)
 }
@@ -211,7 +215,7 @@ func NewPool(w *Worker, b *pool.Budget, key pool.Key, cfg pool.Config, db engine
 // Loop is the loop that the pool belongs to.
 func (p *Pool) Loop() *evloop.Loop { return p.w.Loop }
 
-// Owner is what opens the pool's server connections.
+// Owner is the pool's host.
 func (p *Pool) Owner() Host { return p.host }
 
 // End ends the pool: its sessions, with the given reason, and its server connections. Owned by loop.

@@ -198,11 +198,12 @@ func (s *session) query(pkt, body []byte, h mysqlwire.Header, o *engine.Output) 
 			return len(pkt)
 		}
 	}
-	if !s.settles(a.Effects, o) {
+	eff, runs := s.whole(a, text)
+	if !s.settles(eff, o) {
 		return 0
 	}
 	s.debug(text)
-	s.before(a, text)
+	s.before(a, eff, runs, text)
 	if v := s.srv; v.mariaDB && a.Effects&sqltext.Assigns == 0 && containsFold(text[:min(len(text), 64)], "statement") {
 		s.cmd.digest = string(sqltext.AppendDigest(nil, text, s.readMode(), maxDigest)) // see restores
 	}

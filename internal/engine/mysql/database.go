@@ -14,6 +14,7 @@ import (
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/login"
+	"forebay/internal/engine/mysql/routines"
 	"forebay/internal/engine/mysql/sqltext"
 	"forebay/internal/resource"
 	"forebay/internal/wire/mysqlwire"
@@ -31,8 +32,12 @@ type database struct {
 	stale  chan struct{}
 
 	proxy      atomic.Pointer[resource.Proxy]
-	initial    atomic.Pointer[settings] // what init_query sets; nil: nothing, or not known yet
-	generation atomic.Uint64            // counts statements that may have changed what prepared ones mean
+	routines   atomic.Pointer[routines.Catalog] // written under mu
+	print      atomic.Pointer[string]           // what the routines were read with; written under mu
+	loadMu     sync.Mutex                       // one read of the routines at a time
+	initial    atomic.Pointer[settings]         // what init_query sets; nil: nothing, or not known yet
+	changes    atomic.Uint64                    // counts statements that may have changed routines
+	generation atomic.Uint64                    // counts statements that may have changed what prepared ones mean
 
 	mu         sync.Mutex
 	schemas    map[string]bool   // guarded by mu; default databases that the user may have
@@ -128,12 +133,15 @@ func (d *database) Dial(ctx context.Context, transport func(context.Context) (ne
 // prepareServer does what has to be done once on each new server connection.
 func (d *database) prepareServer(ctx context.Context, s *login.Server) (*server, error) {
 	f := d.target.facts.Load()
-	if f == nil || f.version != s.Version {
+	if f == nil || f.version != s.FullVersion {
 		var err error
 		if f, err = readFacts(ctx, s); err != nil {
 			return nil, err
 		}
 		d.target.learn(f)
+	}
+	if d.routines.Load() == nil {
+		d.loadRoutines(ctx, s)
 	}
 	if !s.Capabilities.Has(mysqlwire.ClientSessionTrack) {
 		return nil, fmt.Errorf("server %s does not track session state: MySQL 5.7 or MariaDB 10.2 is needed", s.Version)
@@ -168,6 +176,13 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (*server,
 		fit = fit.with(settingSchema, row[5])
 	}
 	v.fit, v.sqlMode = fit.fit(), row[4]
+	if s.MariaDB || f.number >= 80000 {
+		role, err := one(ctx, s, "SELECT CURRENT_ROLE()", 1)
+		if err != nil {
+			return nil, err
+		}
+		v.role = roleLiteral(role[0], s.MariaDB)
+	}
 	v.status = s.Status
 	return v, nil
 }
@@ -242,7 +257,54 @@ func (d *database) Maintain(ctx context.Context, t engine.Target) (engine.Capaci
 		return engine.Capacity{}, err
 	}
 	d.target.learn(f)
+	d.loadRoutines(ctx, s)
 	return engine.Capacity{MaxConnections: f.maxConns}, nil
+}
+
+// loadRoutines reads the routines that the user may see, unless they are as they were. Where that fails, each one is
+// unknown, and pins the session that calls it.
+func (d *database) loadRoutines(ctx context.Context, s *login.Server) {
+	d.loadMu.Lock()
+	defer d.loadMu.Unlock()
+	before := d.changes.Load()
+	print, err := routines.Fingerprint(ctx, s)
+	if old := d.print.Load(); err == nil && old != nil && *old == print {
+		return
+	}
+	var c *routines.Catalog
+	if err == nil {
+		c, err = routines.Load(ctx, s)
+	}
+	if err != nil {
+		d.log.Warn("the server's routines could not be read: a session that calls one is pinned", slog.Any("error", err))
+		if d.routines.Load() == nil {
+			d.routines.Store(new(routines.Catalog))
+		}
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.changes.Load() != before {
+		c = c.WithoutRoutines() // what was read may be older than the change; stale has a token, so it is read again
+	} else {
+		d.print.Store(&print)
+	}
+	d.routines.Store(c)
+}
+
+// schemaChanged says that a statement has changed what prepared ones may mean, and maybe routines, triggers or views: then
+// nothing is known of routines until they have been read again.
+func (d *database) schemaChanged(program bool) {
+	d.generation.Add(1)
+	if !program {
+		return
+	}
+	d.mu.Lock()
+	d.changes.Add(1)
+	d.print.Store(nil)
+	d.routines.Store(d.routines.Load().WithoutRoutines())
+	d.mu.Unlock()
+	d.look()
 }
 
 // loginError is a failed log-in to a server. Permanent ones fail the clients that wait; others are tried again until

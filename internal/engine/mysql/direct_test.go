@@ -2,8 +2,10 @@ package mysql_test
 
 import (
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -154,6 +156,25 @@ var scripts = map[string]string{
 		SELECT 1; SET @q = 5
 		SELECT @q
 		SET NAMES latin1; SELECT @@character_set_client`,
+	"routines": `CREATE PROCEDURE p() BEGIN SET SESSION sql_mode = 'ANSI_QUOTES'; SELECT 1; SET SESSION lock_wait_timeout = 78; SELECT @@sql_mode; END
+		CALL p()
+		SELECT @@sql_mode, @@lock_wait_timeout
+		CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, v INT)
+		CREATE PROCEDURE q() INSERT INTO a (v) VALUES (7)
+		CALL q()
+		CALL q()
+		SELECT LAST_INSERT_ID()
+		CREATE FUNCTION f() RETURNS INT DETERMINISTIC BEGIN SET @x = 12; RETURN 3; END
+		SELECT f()
+		SELECT @x
+		SET @@lock_wait_timeout = 79
+		SELECT @@lock_wait_timeout
+		SET @@sql_mode = 'ANSI'
+		SELECT "id" FROM a
+		DROP FUNCTION f
+		DROP PROCEDURE p
+		DROP PROCEDURE q
+		DROP TABLE a`,
 	"odd": `SELECT
 		SELECT 1 FROM DUAL WHERE 0
 		DO 1
@@ -224,51 +245,33 @@ const disturb = "CREATE TABLE IF NOT EXISTS disturbance (id INT AUTO_INCREMENT P
 func TestAsDirect(t *testing.T) {
 	t.Parallel()
 	each(t, func(w *world) {
+		t := w.t
+		w.f = testkit.StartForebayMySQL(t, w.m, testkit.ForebayOptions{
+			Users:  map[string]string{w.db.User: w.db.Password},
+			Change: func(p *resource.Proxy) { p.Pool.MaxConnections = 2 },
+		})
+		direct, err := sql.Open("mysql", w.db.DSN()+"&multiStatements=true")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer direct.Close()
+		direct.SetMaxIdleConns(0)
+		multi := url.Values{"multiStatements": {"true"}}
+		other := w.connect(multi)
 		for name, script := range scripts {
-			for _, more := range []string{"", "&interpolateParams=true"} {
-				t := w.t
-				direct, err := sql.Open("mysql", w.db.DSN()+"&multiStatements=true"+more)
-				if err != nil {
-					t.Fatal(err)
+			want := run(w, direct, script)
+			w.m.ExecIn(t.Context(), w.db.Name, "DROP TABLE IF EXISTS a")
+			c := w.connect(multi)
+			lines := strings.Split(script, "\n")
+			for i, line := range lines {
+				w.exec(other, disturb)
+				line = strings.TrimSpace(line)
+				if got := line + " => " + answer(w, c, line); got != want[i] {
+					t.Errorf("%s:\ngot  %.300s\nwant %.300s", name, got, want[i])
 				}
-				want := run(w, direct, script)
-				direct.Close()
-				w.m.Exec(t.Context(), "DROP TABLE IF EXISTS `"+w.db.Name+"`.a")
-
-				f := testkit.StartForebayMySQL(t, w.m, testkit.ForebayOptions{
-					Users:  map[string]string{w.db.User: w.db.Password},
-					Change: func(p *resource.Proxy) { p.Pool.MaxConnections = 2 },
-				})
-				through, err := sql.Open("mysql", f.MySQLDSN(w.db.User, w.db.Name, "multiStatements=true"+more))
-				if err != nil {
-					t.Fatal(err)
-				}
-				other, err := through.Conn(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				var got []string
-				c, err := through.Conn(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				for line := range strings.SplitSeq(script, "\n") {
-					if _, err := other.ExecContext(t.Context(), disturb); err != nil {
-						t.Fatalf("disturb: %v", err)
-					}
-					line = strings.TrimSpace(line)
-					got = append(got, line+" => "+answer(w, c, line))
-				}
-				for i := range want {
-					if i < len(got) && got[i] != want[i] {
-						t.Errorf("%s%s:\ngot  %.300s\nwant %.300s", name, more, got[i], want[i])
-					}
-				}
-				c.Close()
-				other.Close()
-				through.Close()
-				w.m.Exec(t.Context(), "DROP TABLE IF EXISTS `"+w.db.Name+"`.a")
 			}
+			_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it
+			w.m.ExecIn(t.Context(), w.db.Name, "DROP TABLE IF EXISTS a")
 		}
 	})
 }

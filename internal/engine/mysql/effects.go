@@ -21,7 +21,7 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 	if eff&sqltext.FoundRowsRead != 0 {
 		s.readsRows = true
 	}
-	if eff&(reads|sqltext.Call) == 0 {
+	if eff&(reads|sqltext.Call) == 0 { // Call: of a routine that may read anything
 		return true
 	}
 	if eff&(sqltext.LastInsertIDRead|sqltext.Call) != 0 && !s.hasID() {
@@ -40,12 +40,33 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 	return false
 }
 
+// whole returns the effects of a text, a, with those of the routines, triggers and views that it reaches in place of the mark
+// Call: that stays where nothing is known of a routine. runs reports whether it reaches any.
+func (s *session) whole(a *sqltext.Analysis, text []byte) (eff sqltext.Effects, runs bool) {
+	c := s.l.db.routines.Load()
+	eff = a.Effects
+	schema, _ := settingIn(s.want, settingSchema)
+	if eff&sqltext.Call != 0 {
+		eff = eff&^sqltext.Call | c.Called(a, []byte(schema))
+		runs = true
+	}
+	if c.Hidden() != 0 && eff&sqltext.Admin == 0 {
+		if reached := c.Reached(text, s.readMode(), []byte(schema)); reached != 0 {
+			eff |= reached
+			runs = true
+		}
+	}
+	return eff, runs
+}
+
 // before accounts for what a text may leave behind, as it is about to run: what keeps the server connection does so from
 // now on, and is taken back if the command fails.
-func (s *session) before(a *sqltext.Analysis, text []byte) {
-	c, eff := s.cmd, a.Effects
-	c.eff, c.statements = eff, a.Statements
-	if eff&^quiet == 0 {
+//
+// eff are all of its effects, and runs says whether routines are among what it does.
+func (s *session) before(a *sqltext.Analysis, eff sqltext.Effects, runs bool, text []byte) {
+	c := s.cmd
+	c.eff, c.statements, c.runs = eff, a.Statements, runs
+	if eff&^quiet == 0 && len(s.pins) == 0 {
 		return
 	}
 	c.digest = string(sqltext.AppendDigest(nil, text, s.readMode(), maxDigest))
@@ -53,6 +74,12 @@ func (s *session) before(a *sqltext.Analysis, text []byte) {
 		if eff&p.eff != 0 {
 			s.pinNow(p.reason)
 		}
+	}
+	if eff&(sqltext.Unknown|sqltext.Call) == sqltext.Unknown || a.Effects&sqltext.Unknown != 0 {
+		s.pinNow(pinUnknown)
+	}
+	if runs && eff&^a.Effects&sqltext.TempTable != 0 {
+		c.created = append(c.created, unnamed) // by a routine
 	}
 	if eff&sqltext.Unclear != 0 {
 		s.srv.retire = true
@@ -83,7 +110,7 @@ const maxDigest = 512
 
 // quiet are effects that need nothing done before the command.
 const quiet = sqltext.TxControl | sqltext.ImplicitCommit | sqltext.LastInsertIDWrite | sqltext.ReadsUserVariable |
-	sqltext.DDL | sqltext.LocalInfile | sqltext.Admin | sqltext.SequenceWrite | sqltext.FoundRowsWrite | reads |
+	sqltext.LocalInfile | sqltext.Admin | sqltext.SequenceWrite | sqltext.FoundRowsWrite | reads |
 	sqltext.ThreadID | sqltext.Processlist | sqltext.Kill | sqltext.Schema | sqltext.Look
 
 // pinning says which effects keep the server connection.
@@ -103,7 +130,6 @@ var pinning = []struct {
 	{sqltext.Opaque, pinOpaque},
 	{sqltext.Call, pinRoutine},
 	{sqltext.SequenceRead, pinSequence},
-	{sqltext.Unknown | sqltext.Unclear, pinUnknown},
 }
 
 // pinNow pins for the command that is about to run.
@@ -166,6 +192,10 @@ func (s *session) assignments(a *sqltext.Analysis, text []byte) {
 				s.pinNow(pinOpaque) // the server changes them with the database
 			case trackVariables, trackSchema, trackState:
 				s.trackingSet(name, x, value)
+			default:
+				if carriedVariable(name) {
+					c.set = append(c.set, name)
+				}
 			}
 		}
 	}
@@ -385,12 +415,12 @@ func (s *session) lockCalled(text sqltext.Effects) {
 func (s *session) ended(o *engine.Output) {
 	c, v := s.cmd, s.srv
 	eff := c.eff
-	if c.failed && c.statements <= 1 && eff&(sqltext.Call|sqltext.Unknown) == 0 {
+	if c.failed && c.statements <= 1 && !c.runs && eff&sqltext.Unknown == 0 {
 		for len(c.pinned) > 0 {
 			s.takeBack(c.pinned[0])
 		}
-		c.assigned, c.created, c.wish, c.setsNames, c.role = nil, nil, nil, false, false
-	} else if c.failed && (len(c.assigned) > 0 || c.wish != nil) {
+		c.assigned, c.created, c.wish, c.setsNames, c.role, c.set = nil, nil, nil, false, false, nil
+	} else if c.failed && (len(c.assigned) > 0 || len(c.set) > 0 || c.wish != nil) {
 		s.pin(pinUnknownState, c.digest) // which of its statements have run is not known
 	}
 	if !c.failed {
@@ -402,11 +432,18 @@ func (s *session) ended(o *engine.Output) {
 			}
 		}
 	}
+	for _, name := range c.set {
+		// MariaDB tells of SET x and SET @@SESSION.x, but not of SET @@x.
+		if !slices.ContainsFunc(c.changes, func(e change) bool { return e.name == name }) {
+			s.steps = append(s.steps, step{kind: stepVariable, text: "SELECT @@SESSION." + quoteName(name), name: name})
+		}
+	}
+	c.set = nil
 	s.told()
 	s.objectsChanged()
 	s.lockCalled(eff)
 	if eff&sqltext.DDL != 0 {
-		s.l.db.generation.Add(1)
+		s.l.db.schemaChanged(!c.failed && containsAny(c.digest, "procedure", "function", "trigger", "view", "package"))
 	}
 	s.endings()
 	s.unexplained()
@@ -416,7 +453,7 @@ func (s *session) ended(o *engine.Output) {
 		s.steps = append(s.steps, step{kind: stepTracking, text: s.facts.tracking})
 	case c.untold && eff&tellable != 0:
 		s.steps = append(s.steps, step{kind: stepPing})
-		if v.mariaDB && eff&sqltext.Call != 0 {
+		if v.mariaDB && c.runs {
 			s.pin(pinUnknownState, c.digest) // this server forgets what it has not told at once
 		}
 	case c.failed && (eff&sqltext.TxControl != 0 || c.statements > 1 || !v.status.Has(mysqlwire.StatusAutocommit)):
@@ -428,7 +465,7 @@ func (s *session) ended(o *engine.Output) {
 	if c.role && !c.failed {
 		s.steps = append(s.steps, step{kind: stepRole, text: "SELECT CURRENT_ROLE()"})
 	}
-	if eff&sqltext.Call != 0 || c.untoldID() {
+	if c.runs && eff&(sqltext.LastInsertIDWrite|sqltext.Unknown) != 0 || c.untoldID() {
 		v.idOwner = nobody
 		s.steps = append(s.steps, step{kind: stepReadID, text: "SELECT LAST_INSERT_ID()"})
 	}
@@ -437,7 +474,7 @@ func (s *session) ended(o *engine.Output) {
 
 // unexplained pins for changed state that is no variable's, and that the text does not account for.
 func (s *session) unexplained() {
-	if c := s.cmd; c.state && (c.eff&explained == 0 || c.eff&sqltext.Call != 0) {
+	if c := s.cmd; c.state && c.eff&explained == 0 {
 		s.pin(pinUnknownState, c.digest)
 	}
 }
@@ -462,22 +499,26 @@ func (s *session) endings() {
 	if len(s.pins) == 0 || c.failed {
 		return
 	}
-	words := strings.Fields(c.digest)
-	first, second := "", ""
-	if len(words) > 1 {
-		first, second = words[0], words[1]
-	}
-	if c.statements == 1 {
+	for statement := range strings.SplitSeq(c.digest, ";") {
+		words := strings.Fields(statement)
+		first, second := "", ""
+		if len(words) > 0 {
+			first = words[0]
+		}
+		if len(words) > 1 {
+			second = words[1]
+		}
 		switch {
 		case first == "unlock" && strings.HasPrefix(second, "table"):
 			s.unpin(pinLockTables)
 			s.unpin(pinGlobalLock)
+		case first == "lock" && c.statements > 1:
+			s.pin(pinLockTables, c.digest)
+		case first == "begin", first == "start" && strings.HasPrefix(second, "transaction"):
+			s.unpin(pinLockTables) // the start of a transaction unlocks
 		case first == "xa" && (second == "commit" || second == "rollback") && !v.inTransaction():
 			s.unpin(pinXA)
 		}
-	}
-	if v.inTransaction() && c.eff&sqltext.TxControl != 0 {
-		s.unpin(pinLockTables) // the start of a transaction unlocks
 	}
 	if s.pinnedFor(pinNext) && c.eff&sqltext.NextTransaction == 0 && !v.inTransaction() && (s.status.Has(mysqlwire.StatusInTrans) || c.eff&sqltext.TxControl != 0) {
 		s.unpin(pinNext)
@@ -569,6 +610,10 @@ func carriedVariable(name string) bool {
 		return false
 	}
 	return true
+}
+
+func containsAny(s string, words ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(s, w) })
 }
 
 func containsFold(b []byte, lower string) bool { return countFold(b, lower) > 0 }

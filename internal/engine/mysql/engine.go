@@ -64,13 +64,12 @@ func hello(f *facts, o engine.AcceptOptions) *login.Hello {
 	h := login.NewHello(f.version, o.ID.PID, o.TLS != nil)
 	h.Capabilities = offered&f.offered | always
 	if f.mariaDB {
-		h.ServerVersion = "5.5.5-" + f.version // as its servers say, so that old replicas take them for MySQL 5.5
 		h.Capabilities &^= mysqlwire.ClientLongPassword
 	}
 	if o.TLS != nil {
 		h.Capabilities |= mysqlwire.ClientSSL
 	}
-	h.Charset, h.Status = f.charset, f.status|mysqlwire.StatusAutocommit&f.status
+	h.Charset, h.Status = f.charset, f.status
 	h.Plugin = mysqlwire.PluginCachingSHA2
 	if len(o.Proxy.Auth) > 0 && o.Proxy.Auth[0].ClientPasswordAuthType == resource.MySQLNative {
 		h.Plugin = mysqlwire.PluginNative

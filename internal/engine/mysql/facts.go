@@ -37,7 +37,7 @@ const maxCollation = 1 << 12
 // readFacts asks a server connection fresh from log-in.
 func readFacts(ctx context.Context, s *login.Server) (*facts, error) {
 	f := &facts{
-		version: s.Version, mariaDB: s.MariaDB, offered: s.Offered, charset: s.Charset, plugin: s.Plugin,
+		version: s.FullVersion, mariaDB: s.MariaDB, offered: s.Offered, charset: s.Charset, plugin: s.Plugin,
 		status: s.Status & (mysqlwire.StatusAutocommit | mysqlwire.StatusNoBackslashEscapes),
 	}
 	f.number = versionNumber(s.Version)

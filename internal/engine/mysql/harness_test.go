@@ -9,6 +9,7 @@ import (
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/login"
+	"forebay/internal/engine/mysql/routines"
 	"forebay/internal/resource"
 	"forebay/internal/wire/mysqlwire"
 )
@@ -57,6 +58,7 @@ func newStage(t testing.TB, u setup) *stage {
 	u.caps |= plainCaps
 	d := e.Open(p, engine.Key{User: "alice", Protocol: uint64(u.caps & shared)}, nil, nil).(*database)
 	now := int64(1)
+	d.routines.Store(new(routines.Catalog))
 	l := d.NewLocal(&engine.Counters{Now: &now}).(*local)
 	f := &facts{
 		version: "8.0.36", number: 80036, mariaDB: u.mariaDB, status: mysqlwire.StatusAutocommit,

@@ -298,7 +298,7 @@ func (s *session) okPacket(payload []byte, h mysqlwire.Header, o *engine.Output)
 	more := p.Status.Has(mysqlwire.StatusMoreResultsExist)
 	rewrite := false
 	if p.Status.Has(mysqlwire.StatusSessionStateChanged) {
-		s.changes(p.SessionState, !more || c.eff&sqltext.Call == 0)
+		s.changes(p.SessionState, !more || !c.runs)
 		rewrite = true
 	}
 	s.replyEnds(p.Status)
@@ -428,7 +428,7 @@ func (s *session) replied(o *engine.Output) {
 	if c.stmt != nil {
 		s.statementEnded(o)
 	}
-	if c.failed || c.state || c.untold || len(c.changes) > 0 || len(s.pins) > 0 || c.eff&^nothing != 0 || c.untoldID() || len(c.assigned) > 0 {
+	if c.failed || c.state || c.runs || c.untold || len(c.changes) > 0 || len(s.pins) > 0 || c.eff&^nothing != 0 || c.untoldID() || len(c.assigned) > 0 {
 		s.ended(o)
 		if len(s.steps) > 0 {
 			return

@@ -18,6 +18,7 @@ type server struct {
 	mariaDB bool
 	number  uint32 // the server's version, as in an executable comment
 	sqlMode string // sql_mode after log-in
+	role    string // what SET ROLE takes to go back to the role after log-in; empty: unknown to the server
 
 	// What the connection's session has now.
 	fit       engine.Fit

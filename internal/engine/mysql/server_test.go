@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -142,5 +143,38 @@ func TestManySessions(t *testing.T) {
 			})
 		}
 		all.Wait()
+	})
+}
+
+// KILL with the id that Forebay has handed out reaches the session meant.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		t := w.t
+		a, b := w.connect(nil), w.connect(nil)
+		id := w.one(a, "SELECT CONNECTION_ID()")
+		done := make(chan error, 1)
+		begun := time.Now()
+		go func() {
+			_, err := a.ExecContext(t.Context(), "DO SLEEP(20)")
+			done <- err
+		}()
+		time.Sleep(300 * time.Millisecond)
+		w.exec(b, "KILL QUERY "+id)
+		if err := <-done; time.Since(begun) > 10*time.Second {
+			t.Errorf("KILL QUERY did not end the statement: %v", err)
+		}
+		w.want(a, id, "SELECT CONNECTION_ID()") // it lives on
+		if _, err := b.ExecContext(t.Context(), "KILL 1073741999"); err == nil || !strings.Contains(err.Error(), "1094") {
+			t.Errorf("KILL of nobody: %v", err)
+		}
+		w.exec(b, "KILL "+id)
+		for range 100 {
+			if _, err := a.ExecContext(t.Context(), "DO 1"); err != nil {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		t.Error("KILL did not end the session")
 	})
 }

@@ -70,6 +70,7 @@ type command struct {
 	active     bool
 	eff        sqltext.Effects
 	statements int
+	runs       bool // routines, triggers or views are among what it does
 	failed     bool
 	untold     bool // the last packet of the answer could not tell of changed state
 	state      bool // the server has told that something changed that no variable is
@@ -85,6 +86,7 @@ type command struct {
 	captured   []byte // definitions of a prepared statement
 	capturing  bool
 	assigned   []setting // by the text; made when the server has said OK
+	set        []string  // system variables, by the text: the server is to tell their values
 	created    []string  // temporary tables
 	dropped    []string
 	digest     string
@@ -243,7 +245,7 @@ func (s *session) adapt(have, want settings) {
 	}
 	if role, ok := want.find(settingRole); ok || hasRole(have) {
 		if !ok {
-			role = "DEFAULT"
+			role = s.srv.role
 		}
 		if old, _ := have.find(settingRole); old != role {
 			s.steps = append(s.steps, step{kind: stepSet, text: "SET ROLE " + role})

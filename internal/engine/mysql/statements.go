@@ -202,16 +202,22 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 	case mysqlwire.ComStmtReset, mysqlwire.ComStmtFetch:
 		s.sendWithID(pkt, 0, nil, e.id, o)
 	default:
-		eff := cs.stmt.effects
+		eff, runs := cs.stmt.effects, false
+		if eff&^quiet != 0 || s.l.db.routines.Load().Hidden() != 0 {
+			mode := s.readMode()
+			mode.SingleStatement = true
+			sqltext.Analyze(cs.stmt.text, mode, &s.l.analysis)
+			eff, runs = s.whole(&s.l.analysis, cs.stmt.text)
+		}
 		if !s.settles(eff, o) {
 			return 0
 		}
 		c.eff, c.statements = eff, 1
-		if eff&^quiet != 0 {
+		if eff&^quiet != 0 || runs || len(s.pins) > 0 {
 			mode := s.readMode()
 			mode.SingleStatement = true
 			sqltext.Analyze(cs.stmt.text, mode, &s.l.analysis)
-			s.before(&s.l.analysis, cs.stmt.text)
+			s.before(&s.l.analysis, eff, runs, cs.stmt.text)
 		}
 		s.debug(cs.stmt.text)
 		at, types, ok := s.types(cs, e, body, whole)

@@ -11,6 +11,7 @@ import (
 type step struct {
 	kind stepKind
 	text string
+	name string // stepVariable: which
 	stmt *clientStmt
 }
 
@@ -28,6 +29,7 @@ const (
 	stepPing                          // has the server tell what it has not told yet
 	stepCollation                     // asks what the connection's collation is
 	stepRole                          // asks what the role is
+	stepVariable                      // asks what a variable is
 	stepReadID                        // asks what LAST_INSERT_ID() is
 	stepTracking                      // has the server tell of changes again
 	stepReset                         // COM_RESET_CONNECTION
@@ -181,8 +183,19 @@ func (s *session) stepDone(st step, o *engine.Output) {
 			s.l.db.rememberCollation(s.collationKey(), literal(v.row[1]))
 		}
 	case stepRole:
-		if value := roleLiteral(cell, v.mariaDB); value != "" {
-			s.set(settingRole, value)
+		if role := roleLiteral(cell, v.mariaDB); role == v.role {
+			s.unset(settingRole)
+		} else {
+			s.set(settingRole, role)
+		}
+	case stepVariable:
+		if len(v.row) != 1 {
+			o.CloseServer = true
+			return
+		}
+		s.set(st.name, charsetLiteral(st.name, cell))
+		if st.name == varConnection || st.name == varCollation {
+			s.collationChanged([]change{{name: st.name}})
 		}
 	case stepReadID:
 		s.readID(parseID(cell))

@@ -43,6 +43,7 @@ type Server struct {
 	TLS  bool
 
 	Version      string // without MariaDB's "5.5.5-"
+	FullVersion  string // as in the greeting
 	MariaDB      bool
 	ConnectionID uint32               // as in the greeting
 	Capabilities mysqlwire.Capability // agreed on
@@ -221,6 +222,7 @@ func (l *dialer) greeting() (*mysqlwire.HandshakeV10, error) {
 	if len(l.r.buffered()) > 0 {
 		return nil, fmt.Errorf("%w: data behind the greeting", ErrProtocol)
 	}
+	l.s.FullVersion = h.ServerVersion
 	l.s.Version, l.s.MariaDB, l.s.ConnectionID = h.Version(), h.IsMariaDB(), h.ConnectionID
 	l.s.Offered, l.s.Charset, l.s.Status = h.Capabilities, h.Charset, h.Status
 	l.plugin, l.scramble = h.Plugin, h.AuthData

@@ -6,6 +6,8 @@ const (
 	maxObjects     = 8
 	nameBuf        = 768 // bytes of all names together
 	nameLen        = 256 // bytes of a name: 64 characters ("Identifier Length Limits")
+	maxCalls       = 8
+	callBuf        = 512 // bytes of the names of all routines together
 )
 
 // AssignKind says what an assignment sets.
@@ -98,6 +100,10 @@ type Analysis struct {
 	// MoreObjects says that there was no room for all objects, or that a name was not understood. (If there was no room
 	// for an assignment, the effects are those of one that cannot be carried.)
 	MoreObjects bool
+	// MoreCalls says the same of routines: there may be some that CallName does not tell.
+	MoreCalls bool
+
+	calls calls
 
 	noEscape               bool // how the text was read
 	nAssignments, nObjects uint8
@@ -110,6 +116,7 @@ type Analysis struct {
 func (a *Analysis) reset() {
 	a.Effects, a.Statements, a.Tableless, a.Kill, a.MoreObjects = 0, 0, false, KillTarget{}, false
 	a.nAssignments, a.nObjects, a.used = 0, 0, 0
+	a.MoreCalls, a.calls.n, a.calls.used = false, 0, 0
 }
 
 func (a *Analysis) bytes(r nameRef) []byte { return a.names[r.at : r.at+r.n : r.at+r.n] }
@@ -190,6 +197,7 @@ func (a *Analysis) unite(b *Analysis, text []byte) {
 	for i := range int(a.nObjects) {
 		same = same && a.objects[i] == b.objects[i]
 	}
+	a.uniteCalls(b)
 	a.Effects |= b.Effects
 	a.Statements = max(a.Statements, b.Statements)
 	a.Tableless = a.Tableless && b.Tableless

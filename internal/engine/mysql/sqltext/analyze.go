@@ -97,7 +97,11 @@ type scan struct {
 	// The two tokens before the current one.
 	prev, prev2     kind
 	prevKw, prevKw2 *keyword
-	prevB           byte
+	// Where the lexer stood after the last punctuation other than a dot, or at the statement's beginning: see callee.
+	mark     int
+	markCode bool
+
+	program *program // that the text is; nil outside of routines
 }
 
 // next goes on to the next token, but never out of the statement.
@@ -114,9 +118,7 @@ func (s *scan) is(b byte) bool { return s.kind == kPunct && s.b == b }
 func (s *scan) word(id kwid) bool { return s.kind == kWord && s.kw.id == id && !s.qualified }
 
 // wordIs reports whether the token is this word in lower case.
-func (s *scan) wordIs(w string) bool {
-	return s.kind == kWord && !s.qualified && equalFold(s.text[s.from:s.to], w)
-}
+func (s *scan) wordIs(w string) bool { return s.isWord(w) }
 
 // ends reports whether the statement ends here.
 func (s *scan) ends() bool { return s.kind == kEOF || s.kind == kPunct && s.b == ';' }
@@ -151,7 +153,8 @@ func (s *scan) statement() {
 	before := s.eff
 	s.eff = 0
 	s.head, s.hasFrom, s.inner, s.depth = wNone, false, false, 0
-	s.prev, s.prev2, s.prevKw, s.prevKw2, s.prevB = kEOF, kEOF, &notKeyword, &notKeyword, 0
+	s.prev, s.prev2, s.prevKw, s.prevKw2 = kEOF, kEOF, &notKeyword, &notKeyword
+	s.mark, s.markCode = s.start, s.inCode
 	isSelect := s.word(wSelect)
 	s.statementHead()
 	if !s.ends() {
@@ -520,19 +523,7 @@ func (s *scan) name(buf *[nameLen]byte) (int, bool) {
 	if s.kind != kWord && s.kind != kQuoted {
 		return 0, false
 	}
-	b := s.text[s.from:s.to]
-	n := 0
-	for i := 0; i < len(b); i++ {
-		if n == nameLen {
-			return 0, false
-		}
-		buf[n] = b[i]
-		n++
-		if s.kind == kQuoted && b[i] == s.b {
-			i++
-		}
-	}
-	return n, true
+	return unquote(s.text[s.from:s.to], s.kind, s.b, buf)
 }
 
 // tableName reads [schema.]name; the token after it is the current one then.

@@ -13,7 +13,7 @@ func (s *scan) body() {
 // step goes on to the next token and remembers the last two.
 func (s *scan) step() {
 	s.prev2, s.prevKw2 = s.prev, s.prevKw
-	s.prev, s.prevB, s.prevKw = s.kind, s.b, &notKeyword
+	s.prev, s.prevKw = s.kind, &notKeyword
 	if s.kind == kWord && !s.qualified {
 		s.prevKw = s.kw
 	}
@@ -36,10 +36,13 @@ func (s *scan) token() {
 			}
 		case ')':
 			s.depth--
+		case '.':
+			return
 		}
+		s.mark, s.markCode = s.pos, s.inCode
 	case kUserVar:
 		s.eff |= ReadsUserVariable
-		if s.prev == kWord && s.prevKw.id == wInto {
+		if s.prev == kWord && s.prevKw.id == wInto || s.program != nil && s.program.into {
 			s.eff |= UserVariable
 		}
 	case kAssign:
@@ -60,6 +63,10 @@ func (s *scan) bodyWord() {
 		}
 	case wFrom:
 		s.hasFrom = s.hasFrom || !s.qualified
+	case wInto:
+		if s.program != nil { // other targets than user variables may come first
+			s.program.into = true
+		}
 	case wSQLCalcFoundRows:
 		if !s.qualified {
 			s.eff |= FoundRowsWrite
@@ -97,6 +104,7 @@ func (s *scan) call() {
 	case s.isCTE():
 	default:
 		s.eff |= Call
+		s.callee()
 	}
 }
 
@@ -190,6 +198,13 @@ func (s *scan) insert() {
 // call1 reads CALL name (arguments): parameters that are user variables may get values.
 func (s *scan) call1() {
 	s.next()
+	var schema, name [nameLen]byte
+	ns, n, ok := s.tableName(&schema, &name)
+	if !ok || s.is('.') {
+		s.a.MoreCalls = true
+	} else {
+		s.a.addCall(CallsProcedure, schema[:ns], name[:n])
+	}
 	for ; !s.ends(); s.step() {
 		if s.kind == kUserVar {
 			s.eff |= UserVariable

@@ -11,10 +11,10 @@
 //
 // # What cannot be seen in the text
 //
-// Triggers, views, defaults and routines reach stored functions that the text does not name. A routine can change
-// system variables (its sql_mode apart, nothing is restored), set user variables, make temporary tables, take named
-// locks, prepare statements. Of these the server's session tracking reports all but the named locks; it stays the truth.
-// [Call] marks the texts that name a routine.
+// Triggers, views and routines reach stored functions that the text does not name. A routine can change system variables,
+// set user variables, make temporary tables, take named locks, prepare statements. The server's session tracking reports a
+// part of that: package routines says which, and knows what each routine does. [Call] marks the texts that name one, and
+// Analysis.CallName tells its name.
 //
 // # Sources
 //
@@ -44,11 +44,12 @@ const (
 	ReadsUserVariable
 	// Schema means that the default database may be another afterwards: USE, or DROP DATABASE of the current one.
 	Schema
-	// Role means SET ROLE, whose result session tracking does not report before MySQL 8.0 ("SET ROLE Statement"). Ask
-	// for CURRENT_ROLE().
+	// Role means SET ROLE, which MySQL's session tracking does not report, and MariaDB's only as a change of something.
+	// Ask for CURRENT_ROLE().
 	Role
 	// Opaque means state of the session that no tracking reports and no SELECT lists: resource groups, seeds of
-	// RAND(), profiling, one-shot variables such as insert_id and gtid_next. Reset clears it.
+	// RAND(), profiling, one-shot variables such as insert_id and gtid_next; on MariaDB also what SET @@x sets, if it is
+	// not in the assignments. Reset clears it.
 	Opaque
 
 	// TxControl means that the text starts, ends or marks a transaction, or sets autocommit.
@@ -88,7 +89,8 @@ const (
 	// HANDLER CLOSE, DEALLOCATE PREPARE, XA COMMIT. Look while the session is pinned.
 	Ends
 
-	// Call means that a routine runs, by CALL or by a function that is not built in, and may do anything a routine can.
+	// Call means that a routine runs, by CALL or by a function that is not built in, and may do anything a routine can:
+	// see Analysis.CallName.
 	Call
 	// DDL means that the metadata of prepared statements may change.
 	DDL

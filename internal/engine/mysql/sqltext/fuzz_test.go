@@ -24,6 +24,7 @@ func FuzzAnalyze(f *testing.F) {
 		"create temporary table a.b (c int); drop table if exists a, b", "kill query 5; handler a open as b; use c; set session transaction read only",
 		"select x'4', b'1', 0x4, 1e5.5, .5e, @`a`, @@`b`, `c``d`, \"e\"\"f\", n'g'; -- h\x00\n#i\n--", "/*M!100100 a */ /*!999999 b /* c */ */ d",
 		"\xbf\\' `\xc3` @\xe9 \xa0into\xa0@a", "set statement a = 1 for select 1", "explain format = json into @a select 1",
+		"call a.b(c.d(1)); select e . f (g/* h. */(2)), `i``j`.k.l()",
 	} {
 		f.Add([]byte(sql))
 	}
@@ -70,6 +71,14 @@ func within(t *testing.T, text []byte, a *Analysis, mode Mode) {
 		o := a.Object(i)
 		span(o.From, o.To)
 		a.ObjectName(i)
+	}
+	for i := range a.CallLen() {
+		if _, name := a.CallName(i); len(name) == 0 {
+			t.Errorf("%q: routine without a name", text)
+		}
+	}
+	if (a.CallLen() > 0 || a.MoreCalls) != (a.Effects&Call != 0) {
+		t.Errorf("%q: %d routines, more %t, effects %v", text, a.CallLen(), a.MoreCalls, a.Effects)
 	}
 	span(a.Kill.From, a.Kill.To)
 }

@@ -88,6 +88,9 @@ func (s *scan) setItem(global *bool) (rest bool) {
 		s.eff |= Unknown | Look
 		return true
 	}
+	if s.program != nil && s.program.assignsLocal() {
+		return false
+	}
 	sc := scopeNone
 	if s.kind == kWord && scopeOf(s.kw.id) != scopeNone {
 		if x := s.peek(); !assigns(&x) {
@@ -297,8 +300,13 @@ func (s *scan) setSystem(sc scope) {
 	case ReadOnlyVariable:
 		return
 	}
-	if !known || !ok || !s.a.addAssignment(x, buf[:n]) {
+	carried := known && ok && s.a.addAssignment(x, buf[:n])
+	if !carried {
 		s.eff |= Look
+	}
+	// MariaDB's session tracking is silent about SET @@x = 1, though not about SET @@SESSION.x = 1.
+	if s.mode.MariaDB && sc == scopeNext && class != ModeVariable && (!carried || s.program != nil) {
+		s.eff |= Opaque
 	}
 }
 

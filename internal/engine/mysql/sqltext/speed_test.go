@@ -28,7 +28,21 @@ func TestNoAllocations(t *testing.T) {
 			}
 		}
 	}
+	calling := []byte("SELECT db.f(g(1)), h(2) FROM t; CALL p(3)")
+	if n := testing.AllocsPerRun(100, func() { Analyze(calling, mysql8, &a) }); n != 0 {
+		t.Errorf("%s: %v allocations", calling, n)
+	}
 	dst, text := make([]byte, 0, 1024), []byte(everyday[6])
+	if n := testing.AllocsPerRun(100, func() {
+		var n Names
+		for n.Init(text, mysql8); n.Next(); {
+			if string(n.Schema()) == "x" {
+				t.Error("there is no x")
+			}
+		}
+	}); n != 0 {
+		t.Errorf("Names: %v allocations", n)
+	}
 	if n := testing.AllocsPerRun(100, func() { dst = AppendDigest(dst[:0], text, mysql8, 512) }); n != 0 {
 		t.Errorf("AppendDigest: %v allocations", n)
 	}

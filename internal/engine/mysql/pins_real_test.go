@@ -1,0 +1,146 @@
+package mysql_test
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"forebay/internal/resource"
+	"forebay/internal/testkit"
+)
+
+// pins are the reasons for which sessions are pinned now.
+func (w *world) pins() []string {
+	var all []string
+	for _, s := range w.f.Plane.Pins().Pinned {
+		for _, p := range s.Pins {
+			all = append(all, p.Reason)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// What only the server connection has keeps the session there, says why, and gives it back when it has ended. A statement
+// that begins with "maria:" or "mysql:" is for that server alone.
+func TestPins(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		c := w.connect(map[string][]string{"multiStatements": {"true"}})
+		w.exec(c, "CREATE TABLE t (id INT PRIMARY KEY, v INT) ENGINE=InnoDB")
+		w.exec(c, "INSERT INTO t VALUES (1, 1)")
+		for _, tt := range []struct{ made, reason, ended string }{
+			{"SET time_zone = '+01:00', sql_mode = '', @a = 1", "", ""},
+			{"SET NAMES latin1", "", ""},
+			{"SET NAMES utf8mb4", "", ""},
+			{"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "", ""},
+			{"SET autocommit = 0", "", "SET autocommit = 1"},
+			{"USE information_schema", "", "USE `" + w.db.Name + "`"},
+			{"SELECT @a", "", ""},
+			{"INSERT INTO t VALUES (2, 2)", "", "DELETE FROM t WHERE id = 2"},
+			{"CREATE TABLE u (a INT); DROP TABLE u", "", ""},
+			{"SELECT IS_FREE_LOCK('x'), CONNECTION_ID()", "", ""},
+			{"SET session_track_schema = 1", "", ""},
+			{"SET session_track_system_variables = 'autocommit,time_zone'", "", ""},
+			{"LOCK TABLES t READ", "lock_tables", "UNLOCK TABLES"},
+			{"LOCK TABLES t WRITE", "lock_tables", "START TRANSACTION; COMMIT"},
+			{"SELECT GET_LOCK('a', 0)", "named_lock", "SELECT RELEASE_LOCK('a')"},
+			{"SELECT GET_LOCK('a', 0)", "named_lock", "SELECT RELEASE_ALL_LOCKS()"},
+			{"SELECT GET_LOCK('a', 0), GET_LOCK('b', 0)", "named_lock", "SELECT RELEASE_ALL_LOCKS()"},
+			{"CREATE TEMPORARY TABLE x (a INT)", "temporary_table", "DROP TEMPORARY TABLE x"},
+			{"CREATE TEMPORARY TABLE x SELECT 1 AS a", "temporary_table", "DROP TABLE x"},
+			{"HANDLER t OPEN", "handler", "HANDLER t CLOSE"},
+			{"HANDLER t OPEN AS h", "handler", "HANDLER h CLOSE"},
+			{"PREPARE p FROM 'SELECT 1'", "sql_prepared_statement", "DEALLOCATE PREPARE p"},
+			{"SET TRANSACTION READ ONLY", "next_transaction", "BEGIN; COMMIT"},
+			{"CREATE PROCEDURE plain() SELECT 1", "", ""},
+			{"CREATE FUNCTION clean(a INT) RETURNS INT DETERMINISTIC RETURN a + 1", "", ""},
+			{"CREATE FUNCTION takes() RETURNS INT DETERMINISTIC RETURN GET_LOCK('f', 0)", "", ""},
+			{"CREATE PROCEDURE sets() BEGIN SET SESSION lock_wait_timeout = 77; SELECT 1; END", "", ""},
+			{"CREATE PROCEDURE remembers() SET @remembered = 1", "", ""},
+			{"wait", "", ""},
+			{"CALL plain()", "", ""},
+			{"SELECT clean(1)", "", ""},
+			{"CALL sets()", "", ""},
+			{"SELECT takes()", "named_lock", "SELECT RELEASE_ALL_LOCKS()"},
+			{"CALL remembers()", "user_variable", "reset"},
+			{"SET @@lock_wait_timeout = 99", "", ""},
+			{"SET @b = 1 + 1", "user_variable", "reset"},
+			{"SELECT 1 INTO @b", "user_variable", "reset"},
+			{"SELECT @b := 2", "user_variable", "reset"},
+			{"SET insert_id = 5", "opaque_state", "reset"},
+			{"XA START 'x'; UPDATE t SET v = 2; XA END 'x'; XA PREPARE 'x'", "xa_transaction", "XA COMMIT 'x'"},
+			{"SELECT GET_LOCK('a', 0); SELECT broken", "", ""}, // see below
+		} {
+			if tt.made == "wait" { // for Forebay to have read the routines
+				time.Sleep(1500 * time.Millisecond)
+				continue
+			}
+			_, err := c.ExecContext(t.Context(), tt.made)
+			if err != nil && !strings.Contains(tt.made, "broken") {
+				w.t.Errorf("%s: %v", tt.made, err)
+				continue
+			}
+			if strings.Contains(tt.made, "broken") {
+				tt.reason, tt.ended = "named_lock", "SELECT RELEASE_ALL_LOCKS()" // half of it has run
+			}
+			if got := strings.Join(w.pins(), " "); got != tt.reason {
+				w.t.Errorf("after %s: pinned for %q, want %q", tt.made, got, tt.reason)
+			}
+			switch tt.ended {
+			case "":
+			case "reset":
+				_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it
+				c = w.connect(map[string][]string{"multiStatements": {"true"}})
+				w.want(c, "1", "SELECT @b IS NULL")
+			default:
+				if _, err := c.ExecContext(t.Context(), tt.ended); err != nil {
+					w.t.Errorf("%s: %v", tt.ended, err)
+				}
+			}
+			if got := w.pins(); len(got) > 0 {
+				w.t.Errorf("after %s; %s: pinned for %q", tt.made, tt.ended, got)
+			}
+		}
+	})
+}
+
+// A role travels with the session.
+func TestRole(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		role := "role_" + w.db.User
+		for _, sql := range []string{"CREATE ROLE " + role, "GRANT " + role + " TO " + w.db.User + "@'%'"} {
+			if err := w.m.Exec(w.t.Context(), sql); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		w.t.Cleanup(func() { w.m.Exec(t.Context(), "DROP ROLE "+role) })
+		f := testkit.StartForebayMySQL(w.t, w.m, testkit.ForebayOptions{
+			Users:  map[string]string{w.db.User: w.db.Password},
+			Change: func(p *resource.Proxy) { p.Pool.MaxConnections = 1 },
+		})
+		db, err := sql.Open("mysql", f.MySQLDSN(w.db.User, w.db.Name, ""))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		defer db.Close()
+		a, _ := db.Conn(w.t.Context())
+		b, _ := db.Conn(w.t.Context())
+		defer a.Close()
+		defer b.Close()
+		none := w.one(b, "SELECT CURRENT_ROLE()")
+		w.exec(a, "SET ROLE "+role)
+		for range 2 {
+			if got := w.one(a, "SELECT CURRENT_ROLE()"); !strings.Contains(got, role) {
+				w.t.Errorf("role %q, want %q", got, role)
+			}
+			w.want(b, none, "SELECT CURRENT_ROLE()")
+		}
+		w.exec(a, "SET ROLE NONE")
+		w.want(a, none, "SELECT CURRENT_ROLE()")
+	})
+}
