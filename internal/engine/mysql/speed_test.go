@@ -75,3 +75,44 @@ func BenchmarkPointSelect(b *testing.B) {
 		turn(b, s, v, &o, speedQuery, speedRows)
 	}
 }
+
+// warmExecute is a session that has run a prepared statement on its server connection, and the command and answer of the
+// next time. types: the client sends the types of its parameters each time, as most drivers do.
+func warmExecute(t testing.TB, types bool) (run func()) {
+	s, v := speedSession()
+	var o engine.Output
+	say := func(f func(k *talk)) []byte {
+		k := &talk{caps: speedCaps}
+		f(k)
+		return k.b
+	}
+	prepared := inPackets(1, "\x00\x01\x00\x00\x00\x01\x00\x01\x00\x00\x00\x00", speedColumn, speedColumn)
+	s.Attach(v, &o)
+	s.FromClient(say(func(k *talk) { k.prepare("SELECT c FROM sbtest1 WHERE id = ?") }), &o)
+	o.Reset()
+	if s.FromServer(prepared, &o); !s.Done() {
+		t.Fatal("not prepared")
+	}
+	s.Detach()
+	rows := inPackets(1, "\x01", speedColumn, "\x00\x00\x05hello", "\xfe\x00\x00\x02\x00\x00\x00")
+	turn(t, s, v, &o, say(func(k *talk) { k.execute(1, uint64(5021)) }), rows)
+	ask := say(func(k *talk) { k.executeAs(1, 0, types, uint64(5021)) })
+	return func() { turn(t, s, v, &o, ask, rows) }
+}
+
+func TestExecuteAllocatesNothing(t *testing.T) {
+	for _, types := range []bool{false, true} {
+		run := warmExecute(t, types)
+		if n := testing.AllocsPerRun(100, run); n > 0 {
+			t.Errorf("types sent %v: %v allocations for COM_STMT_EXECUTE", types, n)
+		}
+	}
+}
+
+func BenchmarkExecute(b *testing.B) {
+	run := warmExecute(b, true)
+	b.ReportAllocs()
+	for b.Loop() {
+		run()
+	}
+}
