@@ -67,6 +67,8 @@ func TestRules(t *testing.T) {
 		{"internal/config/a.go", "github.com/goccy/go-yaml/ast", false},
 		{"internal/app/a.go", "github.com/spf13/cobra", true},
 		{"cmd/forebay/a.go", "github.com/spf13/cobra", false},
+		{"internal/engine/mysql/a.go", "github.com/klauspost/compress/zstd", true},
+		{"internal/engine/mysql/compress/a.go", "github.com/klauspost/compress/zstd", false},
 		{"internal/demo/a.go", "github.com/Shopify/toxiproxy/v2", true},
 		{"internal/evloop/a.go", "C", true},
 		{"internal/evloop/a_test.go", "C", true},

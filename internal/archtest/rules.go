@@ -87,6 +87,11 @@ var Rules = []Rule{
 		OnlyIn: []string{"internal/engine/mysql/login/..."},
 	},
 	{
+		Why:    "MySQL's zstd is not in the standard library, and its zlib takes three times as long; nothing else compresses",
+		Import: []string{"github.com/klauspost/compress/..."},
+		OnlyIn: []string{"internal/engine/mysql/compress/..."},
+	},
+	{
 		Why:    "names and units of all metrics stand in one place; the others count with plain values",
 		Import: []string{"github.com/prometheus/..."},
 		OnlyIn: []string{"internal/metrics/...", "internal/admin/...", "internal/app/..."},

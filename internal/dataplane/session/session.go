@@ -36,6 +36,7 @@ type Session struct {
 	active  int64   // last byte of the client
 	queued  int64   // when it began to wait for a server connection
 	fed     bool    // the engine has seen in and wants more
+	starved bool    // the engine, with a server connection at hand, has seen in and wants more
 	used    bool    // the server connection has been sent something since it was borrowed
 	waiting bool
 	started bool
@@ -164,7 +165,7 @@ func (s *Session) pump() {
 				}
 				return
 			}
-			if len(s.in) == 0 && !c.Readable() {
+			if (len(s.in) == 0 || s.starved) && !c.Readable() {
 				return
 			}
 			// A client that has hung up, or whose request is to be refused, is read without a server connection.
@@ -192,6 +193,7 @@ func (s *Session) pump() {
 			b = s.in
 		} else {
 			var err error
+			s.starved = false
 			if b, err = s.read(); err != nil {
 				if err != evloop.ErrAgain {
 					s.clientGone()
@@ -390,6 +392,7 @@ func (s *Session) giveBack() {
 	if sv == nil || !s.eng.Done() || sv.conn.Unsent() > 0 || len(sv.in) > 0 || sv.cancels > 0 || sv.relaying {
 		return
 	}
+	s.starved = s.fed // else its start of a message would borrow and give back forever
 	retire := s.eng.Retire()
 	s.eng.Detach()
 	s.server, sv.session = nil, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"forebay/internal/engine"
+	"forebay/internal/engine/mysql/compress"
 	"forebay/internal/engine/mysql/login"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
@@ -56,7 +57,7 @@ const offered = login.DefaultCapabilities | mysqlwire.ClientOptionalResultsetMet
 	mysqlwire.MariaDBClientBulkUnitResults
 
 // always are capabilities that have nothing to do with the target.
-const always = mysqlwire.ClientConnectWithDB | mysqlwire.ClientConnectAttrs | mysqlwire.ClientPluginAuthLenEncClientData |
+const always = mysqlwire.ClientCompress | mysqlwire.ClientZstdCompression | mysqlwire.ClientConnectWithDB | mysqlwire.ClientConnectAttrs | mysqlwire.ClientPluginAuthLenEncClientData |
 	mysqlwire.ClientPluginAuth | mysqlwire.ClientSecureConnection | mysqlwire.ClientProtocol41
 
 // hello makes the greeting of one client.
@@ -190,7 +191,11 @@ func (e *Engine) login(f *facts, c *login.Client) *engine.Login {
 	return &engine.Login{
 		Conn: c.Conn, TLS: c.TLS, Key: key, Buffered: c.Buffered,
 		NewSession: func(l engine.Local, id engine.SessionID) engine.Session {
-			return newSession(l.(*local), f, c, id)
+			s := newSession(l.(*local), f, c, id)
+			if kind, ok := compress.KindOf(c.Capabilities); ok {
+				return compress.New(s, kind, int(c.ZstdLevel))
+			}
+			return s
 		},
 	}
 }

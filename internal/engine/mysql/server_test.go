@@ -178,3 +178,15 @@ func TestKill(t *testing.T) {
 		t.Error("KILL did not end the session")
 	})
 }
+
+// A client that compresses sees what one that does not sees.
+func TestCompressed(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		c := w.connect(url.Values{"compress": {"true"}})
+		w.want(c, strings.Repeat("x", 300000), "SELECT REPEAT('x', 300000)")
+		w.exec(c, "SET @a = ?", "set")
+		w.want(c, "2", "SELECT 1 + ?", 1)
+		w.want(c, "Compression", "SELECT ?", "Compression")
+	})
+}
