@@ -59,8 +59,8 @@ race: ## all tests (unit, fuzz seeds, integration, end to end) with the race det
 fuzz: ## each fuzz test for FUZZTIME (10s)
 	@GO='$(GO)' scripts/fuzz $(FUZZTIME)
 
-bench: ## direct, PgBouncer, HAProxy and Forebay in turn, compared (docs/benchmarks.md); needs a quiet machine
-	@scripts/install-servers postgresql pgbouncer haproxy
+bench: ## direct, HAProxy, other poolers and Forebay in turn, compared (docs/benchmarks.md); needs a quiet machine (ENGINE=mysql)
+	@scripts/install-servers postgresql pgbouncer mariadb sysbench haproxy
 	@$(MAKE) --no-print-directory build
 	scripts/bench
 
