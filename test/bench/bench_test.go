@@ -193,12 +193,12 @@ func TestFetchAcrossReads(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	t.Setenv("BENCH_ROUNDS", "7")
-	t.Setenv("ONLY", "simple-16, churn")
+	t.Setenv("ONLY", "simple-16, churn, mariadb-point-text-1")
 	o, err := readOptions()
 	if err != nil || o.rounds != 7 {
 		t.Fatalf("rounds %d, %v; want 7", o.rounds, err)
 	}
-	for name, want := range map[string]bool{"simple-16": true, "simple-1": false, "churn-tls": true, "bulk": false} {
+	for name, want := range map[string]bool{"simple-16": true, "simple-1": false, "churn-tls": true, "bulk": false, "mariadb-point-text-1": true, "mariadb-point-text-16": false} {
 		if o.wants(name) != want {
 			t.Errorf("wants(%s) = %t, want %t", name, !want, want)
 		}

@@ -113,7 +113,7 @@ func (w *world) measure(ctx context.Context, r *results, s scenario, round int) 
 		if ctx.Err() != nil {
 			return failed, ctx.Err()
 		}
-		fmt.Printf("round %d  %-28s %-10s load %5.1f ", round+1, s.name, p.name, before)
+		fmt.Printf("round %d  %-30s %-10s load %5.1f ", round+1, s.name, p.name, before)
 		if err != nil {
 			failed++
 			fmt.Printf(" FAILED: %v\n", err)

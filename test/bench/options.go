@@ -16,7 +16,7 @@ import (
 type options struct {
 	rounds      int
 	duration    time.Duration // of one measurement
-	only        []string      // beginnings of scenario names; none means all
+	only        []string      // beginnings of scenario names, see wants; none means all
 	engines     []*engine
 	named       bool     // the engines were asked for: one that is missing is an error
 	peers       []string // none means all of the engine's
@@ -89,9 +89,13 @@ func list(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// wants reports whether a scenario was asked for.
+// wants reports whether a scenario was asked for. A number is taken as a whole: simple-1 does not begin simple-16.
 func (o options) wants(name string) bool {
-	return len(o.only) == 0 || slices.ContainsFunc(o.only, func(p string) bool { return strings.HasPrefix(name, p) })
+	digit := func(c byte) bool { return '0' <= c && c <= '9' }
+	return len(o.only) == 0 || slices.ContainsFunc(o.only, func(p string) bool {
+		rest, ok := strings.CutPrefix(name, p)
+		return ok && (rest == "" || !digit(rest[0]) || !digit(p[len(p)-1]))
+	})
 }
 
 // wantsPeer reports whether a peer was asked for.
