@@ -12,9 +12,9 @@ func lines(tests ...string) string {
 	var b strings.Builder
 	for _, s := range tests {
 		name, action, _ := strings.Cut(s, " ")
-		fmt.Fprintf(&b, `{"Action":"run","Package":"%s/pgconn","Test":"%s"}`+"\n", module, name)
+		fmt.Fprintf(&b, `{"Action":"run","Package":"%s/pgconn","Test":"%s"}`+"\n", modulePgx, name)
 		if action != "" {
-			fmt.Fprintf(&b, `{"Action":"%s","Package":"%s/pgconn","Test":"%s"}`+"\n", action, module, name)
+			fmt.Fprintf(&b, `{"Action":"%s","Package":"%s/pgconn","Test":"%s"}`+"\n", action, modulePgx, name)
 		}
 	}
 	return b.String()

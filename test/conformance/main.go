@@ -1,4 +1,4 @@
-// Command conformance runs the test suite of the pgx module, the driver that speaks most of PostgreSQL's protocol, against
+// Command conformance runs the test suites of two drivers, pgx for PostgreSQL and go-sql-driver for MySQL and MariaDB, each against
 // a private server, first direct and then through Forebay, and compares: what passes direct must pass through Forebay.
 // docs/conformance.md says how to read its output. It exits 0 when nothing but documented differences remain, 1 when there
 // are others, 2 when it could not run.
@@ -23,7 +23,7 @@ type options struct {
 	log      bool     // Forebay's log on standard error
 	keep     bool     // leave the copied suite where it is
 	retries  int      // further tries for a test that differs
-	expected string   // file of documented differences
+	suite    string   // name of one suite, "" for all
 }
 
 func main() {
@@ -33,23 +33,35 @@ func main() {
 	flag.BoolVar(&o.log, "log", false, "show Forebay's log")
 	flag.BoolVar(&o.keep, "keep", false, "keep the copy of the suite and say where it is")
 	flag.IntVar(&o.retries, "retries", 2, "how often a test that differs is tried again before it counts")
-	flag.StringVar(&o.expected, "expected", "test/conformance/expected-differences.txt", "the documented differences")
+	flag.StringVar(&o.suite, "suite", "", `"pgx" or "mysql": one suite alone`)
 	flag.Parse()
 	if o.packages = flag.Args(); len(o.packages) == 0 {
 		o.packages = []string{"./..."}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := conform(ctx, o)
-	var differs *differsError
-	switch {
-	case errors.As(err, &differs):
-		fmt.Fprintln(os.Stderr, "conformance:", err)
-		os.Exit(1)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "conformance:", err)
-		os.Exit(2)
+	code, ran := 0, false
+	for _, sub := range subjects {
+		if o.suite != "" && o.suite != sub.name {
+			continue
+		}
+		ran = true
+		err := conform(ctx, sub, o)
+		var differs *differsError
+		switch {
+		case errors.As(err, &differs):
+			fmt.Fprintf(os.Stderr, "conformance: %s: %v\n", sub.name, err)
+			code = max(code, 1)
+		case err != nil:
+			fmt.Fprintf(os.Stderr, "conformance: %s: %v\n", sub.name, err)
+			code = 2
+		}
 	}
+	if !ran {
+		fmt.Fprintf(os.Stderr, "conformance: no suite is called %q\n", o.suite)
+		code = 2
+	}
+	os.Exit(code)
 }
 
 // differsError means that tests pass direct and do not through Forebay.
@@ -59,34 +71,29 @@ func (e *differsError) Error() string {
 	return fmt.Sprintf("%d tests pass direct but not through Forebay", e.n)
 }
 
-// conform does it all.
-func conform(ctx context.Context, o options) error {
-	expected, err := readExpected(o.expected)
+// conform does it all for one suite.
+func conform(ctx context.Context, sub subject, o options) error {
+	expected, err := readExpected(sub.expected)
 	if err != nil {
 		return err
 	}
-	suite, err := copySuite(ctx)
+	suite, err := copySuite(ctx, sub.module)
 	if err != nil {
 		return err
 	}
+	suite.skip = sub.skip
 	if o.keep {
 		fmt.Println("the suite is in", suite.dir)
 	} else {
 		defer suite.remove()
 	}
-	pg, err := startServer(ctx, suite)
+	both, err := sub.start(ctx, suite, o.log)
 	if err != nil {
 		return err
 	}
-	defer pg.Stop()
-	f, err := startForebay(ctx, suite, pg, o.log)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	fmt.Printf("pgx %s against PostgreSQL %s: %s\n", suite.version, pg.Version().Version, strings.Join(o.packages, " "))
-
-	direct, through := environment(suite, pg.Port(), pg.CAFile()), environment(suite, f.port, suite.cert("ca.pem"))
+	defer both.stop()
+	direct, through := both.direct, both.through
+	fmt.Printf("%s %s against %s: %s\n", sub.name, suite.version, both.server, strings.Join(o.packages, " "))
 	if o.only != "" {
 		env := through
 		if o.only == "direct" {

@@ -13,7 +13,8 @@ import (
 type testID struct{ pkg, test string }
 
 func (t testID) String() string {
-	return strings.TrimPrefix(strings.TrimPrefix(t.pkg, module), "/") + "." + t.test
+	pkg := strings.TrimPrefix(strings.TrimPrefix(t.pkg, modulePgx), moduleMySQL)
+	return strings.TrimPrefix(pkg, "/") + "." + t.test
 }
 
 // outcome is how a test ended.

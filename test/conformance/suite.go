@@ -13,11 +13,9 @@ import (
 	"strings"
 )
 
-// module is the module whose tests are run; go.mod says which version.
-const module = "github.com/jackc/pgx/v5"
-
 // suite is a copy of the module's sources with its tests.
 type suite struct {
+	skip    string
 	version string
 	dir     string // all files of ours
 	src     string // the module
@@ -25,7 +23,7 @@ type suite struct {
 }
 
 // copySuite copies the sources from the module cache, where they cannot be written to.
-func copySuite(ctx context.Context) (*suite, error) {
+func copySuite(ctx context.Context, module string) (*suite, error) {
 	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", module).Output()
 	if err != nil {
 		return nil, fmt.Errorf("find the sources of %s: %w", module, err)
@@ -38,7 +36,7 @@ func copySuite(ctx context.Context) (*suite, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &suite{version: m.Version, dir: dir, src: filepath.Join(dir, "pgx"), certs: filepath.Join(dir, "certs")}
+	s := &suite{version: m.Version, dir: dir, src: filepath.Join(dir, "src"), certs: filepath.Join(dir, "certs")}
 	if err := s.fill(m.Dir); err != nil {
 		s.remove()
 		return nil, fmt.Errorf("copy the sources of %s: %w", module, err)
@@ -46,7 +44,7 @@ func copySuite(ctx context.Context) (*suite, error) {
 	return s, nil
 }
 
-// fill copies the sources and decodes the certificates.
+// fill copies the sources.
 func (s *suite) fill(from string) error {
 	if err := os.Chmod(s.dir, 0o755); err != nil { // the server's account reads the CA certificate
 		return err
@@ -65,6 +63,11 @@ func (s *suite) fill(from string) error {
 	}); err != nil {
 		return err
 	}
+	return nil
+}
+
+// decodeCertificates decodes those of pgx's suite.
+func (s *suite) decodeCertificates() error {
 	if err := os.Mkdir(s.certs, 0o755); err != nil {
 		return err
 	}
@@ -106,6 +109,9 @@ func (s *suite) test(ctx context.Context, env []string, run string, packages []s
 	if run != "" {
 		args = append(args, "-run="+run)
 	}
+	if s.skip != "" {
+		args = append(args, "-skip="+s.skip)
+	}
 	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
 	cmd.Dir = s.src
 	// The suite has its own requirements; a workspace or a vendor folder of ours must not matter.
@@ -134,11 +140,11 @@ func (s *suite) test(ctx context.Context, env []string, run string, packages []s
 	return r, nil
 }
 
-// cleanEnv is our environment without what would steer a PostgreSQL client.
+// cleanEnv is our environment without what would steer a client.
 func cleanEnv() []string {
 	var env []string
 	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "PG") {
+		if !strings.HasPrefix(e, "PG") && !strings.HasPrefix(e, "MYSQL") {
 			env = append(env, e)
 		}
 	}

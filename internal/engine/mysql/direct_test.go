@@ -63,6 +63,10 @@ var scripts = map[string]string{
 		SELECT @@time_zone, @@sql_mode, @@foreign_key_checks
 		SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED
 		SHOW VARIABLES LIKE '%_isolation'
+		SET SESSION TRANSACTION READ ONLY
+		SHOW VARIABLES LIKE '%_read_only'
+		CREATE TABLE a (v INT)
+		SET SESSION TRANSACTION READ WRITE
 		SET SESSION wait_timeout = 1234, sql_select_limit = 7
 		SELECT @@wait_timeout, @@sql_select_limit
 		SET sql_select_limit = DEFAULT
@@ -240,7 +244,7 @@ func errorText(err error) string {
 
 // disturb does between the statements of a client what could be seen by it, if anything of a session got to another.
 const disturb = "CREATE TABLE IF NOT EXISTS disturbance (id INT AUTO_INCREMENT PRIMARY KEY, v TINYINT); INSERT INTO disturbance (v) VALUES (1), (2), (3);" +
-	" SET time_zone = '+11:00', @a = 'other', @b = 'other', @x = 'other', @c = 1, sql_mode = 'ANSI', foreign_key_checks = 1, wait_timeout = 99; SELECT 1/0; SELECT 'a' UNION SELECT 'b' UNION SELECT 'c' UNION SELECT 'd'"
+	" SET time_zone = '+11:00', @a = 'other', @b = 'other', @x = 'other', @c = 1, sql_mode = 'ANSI', foreign_key_checks = 1, wait_timeout = 99; SET SESSION TRANSACTION READ ONLY; SET SESSION TRANSACTION READ WRITE; SELECT 1/0; SELECT 'a' UNION SELECT 'b' UNION SELECT 'c' UNION SELECT 'd'"
 
 func TestAsDirect(t *testing.T) {
 	t.Parallel()

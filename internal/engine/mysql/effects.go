@@ -602,7 +602,7 @@ func (s *session) collationKey() string {
 // carriedVariable reports whether a system variable that the server has told of is carried.
 func carriedVariable(name string) bool {
 	switch name {
-	case "timestamp", "character_set_database", "collation_database", trackVariables, trackSchema, trackState, "tx_read_only":
+	case "timestamp", "character_set_database", "collation_database", trackVariables, trackSchema, trackState:
 		return false
 	}
 	switch sqltext.ClassOf([]byte(name)) {

@@ -1,7 +1,7 @@
 package mysqlwire
 
-// maxColumns is MySQL's limit for a table; MariaDB's is lower.
-const maxColumns = 4096
+// maxColumns is how many a result set may have. A table has at most 4096, but a SELECT without one may have more.
+const maxColumns = 1<<16 - 1
 
 // ColumnCount decodes the first packet of a result set, and whether column definitions follow. The flag that says so, MySQL's
 // (metadata_follows) or MariaDB's, stands behind the count. MySQL's documentation has it in front, where 0 would look like

@@ -7,6 +7,7 @@ import (
 	"os/user"
 
 	"forebay/internal/localserver"
+	"forebay/internal/resource"
 )
 
 // database is the one that the suite works in, and password that of all its users.
@@ -14,6 +15,47 @@ const (
 	database = "pgx_test"
 	password = "secret"
 )
+
+// authTypes are how the suite's users log in at Forebay: as they do at the server.
+var authTypes = []struct {
+	user string
+	how  resource.ClientPasswordAuthType
+}{
+	{"pgx_scram", resource.PostgresSCRAM},
+	{"pgx_ssl", resource.PostgresSCRAM},
+	{"pgx_md5", resource.PostgresMD5},
+	{"pgx_pw", resource.PostgresCleartext},
+}
+
+// startPgx starts PostgreSQL for pgx's suite, and Forebay with its users and with its certificate for localhost.
+func startPgx(ctx context.Context, s *suite, verbose bool) (*sides, error) {
+	if err := s.decodeCertificates(); err != nil {
+		return nil, err
+	}
+	pg, err := startServer(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := certificate(s.cert("localhost.crt"), s.cert("localhost.key"))
+	if err != nil {
+		pg.Stop()
+		return nil, err
+	}
+	p := resource.Proxy{EngineFamily: resource.PostgreSQL, Target: resource.Target{Host: pg.Host(), Port: pg.Port()}}
+	for _, a := range authTypes {
+		p.Auth = append(p.Auth, resource.AuthEntry{Secret: a.user, ClientPasswordAuthType: a.how})
+	}
+	f, port, err := startForebay(ctx, p, cert, verbose)
+	if err != nil {
+		pg.Stop()
+		return nil, err
+	}
+	return &sides{
+		server: "PostgreSQL " + pg.Version().Version,
+		direct: environment(s, pg.Port(), pg.CAFile()), through: environment(s, port, s.cert("ca.pem")),
+		stop: func() { f.Close(); pg.Stop() },
+	}, nil
+}
 
 // startServer starts a private server and makes in it what the suite needs: its testsetup folder says what.
 func startServer(ctx context.Context, s *suite) (*localserver.Postgres, error) {
