@@ -316,7 +316,7 @@ func (s *session) reset(o *engine.Output) {
 	c.kind = mysqlwire.ComResetConnection
 	s.stmts, s.stmtBytes = nil, 0
 	s.forgetState()
-	s.insertID, s.wish = 0, defaultTracking
+	s.insertID, s.wish = 0, &defaultTracking
 	s.idTurn++
 	v.diagOwner = nil
 	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking},
@@ -335,13 +335,16 @@ func (s *session) changeUser(pkt, body []byte, h mysqlwire.Header, o *engine.Out
 		o.CloseClient = true
 		return len(pkt)
 	}
-	from, facts, eng := s.client, s.facts, s.l.db.eng
+	from := &login.Client{
+		User: s.l.db.key.User, TLS: s.origin.tls, Capabilities: s.caps, Charset: s.origin.charset, MaxPacket: s.origin.maxPacket,
+		ZstdLevel: s.origin.zstdLevel, Scramble: s.origin.scramble,
+	}
+	if s.origin.application != "" {
+		from.Attributes = []mysqlwire.Attribute{{Name: programName, Value: s.origin.application}}
+	}
+	facts, eng := s.facts, s.l.db.eng
 	o.Relogin = func(ctx context.Context, nc net.Conn, ao engine.AcceptOptions) (*engine.Login, error) {
-		lo, err := eng.acceptOptions(nc, ao)
-		if err != nil {
-			return nil, err
-		}
-		c, err := login.ChangeUser(ctx, login.Change{From: from, Conn: nc, Request: request, Sequence: h.Sequence + 1, Early: ao.Early}, lo)
+		c, err := login.ChangeUser(ctx, login.Change{From: from, Conn: nc, Request: request, Sequence: h.Sequence + 1, Early: ao.Early}, eng.acceptOptions(ao))
 		if err != nil {
 			return nil, err
 		}

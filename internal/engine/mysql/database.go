@@ -106,6 +106,7 @@ type local struct {
 	counters *engine.Counters
 	stmts    interned
 	analysis sqltext.Analysis
+	reading  reading
 	scratch  []byte
 	types    []byte // of parameters, for the time of a call
 }

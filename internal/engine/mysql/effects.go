@@ -207,7 +207,7 @@ func (s *session) assignments(a *sqltext.Analysis, text []byte) {
 
 // trackingSet notes that the client says what it wants to hear of its session's changes.
 func (s *session) trackingSet(name string, x sqltext.Assignment, value []byte) {
-	w := s.wish
+	w := *s.wish
 	if s.cmd.wish != nil {
 		w = *s.cmd.wish
 	}
@@ -449,7 +449,7 @@ func (s *session) ended(o *engine.Output) {
 	s.unexplained()
 	switch {
 	case c.wish != nil:
-		s.wish = *c.wish
+		s.wish = c.wish
 		s.steps = append(s.steps, step{kind: stepTracking, text: s.facts.tracking})
 	case c.untold && eff&tellable != 0:
 		s.steps = append(s.steps, step{kind: stepPing})

@@ -119,10 +119,7 @@ func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions
 	} else {
 		h.Sent = true
 	}
-	lo, err := e.acceptOptions(nc, o)
-	if err != nil {
-		return nil, err
-	}
+	lo := e.acceptOptions(o)
 	lo.Hello = h
 	c, err := login.Accept(ctx, nc, lo)
 	if err != nil {
@@ -141,14 +138,11 @@ func turnAway(nc net.Conn, e mysqlwire.Error) error {
 	return &login.Refusal{Code: e.Code, SQLState: e.SQLState, Message: e.Message, Reason: e.Message}
 }
 
-func (e *Engine) acceptOptions(nc net.Conn, o engine.AcceptOptions) (login.AcceptOptions, error) {
+func (e *Engine) acceptOptions(o engine.AcceptOptions) login.AcceptOptions {
 	lo := login.AcceptOptions{
 		RequireTLS: o.Proxy.RequireTLS,
 		Lookup:     func(ctx context.Context, user string) (*login.Verifier, error) { return e.verifier(ctx, o, user) },
 		Block:      o.Block,
-	}
-	if host, _, err := net.SplitHostPort(nc.RemoteAddr().String()); err == nil {
-		lo.ClientHost = host
 	}
 	if len(o.Proxy.Auth) > 0 {
 		lo.UnknownUserAuthType = o.Proxy.Auth[0].ClientPasswordAuthType
@@ -156,7 +150,7 @@ func (e *Engine) acceptOptions(nc net.Conn, o engine.AcceptOptions) (login.Accep
 	if o.TLS != nil {
 		lo.TLS = e.serverTLS(o.TLS)
 	}
-	return lo, nil
+	return lo
 }
 
 // serverTLS is the configuration for handshakes with clients: without session tickets, which some clients of this protocol

@@ -1,9 +1,6 @@
 package mysql
 
 import (
-	"slices"
-	"strings"
-
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/login"
 	"forebay/internal/engine/mysql/sqltext"
@@ -38,21 +35,16 @@ type session struct {
 	ahead     int  // bytes that it has sent ahead of the answer under way
 
 	id      engine.SessionID
-	client  *login.Client // from log-in
+	client  *login.Client // from log-in; nil once it has had its welcome
+	origin  origin
 	facts   *facts
 	startup engine.Fit // settings that the session began with
-	wish    tracking   // what of its changes the client wants to hear
+	wish    *tracking  // what of its changes the client wants to hear
 
-	modeFor engine.Fit // settings and
-	modeOn  string     // sql_mode that mode was made for
-	mode    sqltext.Mode
-
-	context    engine.Fit // of prepared statements, under
-	contextFor engine.Fit // these settings
-	stmts      map[uint32]*clientStmt
-	stmtBytes  int
-	lastStmt   uint32 // the last id handed out
-	cursors    int    // open ones, and statements with long data
+	stmts     map[uint32]*clientStmt
+	stmtBytes int
+	lastStmt  uint32 // the last id handed out
+	cursors   int    // open ones, and statements with long data
 
 	insertID     uint64   // what LAST_INSERT_ID() is: insertid.go
 	idTurn       uint32   // counts its values
@@ -100,7 +92,7 @@ type command struct {
 type change struct{ name, value string }
 
 func newSession(l *local, f *facts, c *login.Client, id engine.SessionID) *session {
-	s := &session{l: l, facts: f, client: c, caps: c.Capabilities, id: id, wish: defaultTracking}
+	s := &session{l: l, facts: f, client: c, caps: c.Capabilities, id: id, wish: &defaultTracking}
 	s.begin()
 	return s
 }
@@ -150,12 +142,28 @@ func (s *session) welcome(o *engine.Output) {
 	s.begun = true
 	o.Client.Set(append(o.Client.Grow(), s.client.Greeting...))
 	s.ok(s.client.Sequence, o)
-	s.client = &login.Client{
-		Conn: s.client.Conn, TLS: s.client.TLS, User: s.client.User, Database: s.client.Database, Charset: s.client.Charset,
-		Capabilities: s.client.Capabilities, MaxPacket: s.client.MaxPacket, ZstdLevel: s.client.ZstdLevel,
-		Scramble: s.client.Scramble, Verifier: s.client.Verifier,
+	c := s.client
+	s.client = nil
+	s.origin = origin{tls: c.TLS, charset: c.Charset, maxPacket: c.MaxPacket, zstdLevel: c.ZstdLevel, scramble: c.Scramble}
+	for _, a := range c.Attributes {
+		if a.Name == programName {
+			s.origin.application = a.Value
+		}
 	}
 }
+
+// origin is what is kept of a log-in for one more: COM_CHANGE_USER.
+type origin struct {
+	application string // as it calls itself
+	maxPacket   uint32
+	charset     uint16
+	zstdLevel   uint8
+	tls         bool
+	scramble    [mysqlwire.ScrambleLen]byte
+}
+
+// programName is the connection attribute by which clients say what they are.
+const programName = "program_name"
 
 // ok sends the client an OK packet of Forebay's own.
 func (s *session) ok(seq uint8, o *engine.Output) {
@@ -326,12 +334,7 @@ func (s *session) adapting() bool { return s.srv != nil && s.srv.step != 0 }
 
 // Describe implements engine.Session.
 func (s *session) Describe() engine.SessionInfo {
-	info := engine.SessionInfo{PID: s.id.PID, Pins: s.pins, State: "idle"}
-	for _, a := range s.client.Attributes {
-		if a.Name == "program_name" {
-			info.Application = a.Value
-		}
-	}
+	info := engine.SessionInfo{PID: s.id.PID, Application: s.origin.application, Pins: s.pins, State: "idle"}
 	if s.srv != nil {
 		switch {
 		case s.srv.r.state != replyNone:
@@ -447,30 +450,4 @@ func (s *session) Killed(found bool, o *engine.Output) {
 		return
 	}
 	s.fail(s.killSequence, unknownThread(s.killed), o)
-}
-
-// readMode says how a text is to be read now.
-func (s *session) readMode() sqltext.Mode {
-	v := s.srv
-	if s.modeFor == s.want && s.modeOn == v.sqlMode {
-		return s.mode
-	}
-	s.modeFor, s.modeOn = s.want, v.sqlMode
-	mode := v.sqlMode
-	if m, ok := settingIn(s.want, "sql_mode"); ok {
-		mode = strings.Trim(m, "'")
-		if strings.HasPrefix(m, "_utf8mb4") {
-			mode = "" // not one that is made of words
-		}
-	}
-	charset, _ := settingIn(s.want, varClient)
-	modes := strings.Split(mode, ",")
-	s.mode = sqltext.Mode{
-		Version: v.number, MariaDB: v.mariaDB, SQLModeKnown: true,
-		AnsiQuotes:         slices.Contains(modes, "ANSI_QUOTES"),
-		NoBackslashEscapes: slices.Contains(modes, "NO_BACKSLASH_ESCAPES"),
-		Charset:            sqltext.CharsetOf(strings.Trim(charset, "'")),
-		SingleStatement:    s.multi(settingsOf(s.want)) == "0",
-	}
-	return s.mode
 }

@@ -32,9 +32,6 @@ const (
 	varCollation  = "collation_connection"
 )
 
-// noSettings is the fit of an empty set.
-var noSettings = settings(nil).fit()
-
 // fit encodes the set into a comparable value.
 func (s settings) fit() engine.Fit {
 	var b strings.Builder

@@ -11,24 +11,6 @@ import (
 	"forebay/internal/wire/mysqlwire"
 )
 
-// contextNames are the settings that decide what the text of a prepared statement means, when it is prepared.
-var contextNames = []string{settingSchema, varClient, varConnection, varCollation, "sql_mode"}
-
-// stmtContext is the part of the session's settings that a statement is prepared under.
-func (s *session) stmtContext() engine.Fit {
-	if s.contextFor == s.want {
-		return s.context
-	}
-	var c settings
-	for _, name := range contextNames {
-		if v, ok := settingIn(s.want, name); ok {
-			c = c.with(name, v)
-		}
-	}
-	s.context, s.contextFor = c.fit(), s.want
-	return s.context
-}
-
 // prepare handles COM_STMT_PREPARE. A server connection that has the statement need not be asked.
 func (s *session) prepare(pkt, body []byte, h mysqlwire.Header, o *engine.Output) int {
 	v, c := s.srv, s.cmd
@@ -346,14 +328,14 @@ func (s *session) reprepare(cs *clientStmt, o *engine.Output) {
 		return
 	}
 	have, want := settingsOf(now), settingsOf(cs.stmt.context)
-	s.context2(have, want)
+	s.contextSteps(have, want)
 	s.steps = append(s.steps, step{kind: stepPrepare, stmt: cs})
-	s.context2(want, have)
+	s.contextSteps(want, have)
 	s.next(o)
 }
 
-// context2 makes the steps from one context to another.
-func (s *session) context2(have, want settings) {
+// contextSteps makes the steps from one context to another.
+func (s *session) contextSteps(have, want settings) {
 	if schema, ok := want.find(settingSchema); ok {
 		if old, _ := have.find(settingSchema); old != schema {
 			s.steps = append(s.steps, step{kind: stepContext, text: "USE " + quoteName(schema)})

@@ -1,0 +1,62 @@
+package mysql
+
+import (
+	"slices"
+	"strings"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/mysql/sqltext"
+)
+
+// reading remembers what follows from settings, for as long as sessions have the same. Owned by loop.
+type reading struct {
+	want    engine.Fit // the settings,
+	sqlMode string     // and the sql_mode of the server connection,
+	mode    sqltext.Mode
+
+	contextOf engine.Fit // the settings
+	context   engine.Fit
+}
+
+// readMode says how a text is to be read now.
+func (s *session) readMode() sqltext.Mode {
+	v, r := s.srv, &s.l.reading
+	if r.want == s.want && r.sqlMode == v.sqlMode {
+		return r.mode
+	}
+	known := true
+	mode := v.sqlMode
+	if m, ok := settingIn(s.want, "sql_mode"); ok {
+		mode, known = strings.Trim(m, "'"), m[0] == '\''
+	}
+	charset, _ := settingIn(s.want, varClient)
+	modes := strings.Split(mode, ",")
+	r.want, r.sqlMode = s.want, v.sqlMode
+	r.mode = sqltext.Mode{
+		Version: v.number, MariaDB: v.mariaDB, SQLModeKnown: known,
+		AnsiQuotes:         slices.Contains(modes, "ANSI_QUOTES"),
+		NoBackslashEscapes: slices.Contains(modes, "NO_BACKSLASH_ESCAPES"),
+		Charset:            sqltext.CharsetOf(strings.Trim(charset, "'")),
+		SingleStatement:    s.multi(settingsOf(s.want)) == "0",
+	}
+	return r.mode
+}
+
+// contextNames are the settings that decide what the text of a prepared statement means, when it is prepared.
+var contextNames = []string{settingSchema, varClient, varConnection, varCollation, "sql_mode"}
+
+// stmtContext is the part of the session's settings that a statement is prepared under.
+func (s *session) stmtContext() engine.Fit {
+	r := &s.l.reading
+	if r.contextOf == s.want {
+		return r.context
+	}
+	var c settings
+	for _, name := range contextNames {
+		if v, ok := settingIn(s.want, name); ok {
+			c = c.with(name, v)
+		}
+	}
+	r.context, r.contextOf = c.fit(), s.want
+	return r.context
+}

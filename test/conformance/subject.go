@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"forebay/internal/dataplane"
+	"forebay/internal/engine"
+	"forebay/internal/engine/mysql"
+	"forebay/internal/engine/postgres"
+	"forebay/internal/resource"
+	"forebay/internal/secret"
+)
+
+// subject is a driver whose own test suite is run.
+type subject struct {
+	name     string // on the command line
+	module   string // go.mod says which version
+	expected string // file of documented differences
+	skip     string // regular expression of tests that are left out, direct and through Forebay
+	// start starts a server, with what the suite needs, and Forebay in front of it.
+	start func(ctx context.Context, s *suite, verbose bool) (*sides, error)
+}
+
+// sides are a server and a Forebay in front of it, and how the suite finds each.
+type sides struct {
+	server          string // what it is, for the output
+	direct, through []string
+	stop            func()
+}
+
+// The modules whose tests are run.
+const (
+	modulePgx   = "github.com/jackc/pgx/v5"
+	moduleMySQL = "github.com/go-sql-driver/mysql"
+)
+
+var subjects = []subject{
+	{"pgx", modulePgx, "test/conformance/expected-pgx.txt", "", startPgx},
+	// One test wants an address of the Internet that does not answer, and ends the whole run where there is one that does.
+	{"mysql", moduleMySQL, "test/conformance/expected-mysql.txt", "^TestConnectorReturnsTimeout$", startMySQL},
+}
+
+// startForebay starts a data plane in this process.
+func startForebay(ctx context.Context, p resource.Proxy, cert tls.Certificate, verbose bool) (*dataplane.Plane, int, error) {
+	cfg := &tls.Config{Certificates: []tls.Certificate{cert}}
+	var out io.Writer = io.Discard
+	if verbose {
+		out = os.Stderr
+	}
+	log := slog.New(slog.NewTextHandler(out, nil))
+	plane, err := dataplane.New(dataplane.Options{
+		Log: log, Secrets: secrets{}, Loops: 1,
+		Engines: map[resource.EngineFamily]engine.Engine{
+			resource.PostgreSQL: postgres.New(log, secrets{}), resource.MySQL: mysql.New(log),
+		},
+		Certificates: func(*resource.Proxy) (*tls.Config, error) { return cfg, nil },
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	p.Name = "conformance"
+	p.Endpoints = []resource.Endpoint{{Name: "default", Listen: "127.0.0.1:0"}}
+	p.IdleClientTimeout, p.ClientLoginTimeout = 30*time.Minute, time.Minute
+	p.Target.TLSMode, p.Target.ConnectTimeout = resource.TLSPrefer, 10*time.Second
+	p.Pool = resource.ConnectionPoolConfig{
+		MaxConnectionsPercent: 90, MaxIdleConnectionsPercent: 50, ConnectionBorrowTimeout: time.Minute,
+		IdleTimeout: 5 * time.Minute, Lifetime: 24 * time.Hour, MaxPreparedStatements: 200, RoutineScanInterval: 30 * time.Second,
+	}
+	if err := plane.Apply(ctx, resource.Snapshot{Proxies: []resource.Proxy{p}}); err != nil {
+		plane.Close()
+		return nil, 0, err
+	}
+	_, port, err := net.SplitHostPort(plane.Addrs()[p.Name]["default"])
+	if err != nil {
+		plane.Close()
+		return nil, 0, err
+	}
+	n, err := strconv.Atoi(port)
+	return plane, n, err
+}
+
+// secrets is a secret store in which each user has the suite's password.
+type secrets struct{}
+
+// Get implements secret.Store.
+func (secrets) Get(_ context.Context, name string) (secret.Secret, error) {
+	return secret.Secret{Name: name, Version: "1", Username: name, Password: password}, nil
+}
+
+// certificate reads the pair that a server shows.
+func certificate(certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return cert, fmt.Errorf("certificate: %w", err)
+	}
+	cert.Leaf, err = x509.ParseCertificate(cert.Certificate[0])
+	return cert, err
+}
