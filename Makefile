@@ -5,7 +5,9 @@ GO ?= go
 FUZZTIME ?= 10s
 TEST_TIMEOUT ?= 20m
 PROFILE_SECONDS ?= 10
-PROFILE_OF ?= simple-16,simple-100,extended-100,prepared-100,tls-simple-100,churn,bulk
+PROFILE_OF ?= simple-16,simple-100,extended-100,prepared-100,tls-simple-100,churn,bulk,$\
+  mariadb-point-text-16,mariadb-point-text-100,mariadb-point-prepared-100,mariadb-readonly-text-100,$\
+  mariadb-tls-point-text-100,mariadb-churn
 export FOREBAY_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/forebay
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -59,16 +61,16 @@ race: ## all tests (unit, fuzz seeds, integration, end to end) with the race det
 fuzz: ## each fuzz test for FUZZTIME (10s)
 	@GO='$(GO)' scripts/fuzz $(FUZZTIME)
 
-bench: ## direct, PgBouncer, HAProxy and Forebay in turn, compared (docs/benchmarks.md); needs a quiet machine
-	@scripts/install-servers postgresql pgbouncer haproxy
+bench: ## direct, HAProxy, other poolers and Forebay in turn, compared (docs/benchmarks.md); needs a quiet machine (ENGINE=mysql)
+	@scripts/install-servers postgresql pgbouncer mariadb sysbench haproxy
 	@$(MAKE) --no-print-directory build
 	scripts/bench
 
 profile: ## renew cmd/forebay/default.pgo, by which the compiler optimises: CPU profiles of what bench measures, merged
-	@scripts/install-servers postgresql
+	@scripts/install-servers postgresql mariadb sysbench
 	@$(MAKE) --no-print-directory build
 	rm -rf bin/profiles && mkdir -p bin/profiles
-	PROFILES=bin/profiles PEERS=forebay ROUNDS=1 SECONDS=$(PROFILE_SECONDS) ONLY=$(PROFILE_OF) scripts/bench
+	PROFILES=bin/profiles ENGINE=postgresql,mariadb PEERS=forebay ROUNDS=1 SECONDS=$(PROFILE_SECONDS) ONLY=$(PROFILE_OF) scripts/bench
 	$(GO) run ./test/pgo bin/profiles/*.pprof >bin/default.pgo && mv bin/default.pgo cmd/forebay/default.pgo
 
 conformance: ## the pgx module's own test suite, direct and through Forebay: the same tests must pass

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,77 @@ func TestListeners(t *testing.T) {
 	}
 }
 
+// The log-ins are not part of what sysbench costs a proxy.
+func TestWatchSysbench(t *testing.T) {
+	t.Parallel()
+	const out = `sysbench 1.0.20 (using system LuaJIT 2.1.0-beta3)
+Initializing worker threads...
+
+Threads started!
+
+SQL statistics:
+    queries performed:
+        read:                            35294
+    queries:                             40336  (20043.33 per sec.)
+`
+	used := 10 * time.Second
+	text, cpu, err := watchSysbench(strings.NewReader(out), func() (time.Duration, error) {
+		used += time.Second
+		return used, nil
+	})
+	if err != nil || cpu != time.Second || text != out {
+		t.Errorf("got %v, %v, %q; want a second of CPU time and the text", cpu, err, text)
+	}
+	n, err1 := find(queriesLine, text)
+	qps, err2 := find(qpsLine, text)
+	if n != 40336 || qps != 20043.33 || err1 != nil || err2 != nil {
+		t.Errorf("got %v queries (%v), %v per second (%v)", n, err1, qps, err2)
+	}
+	boom := errors.New("boom")
+	if _, _, err := watchSysbench(strings.NewReader(out), func() (time.Duration, error) { return 0, boom }); !errors.Is(err, boom) {
+		t.Errorf("err = %v, want %v", err, boom)
+	}
+}
+
+func TestPickEngines(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		words []string
+		want  []*engine
+	}{
+		{nil, engines},
+		{[]string{"postgresql"}, []*engine{&postgresEngine}},
+		{[]string{"mysql9", "postgresql"}, []*engine{&postgresEngine, &mysql9Engine}},
+		{[]string{"mysql"}, []*engine{&mariadbEngine, &mysql9Engine}},
+	} {
+		if got, err := pickEngines(tt.words); err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("%v: %v, %v; want %v", tt.words, got, err, tt.want)
+		}
+	}
+	if _, err := pickEngines([]string{"mysql", "oracle"}); err == nil {
+		t.Error("no error for an engine that does not exist")
+	}
+}
+
+// A peer or a scenario that nobody prepares, or two of one name, would be found in the middle of a run only.
+func TestEnginesAreComplete(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, e := range engines {
+		for _, p := range slices.Concat(e.peers, e.rivals, e.optional) {
+			if p != direct && prepare[p] == nil || !slices.Contains(e.peers, p) {
+				t.Errorf("%s: peer %s cannot be started", e.name, p)
+			}
+		}
+		for _, s := range e.scenarios() {
+			if seen[s.name] {
+				t.Errorf("two scenarios are called %s", s.name)
+			}
+			seen[s.name] = true
+		}
+	}
+}
+
 // What /proc and the kernel's clock say about ourselves.
 func TestUsage(t *testing.T) {
 	t.Parallel()
@@ -121,16 +193,22 @@ func TestFetchAcrossReads(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	t.Setenv("BENCH_ROUNDS", "7")
-	t.Setenv("ONLY", "simple-16, churn")
+	t.Setenv("ONLY", "simple-16, churn, mariadb-point-text-1")
 	o, err := readOptions()
 	if err != nil || o.rounds != 7 {
 		t.Fatalf("rounds %d, %v; want 7", o.rounds, err)
 	}
-	for name, want := range map[string]bool{"simple-16": true, "simple-1": false, "churn-tls": true, "bulk": false} {
+	for name, want := range map[string]bool{"simple-16": true, "simple-1": false, "churn-tls": true, "bulk": false, "mariadb-point-text-1": true, "mariadb-point-text-16": false} {
 		if o.wants(name) != want {
 			t.Errorf("wants(%s) = %t, want %t", name, !want, want)
 		}
 	}
+	t.Setenv("BENCH_SECONDS", "1")
+	t.Setenv("ENGINE", "mariadb")
+	if o, err := readOptions(); err != nil || o.duration != time.Second {
+		t.Errorf("ENGINE=mariadb SECONDS=1: %v, %v", o.duration, err)
+	}
+	t.Setenv("ENGINE", "")
 	t.Setenv("BENCH_SECONDS", "2")
 	if _, err := readOptions(); err == nil {
 		t.Error("no error for SECONDS=2: pgbench's first second does not count")

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ type engine struct {
 }
 
 // engines are all, in the order in which they are measured.
-var engines = []*engine{&postgresEngine}
+var engines = []*engine{&postgresEngine, &mariadbEngine, &mysql9Engine}
 
 // database is a private server with the accounts and the data that are measured with.
 type database interface {
@@ -52,6 +53,9 @@ type login struct {
 	user
 	authType string
 }
+
+// errNoServer means that a database cannot be had on this machine.
+var errNoServer = errors.New("no such server")
 
 // pickEngines reads ENGINE. The word mysql stands for both servers that speak its protocol.
 func pickEngines(words []string) ([]*engine, error) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,13 +44,17 @@ func run(ctx context.Context) error {
 	measured := 0
 	for _, e := range o.engines {
 		n, err := runEngine(ctx, o, e, r)
+		if errors.Is(err, errNoServer) && !o.named {
+			fmt.Printf("%s is left out: %v\n", e.name, err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
 		measured += n
 	}
 	if measured == 0 {
-		return fmt.Errorf("ONLY=%s: no such scenario", strings.Join(o.only, ","))
+		return fmt.Errorf("nothing was measured: ENGINE, ONLY=%s or PEERS=%s leaves no scenario", strings.Join(o.only, ","), strings.Join(o.peers, ","))
 	}
 	fmt.Printf("raw rows: %s\n", o.csv)
 	return nil
@@ -58,7 +63,7 @@ func run(ctx context.Context) error {
 // runEngine measures one engine's scenarios and reports. It returns how many there were.
 func runEngine(ctx context.Context, o options, e *engine, r *results) (int, error) {
 	all := slices.DeleteFunc(e.scenarios(), func(s scenario) bool { return !o.wants(s.name) })
-	if len(all) == 0 {
+	if len(all) == 0 || !slices.ContainsFunc(e.peers, o.wantsPeer) {
 		return 0, nil
 	}
 	w, err := newWorld(ctx, o, e)
@@ -108,7 +113,7 @@ func (w *world) measure(ctx context.Context, r *results, s scenario, round int) 
 		if ctx.Err() != nil {
 			return failed, ctx.Err()
 		}
-		fmt.Printf("round %d  %-14s %-10s load %5.1f ", round+1, s.name, p.name, before)
+		fmt.Printf("round %d  %-30s %-10s load %5.1f ", round+1, s.name, p.name, before)
 		if err != nil {
 			failed++
 			fmt.Printf(" FAILED: %v\n", err)

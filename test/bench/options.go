@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -15,15 +16,17 @@ import (
 type options struct {
 	rounds      int
 	duration    time.Duration // of one measurement
-	only        []string      // beginnings of scenario names; none means all
+	only        []string      // beginnings of scenario names, see wants; none means all
 	engines     []*engine
+	named       bool     // the engines were asked for: one that is missing is an error
 	peers       []string // none means all of the engine's
 	scale       int      // of pgbench's tables, 100,000 rows each
 	idleClients int
 	csv         string // where the raw rows go
 	markdown    string // file whose generated part is replaced; "" for none
 	forebay     string // the binary
-	sidTree     string // Debian sid tree with the current PgBouncer; "" for the system's
+	sidTree     string // Debian sid tree with MySQL 9, MySQL Router and the current PgBouncer; "" if there is none
+	oldBouncer  bool   // the system's PgBouncer all the same
 	pprof       string // folder for CPU profiles of Forebay, one for each scenario; "" for none
 }
 
@@ -36,11 +39,15 @@ func readOptions() (options, error) {
 		forebay:  os.Getenv("FOREBAY"),
 		sidTree:  os.Getenv("SID_TREE"),
 		pprof:    os.Getenv("PROFILES"),
+
+		oldBouncer: os.Getenv("PGBOUNCER") == "system",
 	}
 	var err error
-	if o.engines, err = pickEngines(list(os.Getenv("ENGINE"))); err != nil {
+	words := list(os.Getenv("ENGINE"))
+	if o.engines, err = pickEngines(words); err != nil {
 		return o, err
 	}
+	o.named = slices.Contains(words, mysql9Engine.name)
 	for _, p := range o.peers {
 		if !slices.Contains(knownPeers(), p) {
 			return o, fmt.Errorf("PEERS: %q: expected some of %s", p, strings.Join(knownPeers(), ","))
@@ -56,7 +63,7 @@ func readOptions() (options, error) {
 		value, low, high int
 	}{
 		{"ROUNDS", &o.rounds, 5, 1, 1000},
-		{"SECONDS", &seconds, 5, 3, 3600}, // the first second of a pgbench run does not count
+		{"SECONDS", &seconds, 5, 1, 3600},
 		{"SCALE", &o.scale, 10, 1, 10000},
 		{"IDLE_CLIENTS", &o.idleClients, 10000, 1, 60000},
 	} {
@@ -71,6 +78,9 @@ func readOptions() (options, error) {
 		}
 		*n.to = v
 	}
+	if seconds < 3 && slices.Contains(o.engines, &postgresEngine) {
+		return o, errors.New("SECONDS: 3 or more for postgresql: the first second of a pgbench run does not count")
+	}
 	o.duration = time.Duration(seconds) * time.Second
 	return o, nil
 }
@@ -79,9 +89,13 @@ func list(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// wants reports whether a scenario was asked for.
+// wants reports whether a scenario was asked for. A number is taken as a whole: simple-1 does not begin simple-16.
 func (o options) wants(name string) bool {
-	return len(o.only) == 0 || slices.ContainsFunc(o.only, func(p string) bool { return strings.HasPrefix(name, p) })
+	digit := func(c byte) bool { return '0' <= c && c <= '9' }
+	return len(o.only) == 0 || slices.ContainsFunc(o.only, func(p string) bool {
+		rest, ok := strings.CutPrefix(name, p)
+		return ok && (rest == "" || !digit(rest[0]) || !digit(p[len(p)-1]))
+	})
 }
 
 // wantsPeer reports whether a peer was asked for.

@@ -20,6 +20,8 @@ const (
 	direct    = "direct"
 	haproxy   = "haproxy"
 	pgbouncer = "pgbouncer"
+	router    = "router"
+	proxysql  = "proxysql"
 	forebay   = "forebay"
 )
 
@@ -27,6 +29,8 @@ const (
 var prepare = map[string]func(*world, *peer) error{
 	haproxy:   (*world).prepareHAProxy,
 	pgbouncer: (*world).preparePgBouncer,
+	router:    (*world).prepareRouter,
+	proxysql:  (*world).prepareProxySQL,
 	forebay:   (*world).prepareForebay,
 }
 
@@ -35,13 +39,14 @@ var errAbsent = errors.New("not there")
 
 // peer is one way to reach the database.
 type peer struct {
-	name    string
-	port    int
-	tlsPort int      // for clients with TLS, if that is another one
-	version string   // "" for direct
-	proc    *process // nil for direct
-	admin   string   // Forebay's admin address
-	noNames bool     // prepared statements cannot be used: PgBouncer before 1.21
+	name          string
+	port          int
+	tlsPort       int      // for clients with TLS, if that is another one
+	version       string   // "" for direct
+	proc          *process // nil for direct
+	admin         string   // Forebay's admin address
+	noNames       bool     // prepared statements cannot be used: PgBouncer before 1.21
+	keepsPrepared bool     // a client that prepares has a server connection to itself
 
 	command func() *exec.Cmd
 	as      *syscall.Credential
@@ -50,7 +55,7 @@ type peer struct {
 }
 
 // pools reports whether many clients share few server connections. The others are bounded by the database's limit.
-func (p *peer) pools() bool { return p.name == pgbouncer || p.name == forebay }
+func (p *peer) pools() bool { return p.name != direct && p.name != haproxy }
 
 // portFor is where clients go who want TLS, or do not.
 func (p *peer) portFor(tls bool) int {

@@ -99,7 +99,7 @@ func watchProgress(r io.Reader, cpu func() (time.Duration, error)) (p pace, err 
 func find(re *regexp.Regexp, s string) (float64, error) {
 	m := re.FindStringSubmatch(s)
 	if m == nil {
-		return 0, fmt.Errorf("pgbench printed no %v: %s", re, s)
+		return 0, fmt.Errorf("%v is missing in %s", re, s)
 	}
 	return strconv.ParseFloat(m[1], 64)
 }

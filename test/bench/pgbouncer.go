@@ -11,7 +11,7 @@ import (
 
 func (w *world) preparePgBouncer(p *peer) error {
 	path, inside := "", p.dir
-	if w.o.sidTree != "" {
+	if w.o.sidTree != "" && !w.o.oldBouncer {
 		var err error
 		if inside, err = w.enterTree(p); err != nil {
 			return err

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 )
 
 // metric is something measured. Its name is in the raw rows.
@@ -18,6 +17,8 @@ type metric struct {
 var (
 	mTPS       = metric{"tps", "transactions/s", "%.0f", true}
 	mTxCPU     = metric{"cpu_s_1000tx", "CPU s for 1000 transactions", "%.4f", false}
+	mQPS       = metric{"qps", "queries/s", "%.0f", true}
+	mQueryCPU  = metric{"cpu_s_1000q", "CPU s for 1000 queries", "%.4f", false}
 	mConnects  = metric{"connects", "connects/s", "%.0f", true}
 	mConnCPU   = metric{"cpu_ms_connect", "CPU ms for a connect", "%.3f", false}
 	mThrough   = metric{"mb_s", "MB/s", "%.0f", true}
@@ -29,7 +30,7 @@ var (
 	mStorm     = metric{"storm_s", "seconds", "%.2f", false}
 	mFailed    = metric{"failed", "clients that failed", "%.0f", false}
 	mStormCPU  = metric{"storm_cpu_s", "CPU s", "%.2f", false}
-	allMetrics = []metric{mTPS, mTxCPU, mConnects, mConnCPU, mThrough, mCPUGB, mEmpty, mFew, mMany, mIdleCPU, mStorm, mStormCPU, mFailed}
+	allMetrics = []metric{mTPS, mTxCPU, mQPS, mQueryCPU, mConnects, mConnCPU, mThrough, mCPUGB, mEmpty, mFew, mMany, mIdleCPU, mStorm, mStormCPU, mFailed}
 )
 
 // sample is one figure of one measurement.
@@ -60,44 +61,4 @@ func withTLS(name string, tls bool) string {
 		return name + " over TLS"
 	}
 	return name
-}
-
-// pgScenarios lists all of PostgreSQL, in the order of the report.
-func pgScenarios() []scenario {
-	var all []scenario
-	add := func(name, title string, fits func(*peer) bool, run func(context.Context, *world, *peer) ([]sample, error)) {
-		all = append(all, scenario{name: name, title: title, fits: fits, run: run})
-	}
-	for _, mode := range []string{"simple", "extended", "prepared"} {
-		for _, clients := range []int{1, 16, 100, 1000} {
-			fits := anyPeer
-			if clients > maxConnections-10 {
-				fits = poolers
-			}
-			if mode == "prepared" {
-				able := fits
-				fits = func(p *peer) bool { return able(p) && !p.noNames }
-			}
-			add(fmt.Sprintf("%s-%d", mode, clients), fmt.Sprintf("pgbench -S, %s, clients: %d", mode, clients), fits,
-				pgbenchRun{mode: mode, clients: clients}.measure)
-		}
-	}
-	for _, clients := range []int{16, 100} {
-		add(fmt.Sprintf("tls-simple-%d", clients), fmt.Sprintf("pgbench -S, simple over TLS, clients: %d", clients), anyPeer,
-			pgbenchRun{mode: "simple", clients: clients, tls: true}.measure)
-	}
-	for _, tls := range []bool{false, true} {
-		suffix := ""
-		if tls {
-			suffix = "-tls"
-		}
-		add("churn"+suffix, withTLS("SCRAM log-ins, 16 at once", tls), anyPeer, churnRun{tls}.measure)
-		add("trickle"+suffix, withTLS(fmt.Sprintf("%d clients a second, one after another, one SELECT each", trickleRate), tls), proxies, trickleRun{tls}.measure)
-		add("reconnect"+suffix, withTLS("pgbench -C, SCRAM, 16 clients", tls), anyPeer, reconnectRun{tls}.measure)
-		add("bulk"+suffix, withTLS("results of 100 MB", tls), anyPeer, bulkRun{tls}.measure)
-		add("storm"+suffix, withTLS("2,000 clients at once, one SELECT each", tls), poolers, stormRun{tls}.measure)
-		add("idle"+suffix, withTLS("idle clients", tls), poolers, idleRun{tls}.measure)
-		all[len(all)-1].once = true
-	}
-	return all
 }

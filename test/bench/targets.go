@@ -45,6 +45,18 @@ func pgTargets(scenario string, m metric) []target {
 	return nil
 }
 
+// mysqlTargets are those that do not depend on the engine. There is no other pooler that everybody has, so relaying is held
+// against merely forwarding bytes.
+func mysqlTargets(scenario string, m metric) []target {
+	switch m {
+	case mQueryCPU:
+		return []target{{haproxy, 1}}
+	case mMany, mFailed, mIdleCPU:
+		return pgTargets(scenario, m)
+	}
+	return nil
+}
+
 func (t target) text(m metric) string {
 	sign := "≤"
 	if m.moreGood {
@@ -70,6 +82,10 @@ func title(peer string) string {
 		return "HAProxy"
 	case pgbouncer:
 		return "PgBouncer"
+	case router:
+		return "MySQL Router"
+	case proxysql:
+		return "ProxySQL"
 	case forebay:
 		return "Forebay"
 	}

@@ -27,6 +27,7 @@ type world struct {
 	temporary []string // further folders to remove
 	db        database
 	pg        *postgres // db, if it is that
+	my        *mysql    // db, if it is that
 	cert, key string    // PEM, the same for all
 
 	peers   []*peer // as asked for
