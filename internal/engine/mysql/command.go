@@ -24,7 +24,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 	for !o.CloseClient {
 		if s.skip > 0 {
 			n := min(s.skip, len(b)-i)
-			if !s.discard {
+			if !s.discard && !s.dropFile {
 				o.Server.Pass(b[i : i+n])
 			}
 			s.skip -= n
@@ -39,7 +39,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			return i
 		}
 		h, _ := mysqlwire.ParseHeader(b[i:])
-		if s.continued || v.r.state == replyInfile {
+		if s.continued || s.dropFile || v.r.state == replyInfile {
 			// What the packet holds is no matter; an empty one ends a file.
 			s.packetBegins(b[i:], h, o)
 			i += mysqlwire.HeaderLen
@@ -77,13 +77,19 @@ const maxPrefix = 64 << 10
 
 // packetBegins takes the header of a packet that goes on with a command or a file.
 func (s *session) packetBegins(b []byte, h mysqlwire.Header, o *engine.Output) {
-	if !s.discard {
+	ends := h.Length == 0 && !s.continued // if this is a file
+	s.comes(h, mysqlwire.HeaderLen)
+	switch v := s.srv; {
+	case s.dropFile:
+		s.dropFile = !ends
+	case s.discard:
+	default:
 		o.Server.Pass(b[:mysqlwire.HeaderLen])
-	}
-	s.skip, s.continued = h.Length, h.Continues()
-	if v := s.srv; v.r.state == replyInfile && !s.discard {
+		if v.r.state != replyInfile {
+			break
+		}
 		v.r.seq = h.Sequence + 1
-		if h.Length == 0 {
+		if ends {
 			v.r.state = replyFirst
 		}
 	}
@@ -92,11 +98,30 @@ func (s *session) packetBegins(b []byte, h mysqlwire.Header, o *engine.Output) {
 	}
 }
 
+// comes notes what is still to come of a packet of the client's, of which n bytes are done with.
+func (s *session) comes(h mysqlwire.Header, n int) {
+	s.skip, s.continued, s.lastSeq = mysqlwire.HeaderLen+h.Length-n, h.Continues(), h.Sequence
+}
+
 // passed ends a packet of the client's that has passed, or was dropped.
-func (s *session) passed(*engine.Output) {
-	if s.skip == 0 && !s.continued {
-		s.discard = false
+func (s *session) passed(o *engine.Output) {
+	if s.skip > 0 || s.continued {
+		return
 	}
+	s.discard = false
+	if e := s.late; e != nil {
+		s.late = nil
+		s.fail(s.lastSeq+1, *e, o)
+	}
+}
+
+// dropped ends a command that goes no further, of whose first packet pkt has come: the rest is dropped, and the error sent
+// behind it, since the number of the answer follows from the last packet's. No error: it has no answer.
+func (s *session) dropped(pkt []byte, h mysqlwire.Header, e *mysqlwire.Error, o *engine.Output) int {
+	s.comes(h, len(pkt))
+	s.discard, s.late = true, e
+	s.passed(o)
+	return len(pkt)
 }
 
 // command handles the packet that begins a command, whole or as far as it has come, and returns how many bytes are done
@@ -174,7 +199,7 @@ func (s *session) send(pkt []byte, h mysqlwire.Header, o *engine.Output) {
 // sent says that a command is on its way to the server, of whose first packet n bytes have passed.
 func (s *session) sent(n int, h mysqlwire.Header, _ *engine.Output) {
 	v, c := s.srv, s.cmd
-	s.skip, s.continued = mysqlwire.HeaderLen+h.Length-n, h.Continues()
+	s.comes(h, n)
 	v.r.begin(c.kind)
 	c.active = true
 	v.diagOwner = s
@@ -365,16 +390,20 @@ func (s *session) withoutServer(b []byte, o *engine.Output) int {
 			if s.skip > 0 {
 				return i
 			}
+			s.passed(o)
+		}
+		if len(b)-i < mysqlwire.HeaderLen {
+			return i
+		}
+		h, _ := mysqlwire.ParseHeader(b[i:])
+		if s.continued || s.dropFile {
+			s.dropFile = s.dropFile && (h.Length > 0 || s.continued)
+			s.comes(h, 0)
+			continue
 		}
 		if len(b)-i < mysqlwire.HeaderLen+1 {
 			return i
 		}
-		h, _ := mysqlwire.ParseHeader(b[i:])
-		if s.continued {
-			s.skip, s.continued = mysqlwire.HeaderLen+h.Length, h.Continues()
-			continue
-		}
-		s.discard = false
 		if h.Length == 0 {
 			s.fail(h.Sequence+1, errMalformed, o)
 			o.CloseClient = true
@@ -395,8 +424,6 @@ func (s *session) withoutServer(b []byte, o *engine.Output) int {
 
 // refuseCommand answers a command with the error that is due, and drops it.
 func (s *session) refuseCommand(pkt []byte, h mysqlwire.Header, kind mysqlwire.Command, o *engine.Output) int {
-	s.skip, s.continued = mysqlwire.HeaderLen+h.Length-len(pkt), h.Continues()
-	s.discard = s.skip > 0 || s.continued
 	switch kind {
 	case mysqlwire.ComQuit:
 		o.CloseClient = true
@@ -405,9 +432,9 @@ func (s *session) refuseCommand(pkt []byte, h mysqlwire.Header, kind mysqlwire.C
 		if kind == mysqlwire.ComStmtClose && len(pkt) >= mysqlwire.HeaderLen+5 {
 			s.forget(binary.LittleEndian.Uint32(pkt[mysqlwire.HeaderLen+1:]))
 		}
-		return len(pkt)
+		return s.dropped(pkt, h, nil, o)
 	}
-	s.fail(h.Sequence+1, *s.refuse, o)
+	e := s.refuse
 	s.refuse = nil
-	return len(pkt)
+	return s.dropped(pkt, h, e, o)
 }

@@ -118,7 +118,8 @@ func (f *fake) feed(b []byte) {
 		}
 		f.next, f.seq = h.Sequence+1, h.Sequence+1
 		if f.file >= 0 {
-			f.filePacket(payload)
+			f.filePacket(payload, f.large)
+			f.large = h.Continues()
 			continue
 		}
 		if f.large = h.Continues(); f.large || len(f.payload) > 0 {
@@ -133,9 +134,9 @@ func (f *fake) feed(b []byte) {
 	}
 }
 
-func (f *fake) filePacket(payload []byte) {
+func (f *fake) filePacket(payload []byte, goesOn bool) {
 	f.file += len(payload)
-	if len(payload) > 0 {
+	if len(payload) > 0 || goesOn {
 		return
 	}
 	n := f.file

@@ -246,6 +246,7 @@ func textRow(payload []byte, n int) []string {
 // failed reads an ERR packet, which ends the answer.
 func (s *session) failed(payload []byte) (replaced bool) {
 	v := s.srv
+	s.dropFile = v.r.state == replyInfile
 	v.r.state = replyNone
 	e, err := mysqlwire.ParseError(payload)
 	if err != nil {

@@ -25,14 +25,17 @@ type session struct {
 	locks  int // named locks that the session is known to hold; negative: not known
 
 	// What the client is sending of a command that has begun to pass.
-	skip      int  // bytes still to pass of the packet
-	continued bool // the next packet goes on with the command
-	discard   bool // and is dropped, not passed
-	gone      bool // the client has left
-	cleaning  bool // and the server connection is being made clean
-	killing   bool // Killed is due
-	begun     bool // the client has had its welcome
-	ahead     int  // bytes that it has sent ahead of the answer under way
+	skip      int              // bytes still to pass of the packet
+	continued bool             // the next packet goes on with the command
+	discard   bool             // and is dropped, not passed
+	dropFile  bool             // so are the packets of a file, up to the empty one: the server has answered already
+	late      *mysqlwire.Error // and then answered with this
+	lastSeq   uint8            // number of its last packet
+	gone      bool             // the client has left
+	cleaning  bool             // and the server connection is being made clean
+	killing   bool             // Killed is due
+	begun     bool             // the client has had its welcome
+	ahead     int              // bytes that it has sent ahead of the answer under way
 
 	id      engine.SessionID
 	client  *login.Client // from log-in; nil once it has had its welcome
@@ -295,13 +298,13 @@ const maxAhead = 64 << 10
 
 // Open implements engine.Session.
 func (s *session) Open() bool {
-	return len(s.steps) == 0 && (s.srv == nil || s.srv.step == 0 && (!s.cmd.active || s.ahead <= maxAhead)) && !s.killing
+	return len(s.steps) == 0 && (s.srv == nil || s.srv.step == 0 && (!s.cmd.active || s.ahead <= maxAhead || s.srv.r.state == replyInfile)) && !s.killing
 }
 
 // Done implements engine.Session.
 func (s *session) Done() bool {
 	v := s.srv
-	return v != nil && v.idle() && v.step == 0 && len(s.steps) == 0 && !s.cmd.active && s.skip == 0 && !s.continued &&
+	return v != nil && v.idle() && v.step == 0 && len(s.steps) == 0 && !s.cmd.active && s.skip == 0 && !s.continued && !s.dropFile &&
 		len(s.pins) == 0 && s.cursors == 0 && (s.begun || s.gone) && !s.killing
 }
 
@@ -357,7 +360,7 @@ func (s *session) Refuse(err error, o *engine.Output) {
 }
 
 // Refusing implements engine.Session.
-func (s *session) Refusing() bool { return s.refuse != nil }
+func (s *session) Refusing() bool { return s.refuse != nil || s.late != nil }
 
 // End implements engine.Session.
 func (s *session) End(err error, o *engine.Output) { s.fatal(errorOf(err), o) }
@@ -371,6 +374,8 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 	}
 	e := lostError(v.last)
 	open, pinned := v.inTransaction(), len(s.pins) > 0 || s.cursors > 0
+	comes := s.skip > 0 || s.continued
+	s.discard = comes // no other server connection must see the rest of a command
 	s.unpinAll()
 	s.forgetState()
 	if !s.begun {
@@ -393,10 +398,11 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 		o.CloseClient = true // there is no place for an error in what it has been sent
 		return
 	}
-	s.fail(r.seq, e, o)
-	if s.skip > 0 || s.continued { // the rest of the command is dropped
-		s.discard = true
+	if comes && r.results == 0 {
+		s.late = &e
+		return
 	}
+	s.fail(r.seq, e, o)
 }
 
 // forgetState forgets what is gone with a server connection.

@@ -150,9 +150,9 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 	long := c.kind == mysqlwire.ComStmtSendLongData
 	if cs == nil {
 		if !long {
-			s.fail(c.seq, mysqlwire.Error{Code: 1243, SQLState: "HY000", Message: fmt.Sprintf("Unknown prepared statement handler (%d) given to %s", id, commandNames[c.kind])}, o)
+			return s.dropped(pkt, h, &mysqlwire.Error{Code: 1243, SQLState: "HY000", Message: fmt.Sprintf("Unknown prepared statement handler (%d) given to %s", id, commandNames[c.kind])}, o)
 		}
-		return s.discardRest(pkt, h)
+		return s.dropped(pkt, h, nil, o)
 	}
 	e := v.prepared.get(cs.key())
 	if e != nil && e.busy != nil && e.busy != cs && !cs.private {
@@ -179,7 +179,7 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 			s.cursors++
 		}
 		s.sendWithID(pkt, 0, nil, e.id, o)
-		s.skip, s.continued = mysqlwire.HeaderLen+h.Length-len(pkt), h.Continues()
+		s.comes(h, len(pkt))
 		return len(pkt)
 	case mysqlwire.ComStmtReset, mysqlwire.ComStmtFetch:
 		s.sendWithID(pkt, 0, nil, e.id, o)
@@ -194,6 +194,10 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 		if !s.settles(eff, o) {
 			return 0
 		}
+		at, types, ok := s.types(cs, e, body, h)
+		if !ok {
+			return s.dropped(pkt, h, &errArguments, o)
+		}
 		c.eff, c.statements = eff, 1
 		if eff&^quiet != 0 || runs || len(s.pins) > 0 {
 			mode := s.readMode()
@@ -202,11 +206,6 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 			s.before(&s.l.analysis, eff, runs, cs.stmt.text)
 		}
 		s.debug(cs.stmt.text)
-		at, types, ok := s.types(cs, e, body, whole)
-		if !ok {
-			s.fail(c.seq, errArguments, o)
-			return s.discardRest(pkt, h)
-		}
 		s.sendWithID(pkt, at, types, e.id, o)
 	}
 	s.sent(len(pkt), h, o)
@@ -220,13 +219,6 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 var commandNames = map[mysqlwire.Command]string{
 	mysqlwire.ComStmtExecute: "mysqld_stmt_execute", mysqlwire.ComStmtBulkExecute: "mysqld_stmt_bulk_execute",
 	mysqlwire.ComStmtReset: "mysqld_stmt_reset", mysqlwire.ComStmtFetch: "mysqld_stmt_fetch",
-}
-
-// discardRest drops what is still to come of a command that has been answered.
-func (s *session) discardRest(pkt []byte, h mysqlwire.Header) int {
-	s.skip, s.continued = mysqlwire.HeaderLen+h.Length-len(pkt), h.Continues()
-	s.discard = s.skip > 0 || s.continued
-	return len(pkt)
 }
 
 // sendWithID passes a command with the statement's id on the server, and with types put into the body at the place given.
@@ -251,7 +243,7 @@ const parameterCount = 0x08
 
 // types looks at the types of the parameters in a COM_STMT_EXECUTE. Clients send them when they change; a server statement
 // that was another's needs them again: they are to be put into the body at the place returned.
-func (s *session) types(cs *clientStmt, e *prepared, body []byte, whole bool) (at int, types []byte, ok bool) {
+func (s *session) types(cs *clientStmt, e *prepared, body []byte, h mysqlwire.Header) (at int, types []byte, ok bool) {
 	if s.cmd.kind == mysqlwire.ComStmtBulkExecute {
 		const sendTypes = 128
 		if len(body) < 7 || binary.LittleEndian.Uint16(body[5:])&sendTypes == 0 {
@@ -305,8 +297,8 @@ func (s *session) types(cs *clientStmt, e *prepared, body []byte, whole bool) (a
 	if bytes.Equal(e.bound, cs.types) {
 		return 0, nil, true
 	}
-	if len(body)+len(cs.types)+n >= mysqlwire.MaxPayload || !whole {
-		return 0, nil, false
+	if h.Length+len(cs.types)+n >= mysqlwire.MaxPayload {
+		return 0, nil, false // the rest would have to be put into other packets
 	}
 	e.bound = cs.types
 	if !named {
