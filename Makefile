@@ -73,8 +73,8 @@ profile: ## renew cmd/forebay/default.pgo, by which the compiler optimises: CPU 
 	PROFILES=bin/profiles ENGINE=postgresql,mariadb PEERS=forebay ROUNDS=1 SECONDS=$(PROFILE_SECONDS) ONLY=$(PROFILE_OF) scripts/bench
 	$(GO) run ./test/pgo bin/profiles/*.pprof >bin/default.pgo && mv bin/default.pgo cmd/forebay/default.pgo
 
-conformance: ## the pgx module's own test suite, direct and through Forebay: the same tests must pass
-	@scripts/install-servers postgresql
+conformance: ## the own test suites of pgx and go-sql-driver, direct and through Forebay: the same tests must pass
+	@scripts/install-servers postgresql mariadb
 	scripts/conformance
 
 servers: ## prepare the newest PostgreSQL, MariaDB, MySQL, PgBouncer and MySQL Router in a Debian sid tree in the cache; optional, needs root
