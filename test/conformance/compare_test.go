@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -64,7 +65,12 @@ func TestCompare(t *testing.T) {
 
 func TestExpectedDifferencesHaveReasons(t *testing.T) {
 	t.Parallel()
-	if _, err := readExpected("expected-differences.txt"); err != nil {
+	for _, sub := range subjects {
+		if _, err := readExpected(filepath.Base(sub.expected)); err != nil {
+			t.Errorf("%s: %v", sub.name, err)
+		}
+	}
+	if _, err := readExpected("expected-pgx.txt"); err != nil {
 		t.Error(err)
 	}
 }
