@@ -131,8 +131,8 @@ func (r *toyReader) line() (string, error) {
 // login reads what a client says of itself.
 func (e *toyEngine) login(r *toyReader, line string) (*engine.Login, error) {
 	var k engine.Key
-	gen := 0
-	n, err := fmt.Sscanf(line, "%s %s %d %d", &k.User, &k.Database, &k.Protocol, &gen)
+	gen, keeps := 0, false
+	n, err := fmt.Sscanf(line, "%s %s %d %d %t", &k.User, &k.Database, &k.Protocol, &gen, &keeps)
 	if n < 3 && err != nil || k.User == "nobody" {
 		_, _ = io.WriteString(r, "denied\n")
 		return nil, toyRefusal{}
@@ -140,7 +140,9 @@ func (e *toyEngine) login(r *toyReader, line string) (*engine.Login, error) {
 	_, encrypted := r.Conn.(*tls.Conn)
 	return &engine.Login{
 		Conn: r.Conn, TLS: encrypted, Key: k, Buffered: r.rest,
-		NewSession: func(_ engine.Local, id engine.SessionID) engine.Session { return &toySession{id: id, gen: gen} },
+		NewSession: func(_ engine.Local, id engine.SessionID) engine.Session {
+			return &toySession{id: id, gen: gen, keeps: keeps}
+		},
 	}, nil
 }
 
@@ -235,6 +237,7 @@ func (sv *toyServer) Bye() []byte { return []byte("quit\n") }
 type toySession struct {
 	id      engine.SessionID
 	gen     int // of server connections that it takes; 0: any
+	keeps   bool
 	srv     *toyServer
 	due     int  // answers of the server
 	open    bool // a transaction
@@ -318,7 +321,7 @@ func (s *toySession) Open() bool { return true }
 func (s *toySession) Done() bool { return s.srv != nil && !s.Busy() }
 
 // Keeps implements engine.Session.
-func (s *toySession) Keeps() bool { return false }
+func (s *toySession) Keeps() bool { return s.keeps }
 
 // Busy implements engine.Session.
 func (s *toySession) Busy() bool { return s.due > 0 || s.open }

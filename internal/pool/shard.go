@@ -215,6 +215,9 @@ func (s *Shard) Close(now int64) {
 	s.failAll(ErrClosed, now)
 }
 
+// Wanted reports whether somebody waits for a connection: of this shard, or of another one long enough to press for it.
+func (s *Shard) Wanted() bool { return s.queue.n > 0 || s.b.pressure.Load() != 0 }
+
 // Stats returns the present figures.
 func (s *Shard) Stats() Stats {
 	st := s.stats

@@ -158,6 +158,9 @@ func (sv *Server) lost(err error) {
 		return
 	}
 	s := sv.session
+	if s != nil {
+		s.unkeep()
+	}
 	why := EndLost
 	if errors.Is(err, engine.ErrUnsure) {
 		why = EndUnsure

@@ -36,6 +36,7 @@ type Session struct {
 	active  int64   // last byte of the client
 	queued  int64   // when it began to wait for a server connection
 	fed     bool    // the engine has seen in and wants more
+	keeping bool    // it has the server connection only for what its next request may ask
 	starved bool    // the engine, with a server connection at hand, has seen in and wants more
 	used    bool    // the server connection has been sent something since it was borrowed
 	waiting bool
@@ -204,6 +205,13 @@ func (s *Session) pump() {
 			}
 		}
 		s.active = s.w.Loop.Nanos()
+		if s.keeping {
+			s.unkeep()
+			if sv := s.server; !sv.alive(s.active) {
+				s.in = s.w.keep(s.in, b) // for another
+				continue
+			}
+		}
 		o := s.w.output()
 		queries := s.pool.Counters.Queries
 		n := s.eng.FromClient(b, o)
@@ -304,6 +312,9 @@ func (s *Session) borrow() bool {
 	for {
 		c := s.pool.shard.Borrow(&s.waiter, s.eng.Fit(), now)
 		if c == nil {
+			if st := s.pool.shard.Stats(); st.Waiting > st.Opening { // no new one is on its way for it
+				s.w.giveUpFor(s.pool.budget)
+			}
 			return s.server != nil
 		}
 		sv := c.Owner.(*Server)
@@ -392,6 +403,17 @@ func (s *Session) giveBack() {
 	if sv == nil || !s.eng.Done() || sv.conn.Unsent() > 0 || len(sv.in) > 0 || sv.cancels > 0 || sv.relaying {
 		return
 	}
+	if s.mayKeep() {
+		s.keepServer()
+		return
+	}
+	s.unkeep()
+	s.release()
+}
+
+// release returns the server connection, which the engine is done with.
+func (s *Session) release() {
+	sv := s.server
 	s.starved = s.fed // else its start of a message would borrow and give back forever
 	retire := s.eng.Retire()
 	s.eng.Detach()
@@ -418,6 +440,7 @@ func (s *Session) leave(linger bool) {
 		return
 	}
 	s.client = nil
+	s.unkeep()
 	if linger {
 		drain(c)
 		c.CloseLater(closeLinger)

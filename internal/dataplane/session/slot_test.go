@@ -14,9 +14,13 @@ func TestSlots(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w := NewWorker(l, slog.Default())
 	go l.Run()
 	defer l.Stop()
-	w := NewWorker(l, slog.Default())
+	l.Call(func() { slots(t, w) })
+}
+
+func slots(t *testing.T, w *Worker) {
 	const last = 1<<SlotBits - 1
 	w.lastSlot = last - 2
 	for _, want := range []uint32{last - 1, last, 1, 2} {

@@ -23,7 +23,8 @@ type Worker struct {
 	lastSlot uint32              // the last one handed out
 	oldest   *Session            // list by the time at which they were last looked at for idleness
 	newest   *Session
-	depth    int // of sessions served within one another
+	keeping  []*Session // with a server connection that they need not have, longest first
+	depth    int        // of sessions served within one another
 	pools    []*Pool
 	spare    [][]byte // buffers for messages that came in pieces
 }
@@ -35,6 +36,7 @@ func NewWorker(l *evloop.Loop, log *slog.Logger) *Worker {
 	l.Every(tickSlow, func() bool { return w.oldest != nil || w.open() }, func(time.Time) {
 		w.tickPools()
 		w.tickSessions()
+		w.tickKeeping()
 	})
 	return w
 }
@@ -135,6 +137,7 @@ func (w *Worker) keep(in, rest []byte) []byte {
 type Pool struct {
 	w        *Worker
 	shard    *pool.Shard
+	budget   *pool.Budget
 	Local    engine.Local
 	Counters engine.Counters
 	host     Host
@@ -204,7 +207,7 @@ type Opened struct {
 
 // NewPool makes a pool on w. Call it on the loop.
 func NewPool(w *Worker, b *pool.Budget, key pool.Key, cfg pool.Config, db engine.Database, h Host) *Pool {
-	p := &Pool{w: w, host: h}
+	p := &Pool{w: w, host: h, budget: b}
 	p.Counters.Now = w.Loop.Clock()
 	p.Local = db.NewLocal(&p.Counters)
 	p.shard = pool.NewShard(b, key, cfg, p)

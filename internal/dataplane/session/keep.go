@@ -1,0 +1,67 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"forebay/internal/pool"
+)
+
+// A session that is done with its server connection may keep it, while nobody else wants one: its next request may ask for
+// what only that connection knows of the last one (engine.Session.Keeps).
+
+// keepLimit is how long a server connection is kept for a client that sends nothing: then the pool's own rules for idle ones
+// apply.
+const keepLimit = time.Minute
+
+// mayKeep reports whether the session keeps its server connection, rather than give it back.
+func (s *Session) mayKeep() bool {
+	return s.client != nil && !s.pool.ended && s.eng.Keeps() && !s.eng.Retire() && !s.pool.shard.Wanted()
+}
+
+// keepServer keeps the server connection.
+func (s *Session) keepServer() {
+	if s.keeping {
+		return
+	}
+	s.keeping = true
+	s.server.returned = s.w.Loop.Nanos()
+	s.w.keeping = append(s.w.keeping, s)
+}
+
+// unkeep ends that: the session has a request, or no server connection any more.
+func (s *Session) unkeep() {
+	if !s.keeping {
+		return
+	}
+	s.keeping = false
+	i := slices.Index(s.w.keeping, s)
+	s.w.keeping = slices.Delete(s.w.keeping, i, i+1)
+}
+
+// giveUp gives a kept server connection back.
+func (s *Session) giveUp() {
+	s.unkeep()
+	s.release()
+}
+
+// giveUpFor has the session give its kept connection up that has kept one longest, of those behind the same limit as a
+// session that has to wait.
+func (w *Worker) giveUpFor(b *pool.Budget) {
+	for _, s := range w.keeping {
+		if s.pool.budget == b {
+			s.giveUp()
+			return
+		}
+	}
+}
+
+// tickKeeping gives back what has been kept for long, or is wanted by sessions of another loop.
+func (w *Worker) tickKeeping() {
+	now := w.Loop.Nanos()
+	for _, s := range slices.Clone(w.keeping) {
+		if s.keeping && s.server != nil && (now-s.server.returned > int64(keepLimit) || s.pool.shard.Wanted()) {
+			s.giveUp()
+		}
+	}
+}
