@@ -345,7 +345,7 @@ func (s *session) reset(o *engine.Output) {
 	s.idTurn++
 	v.diagOwner = nil
 	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking},
-		step{kind: stepCleaned, text: "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection"})
+		step{kind: stepCleaned, text: askCharsets})
 	if q := s.l.db.proxy.Load().Pool.InitQuery; q != "" {
 		v.retire = true // only a new log-in brings back what that has done
 	}

@@ -95,6 +95,10 @@ var scripts = map[string]string{
 		SELECT @@character_set_connection, @@collation_connection
 		SET character_set_connection = utf8mb4
 		SELECT @@character_set_connection, @@collation_connection
+		SET character_set_results = ucs2, sql_select_limit = 0
+		SET collation_connection = latin1_swedish_ci
+		SET character_set_results = utf8mb4, sql_select_limit = DEFAULT
+		SELECT @@character_set_connection, @@collation_connection
 		SET NAMES DEFAULT
 		SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection`,
 	"user variables": `SELECT @a, @b

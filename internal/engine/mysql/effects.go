@@ -435,7 +435,7 @@ func (s *session) ended(o *engine.Output) {
 	for _, name := range c.set {
 		// MariaDB tells of SET x and SET @@SESSION.x, but not of SET @@x.
 		if !slices.ContainsFunc(c.changes, func(e change) bool { return e.name == name }) {
-			s.steps = append(s.steps, step{kind: stepVariable, text: "SELECT @@SESSION." + quoteName(name), name: name})
+			s.steps = append(s.steps, step{kind: stepVariable, text: ask("@@SESSION." + quoteName(name)), name: name})
 		}
 	}
 	c.set = nil
@@ -463,11 +463,11 @@ func (s *session) ended(o *engine.Output) {
 		v.idOwner = nobody
 	}
 	if c.role && !c.failed {
-		s.steps = append(s.steps, step{kind: stepRole, text: "SELECT CURRENT_ROLE()"})
+		s.steps = append(s.steps, step{kind: stepRole, text: ask("CURRENT_ROLE()")})
 	}
 	if c.runs && eff&(sqltext.LastInsertIDWrite|sqltext.Unknown) != 0 || c.untoldID() {
 		v.idOwner = nobody
-		s.steps = append(s.steps, step{kind: stepReadID, text: "SELECT LAST_INSERT_ID()"})
+		s.steps = append(s.steps, step{kind: stepReadID, text: ask("LAST_INSERT_ID()")})
 	}
 	s.next(o)
 }
@@ -586,7 +586,7 @@ func (s *session) collationChanged(changes []change) {
 			return
 		}
 	}
-	st := step{kind: stepCollation, text: "SELECT @@character_set_connection, @@collation_connection"}
+	st := step{kind: stepCollation, text: ask("@@"+varConnection, "@@"+varCollation)}
 	s.learns = named && c.collation == ""
 	s.steps = append(s.steps, st)
 }

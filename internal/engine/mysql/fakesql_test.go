@@ -168,6 +168,10 @@ func (f *fake) query1(sql string, values []string, st *fakeStmt, cursor, more bo
 
 // value is what an expression of a SELECT gives.
 func (f *fake) value(c string, values *[]string) string {
+	c = strings.TrimSuffix(c, " LIMIT 1")
+	if inner, ok := strings.CutPrefix(c, "CAST("); ok { // as Forebay asks
+		c = strings.TrimSuffix(inner, " AS BINARY)")
+	}
 	switch {
 	case strings.HasPrefix(c, "@@"):
 		v, ok := f.vars[c[2:]]

@@ -444,7 +444,7 @@ func (s *session) clean(o *engine.Output) {
 	s.forgetState()
 	s.srv.prepared.clear()
 	s.srv.idOwner, s.srv.diagOwner = nil, nil
-	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking}, step{kind: stepCleaned, text: "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection"})
+	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking}, step{kind: stepCleaned, text: askCharsets})
 	s.next(o)
 }
 

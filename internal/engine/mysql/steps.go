@@ -36,6 +36,24 @@ const (
 	stepCleaned                       // ends clean
 )
 
+// ask is the query for the values of expressions. Neither the session's character_set_results nor its sql_select_limit
+// matters to the answer.
+func ask(expressions ...string) string {
+	var b strings.Builder
+	for i, e := range expressions {
+		if i == 0 {
+			b.WriteString("SELECT ")
+		} else {
+			b.WriteString(", ")
+		}
+		b.WriteString("CAST(" + e + " AS BINARY)")
+	}
+	return b.String() + " LIMIT 1"
+}
+
+// askCharsets asks for the variables that say what the bytes of a session mean.
+var askCharsets = ask("@@"+varClient, "@@"+varConnection, "@@"+varResults, "@@"+varCollation)
+
 // next sends the next step, if one is due.
 func (s *session) next(o *engine.Output) {
 	v := s.srv
