@@ -21,6 +21,9 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 	if eff&sqltext.FoundRowsRead != 0 {
 		s.readsRows = true
 	}
+	if eff&sqltext.UsesPrepared != 0 {
+		eff |= reads
+	}
 	if eff&(reads|sqltext.Call) == 0 { // Call: of a routine that may read anything
 		return true
 	}
@@ -277,7 +280,7 @@ func hexOf(b []byte) string {
 }
 
 // objects notes what a text does with named objects of the session.
-func (s *session) objects(a *sqltext.Analysis, _ []byte) {
+func (s *session) objects(a *sqltext.Analysis, text []byte) {
 	c := s.cmd
 	for i := range a.ObjectLen() {
 		schema, name := a.ObjectName(i)
@@ -297,6 +300,9 @@ func (s *session) objects(a *sqltext.Analysis, _ []byte) {
 			c.handlers(full, false)
 		case sqltext.Prepares:
 			c.statementsNamed(string(bytes.ToLower(name)), true)
+			if !s.plainPrepared(a.Object(i), text) {
+				c.statementsNamed(unnamed, true) // which no DEALLOCATE ends
+			}
 		case sqltext.Deallocates:
 			c.statementsNamed(string(bytes.ToLower(name)), false)
 		}
