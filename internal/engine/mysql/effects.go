@@ -500,10 +500,11 @@ func (s *session) endings() {
 			s.unpin(pinLockTables) // the start of a transaction unlocks
 		case first == "xa" && (second == "commit" || second == "rollback") && !v.inTransaction():
 			s.unpin(pinXA)
+		case first == "commit", first == "rollback" && !slices.Contains(words, "to"): // no other end of a transaction is certain
+			if c.eff&sqltext.NextTransaction == 0 && !v.inTransaction() {
+				s.unpin(pinNext)
+			}
 		}
-	}
-	if s.pinnedFor(pinNext) && c.eff&sqltext.NextTransaction == 0 && !v.inTransaction() && (s.status.Has(mysqlwire.StatusInTrans) || c.eff&sqltext.TxControl != 0) {
-		s.unpin(pinNext)
 	}
 }
 
