@@ -14,6 +14,8 @@ type reading struct {
 	sqlMode string     // and the sql_mode of the server connection,
 	mode    sqltext.Mode
 
+	autoIsNull bool // sql_auto_is_null: IS NULL finds the row that the session inserted last
+
 	contextOf engine.Fit // the settings
 	context   engine.Fit
 }
@@ -39,11 +41,16 @@ func (s *session) readMode() sqltext.Mode {
 		Charset:            sqltext.CharsetOf(strings.Trim(charset, "'")),
 		SingleStatement:    s.multi(settingsOf(s.want)) == "0",
 	}
+	autoIsNull, ok := settingIn(s.want, "sql_auto_is_null")
+	r.autoIsNull = ok && autoIsNull != "0" && autoIsNull != "'OFF'"
 	return r.mode
 }
 
 // contextNames are the settings that decide what the text of a prepared statement means, when it is prepared.
-var contextNames = []string{settingSchema, varClient, varConnection, varCollation, "sql_mode"}
+var contextNames = []string{
+	settingSchema, varClient, varConnection, varCollation, varResults, "sql_mode", "character_set_collations", "default_collation_for_utf8mb4",
+	"div_precision_increment", "group_concat_max_len", "lc_time_names", "old_mode", "sql_auto_is_null", "time_zone",
+}
 
 // stmtContext is the part of the session's settings that a statement is prepared under.
 func (s *session) stmtContext() engine.Fit {
