@@ -31,7 +31,10 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 		s.steps = append(s.steps, step{kind: stepInsertID, text: "SET last_insert_id = " + strconv.FormatUint(s.insertID, 10)})
 	}
 	if eff&(sqltext.RowCountRead|sqltext.FoundRowsRead|sqltext.DiagnosticsRead|sqltext.Call) != 0 && v.diagOwner != s && v.diagOwner != nil {
-		if eff&(sqltext.FoundRowsRead|sqltext.Call) != 0 {
+		switch {
+		case v.mariaDB: // only a statement that names a table clears the warnings
+			s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM information_schema.ENGINES WHERE 0"})
+		case eff&(sqltext.FoundRowsRead|sqltext.Call) != 0:
 			s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM DUAL WHERE 0"})
 		}
 		s.steps = append(s.steps, step{kind: stepNeutral, text: "DO 0"})
@@ -282,13 +285,23 @@ func hexOf(b []byte) string {
 // objects notes what a text does with named objects of the session.
 func (s *session) objects(a *sqltext.Analysis, text []byte) {
 	c := s.cmd
+	current, _ := settingIn(s.want, settingSchema)
+	if c.stmt != nil { // names in it mean what they meant when it was prepared
+		current, _ = settingIn(c.stmt.stmt.context, settingSchema)
+	}
+	moves := a.Statements > 1 && a.Effects&sqltext.Schema != 0
 	for i := range a.ObjectLen() {
 		schema, name := a.ObjectName(i)
+		if op := a.Object(i).Op; len(schema) == 0 && moves && (op == sqltext.CreatesTemp || op == sqltext.DropsObject) {
+			if op == sqltext.CreatesTemp {
+				c.created = append(c.created, unnamed)
+			}
+			continue
+		}
 		if len(schema) == 0 {
-			current, _ := settingIn(s.want, settingSchema)
 			schema = []byte(current)
 		}
-		full := strings.ToLower(string(schema)) + "." + strings.ToLower(string(name))
+		full := string(schema) + "." + string(name) // x and X may be two: a name in another case ends nothing
 		switch a.Object(i).Op {
 		case sqltext.CreatesTemp:
 			c.created = append(c.created, full)
@@ -312,7 +325,7 @@ func (s *session) objects(a *sqltext.Analysis, text []byte) {
 	}
 }
 
-// unnamed stands for a temporary table whose name is not known, so that none but the end of the session ends it.
+// unnamed stands for an object whose name is not known, so that none but the end of the session ends it.
 const unnamed = "\x00"
 
 // The names of handlers and SQL-level prepared statements are kept with those of temporary tables, each under its mark.
@@ -347,13 +360,18 @@ func (s *session) objectsChanged() {
 		s.temporary = slices.DeleteFunc(s.temporary, func(n string) bool { return slices.Contains(c.dropped, n) })
 	}
 	for _, n := range c.created {
-		if !slices.Contains(s.temporary, n) && len(s.temporary) < maxObjects {
+		if len(s.temporary) >= maxObjects {
+			n = unnamed
+		}
+		if !slices.Contains(s.temporary, n) {
 			s.temporary = append(s.temporary, n)
 		}
 	}
 	tables, handlers, statements := false, false, false
 	for _, n := range s.temporary {
 		switch {
+		case n == unnamed:
+			tables, handlers, statements = true, true, true
 		case strings.HasPrefix(n, markHandler):
 			handlers = true
 		case strings.HasPrefix(n, markStatement):
@@ -406,6 +424,7 @@ func (s *session) ended(o *engine.Output) {
 		}
 	}
 	c.set = nil
+	s.toldOdd()
 	s.told()
 	s.objectsChanged()
 	s.locksCalled(eff)
@@ -580,6 +599,32 @@ func (s *session) collationKey() string {
 	own, _ := settingIn(s.want, "character_set_collations")
 	utf8, _ := settingIn(s.want, "default_collation_for_utf8mb4")
 	return charset + " " + own + " " + utf8
+}
+
+// toldOdd pins for variables that are not carried as they are told, where the text does not say what was done to them.
+func (s *session) toldOdd() {
+	c := s.cmd
+	if c.odd&oddTimestamp != 0 && (c.failed || !slices.ContainsFunc(c.assigned, func(e setting) bool { return e.name == "timestamp" })) ||
+		c.odd&oddDatabase != 0 && !slices.ContainsFunc(c.changes, func(e change) bool { return e.name == settingSchema }) {
+		s.pin(pinOpaque, c.digest)
+	}
+	c.odd = 0
+}
+
+// Variables that have been told of.
+const (
+	oddTimestamp = 1 << iota // its value runs on when it is set to its default
+	oddDatabase              // character_set_database, collation_database, which change with the default database
+)
+
+func oddVariable(name string) uint8 {
+	switch name {
+	case "timestamp":
+		return oddTimestamp
+	case "character_set_database", "collation_database":
+		return oddDatabase
+	}
+	return 0
 }
 
 // carriedVariable reports whether a system variable that the server has told of is carried.

@@ -389,6 +389,9 @@ func (s *session) changes(state []byte, settled bool) {
 		switch e.Type {
 		case mysqlwire.TrackSystemVariables:
 			name := string(e.Name)
+			if v.step == 0 || v.step == stepPing {
+				c.odd |= oddVariable(name)
+			}
 			if v.step != 0 && v.step != stepPing || !carriedVariable(name) || s.restores(name, settled) {
 				continue
 			}
@@ -453,8 +456,8 @@ func (s *session) end(o *engine.Output) {
 	c := s.cmd
 	c.active = false
 	s.ahead = 0
+	s.status = s.srv.status & lasting // a step may have told more
 	if c.kind == mysqlwire.ComResetConnection {
-		s.status = s.srv.status & lasting
 		s.ok(c.seq, o)
 	}
 }

@@ -69,6 +69,7 @@ type command struct {
 	failed     bool
 	untold     bool        // the last packet of the answer could not tell of changed state
 	state      bool        // the server has told that something changed that no variable is
+	odd        uint8       // variables that the server has told of: see toldOdd
 	lock       lockCall    // what it does with a named lock, where that is all
 	locked     lockAnswer  // and what the answer to that is
 	code       uint16      // of the error that it failed with

@@ -106,7 +106,7 @@ func (s *session) next(o *engine.Output) {
 		o.Server.Set(dst)
 		v.r.begin(cmd)
 		if cmd != mysqlwire.ComPing {
-			v.diagOwner = nil
+			v.diagOwner = nobody // what there is to ask for is Forebay's
 		}
 	}
 }
@@ -224,6 +224,7 @@ func (s *session) stepDone(st step, o *engine.Output) {
 	case stepCleaned:
 		s.cleaned(o)
 	case stepPing:
+		s.toldOdd()
 		s.told()
 		s.unexplained()
 	case stepPrepare:

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 
 // suspects are things that a session can leave behind in a way that is easily overlooked. Each is a line of what one session
 // does, a statement after the other, and what another one on the same server connection asks then and must be answered. What
-// begins with "exec:" goes by the binary protocol; "maria:" or "mysql:" before all says for which server it is.
+// begins with "exec:" goes by the binary protocol, what begins with "keep:" is prepared, and executed by "kept"; "maria:" or "mysql:" before all says for which server it is.
 var suspects = []struct{ does, asks, want string }{
 	{"exec:SELECT GET_LOCK('$1', 0)", "SELECT RELEASE_ALL_LOCKS()", "0"},
 	{"SELECT GET_LOCK('$1', 0), 1", "SELECT RELEASE_ALL_LOCKS()", "0"},
@@ -97,12 +98,15 @@ var suspects = []struct{ does, asks, want string }{
 	{"CREATE TEMPORARY TABLE x (a INT)|CREATE TABLE y (a INT)|DROP TABLE y", "SELECT * FROM x", "error 1146"},
 	{"CREATE TEMPORARY TABLE x (a INT)|DROP TABLE IF EXISTS $other.x", "SELECT * FROM x", "error 1146"},
 	{"CREATE TEMPORARY TABLE x (a INT)|USE $other|DROP TABLE IF EXISTS x|USE $db", "SELECT * FROM x", "error 1146"},
+	{"CREATE TEMPORARY TABLE x (a INT)|USE $other; DROP TABLE IF EXISTS x; USE $db", "SELECT * FROM x", "error 1146"},
+	{"CREATE TEMPORARY TABLE x (a INT)|USE $other|keep:DROP TABLE IF EXISTS x|USE $db|kept", "SELECT * FROM x", "error 1146"},
+	{"USE $other|keep:CREATE TEMPORARY TABLE x (a INT)|USE $db|kept|DROP TABLE IF EXISTS x", "SELECT * FROM $other.x", "error 1146"},
 	{"CREATE TEMPORARY TABLE X (a INT)|CREATE TEMPORARY TABLE x (a INT)|DROP TABLE X", "SELECT * FROM x", "error 1146"},
 	{"CREATE TEMPORARY TABLE IF NOT EXISTS x SELECT 1 AS a|SELECT 1", "SELECT * FROM x", "error 1146"},
 	{"CREATE TEMPORARY TABLE x LIKE plain", "SELECT * FROM x", "error 1146"},
 	{"maria:CREATE OR REPLACE TEMPORARY TABLE x (a INT)|DROP VIEW IF EXISTS x", "SELECT * FROM x", "error 1146"},
 	{"many temporary tables", "SELECT COUNT(*) FROM x256", "error 1146"},
-	{"maria:CREATE TEMPORARY SEQUENCE s|DROP TABLE IF EXISTS s|CREATE TEMPORARY SEQUENCE s", "SELECT NEXTVAL(s)", "error 1146"},
+	{"maria:CREATE TEMPORARY SEQUENCE s|DROP TABLE IF EXISTS s|CREATE TEMPORARY SEQUENCE s", "SELECT NEXTVAL(s)", "error 1146 or error 4091"},
 
 	{"INSERT INTO counted VALUES ()|DELETE FROM counted", "SELECT LAST_INSERT_ID()", "0"},
 	{"SELECT LAST_INSERT_ID(777)", "SELECT LAST_INSERT_ID()", "0"},
@@ -128,13 +132,13 @@ var suspects = []struct{ does, asks, want string }{
 	{"SET @@timestamp = 1000", "SELECT UNIX_TIMESTAMP() > 100000", "1"},
 	{"SET @@session.timestamp = 1000", "SELECT UNIX_TIMESTAMP() > 100000", "1"},
 	{"SET timestamp = 500 + 500", "SELECT UNIX_TIMESTAMP() > 100000", "1"},
-	{"SET insert_id = 12345", "INSERT INTO counted VALUES (); SELECT id > 10000 FROM counted; DELETE FROM counted", "0 or "},
+	{"SET insert_id = 12345", "DELETE FROM counted; INSERT INTO counted VALUES (); SELECT MAX(id) > 10000 FROM counted", "0"},
 	{"SET rand_seed1 = 5, rand_seed2 = 7", "SELECT RAND() = 0.0000001", "0"},
 	{"SET collation_connection = latin1_bin", "SELECT @@collation_connection = 'latin1_bin', @@character_set_connection", "0,utf8mb4"},
 	{"SET character_set_connection = latin1", "SELECT @@character_set_connection", "utf8mb4"},
-	{"SET character_set_database = latin1", "SELECT @@character_set_database = 'latin1'", "0"},
-	{"SET collation_database = latin1_bin", "SELECT @@collation_database = 'latin1_bin'", "0"},
-	{"SET character_set_server = latin2", "SELECT @@character_set_server = 'latin2'", "0"},
+	{"SET character_set_database = latin2", "SELECT @@character_set_database = 'latin2'", "0"},
+	{"SET collation_database = latin2_bin", "SELECT @@collation_database = 'latin2_bin'", "0"},
+	{"SET character_set_server = greek", "SELECT @@character_set_server = 'greek'", "0"},
 	{"SET NAMES 'binary'", "SELECT @@character_set_client", "utf8mb4"},
 	{"USE $other", "SELECT DATABASE() = '$other'", "0"},
 	{"SET profiling = 1", "SELECT @@profiling", "0"},
@@ -158,8 +162,8 @@ var suspects = []struct{ does, asks, want string }{
 	{"CALL gives(@a, @b)", "SELECT @a, @b", "NULL,NULL"},
 	{"INSERT INTO counted VALUES ()|DELETE FROM counted", "SELECT reads_id()", "0"},
 	{"INSERT INTO counted VALUES ()|DELETE FROM counted", "SELECT * FROM sees_id", "0"},
-	{"INSERT INTO counted VALUES ()|DELETE FROM counted", "INSERT INTO triggered VALUES ('y', 0); SELECT seen FROM triggered; DELETE FROM triggered", "0"},
-	{"SET @a = 5", "INSERT INTO triggered VALUES ('y', 0); SELECT COALESCE(@a, 0); DELETE FROM triggered", ""},
+	{"INSERT INTO counted VALUES ()|DELETE FROM counted", "DELETE FROM triggered; INSERT INTO triggered VALUES ('y', 0); SELECT seen FROM triggered", "0"},
+	{"INSERT INTO counted VALUES ()|DELETE FROM counted", "exec:INSERT INTO triggered VALUES ('y', 0)|SELECT MAX(seen) FROM triggered", "0"},
 }
 
 // setting are the tables and routines that suspects use.
@@ -185,7 +189,8 @@ var setting = []string{
 	"CREATE PROCEDURE gives(OUT a INT, INOUT b INT) BEGIN SET a = 1; SET b = 2; END",
 }
 
-// TestSuspects runs each suspect twice: the first session is still there when the second asks, or has left.
+// TestSuspects runs each suspect twice: the first session is still there when the second asks, or has left. Forebay knows
+// what routines do for half of them; for all of them both ways with FOREBAY_LEAK_ROUNDS.
 func TestSuspects(t *testing.T) {
 	t.Parallel()
 	testkit.EachMySQL(t, func(t *testing.T, m *localserver.MySQL) {
@@ -202,7 +207,9 @@ func TestSuspects(t *testing.T) {
 				w.waitForRoutines()
 			}
 			for i, s := range suspects {
-				w.suspect(i, s.does, s.asks, s.want)
+				if (i%2 == 0) == known || os.Getenv("FOREBAY_LEAK_ROUNDS") != "" {
+					w.suspect(i, s.does, s.asks, s.want)
+				}
 			}
 		}
 	})
@@ -222,7 +229,7 @@ func (w *world) forServer(line string) (string, bool) {
 func (w *world) suspect(i int, does, asks, want string) {
 	t := w.t
 	line, ok := w.forServer(does)
-	if !ok {
+	if only := os.Getenv("FOREBAY_SUSPECT"); !ok || !strings.Contains(does, only) { // one of them, while working on it
 		return
 	}
 	names := strings.NewReplacer("$1", w.db.Name+"_1", "$2", w.db.Name+"_2", "$other", w.other, "$db", w.db.Name)
@@ -246,7 +253,14 @@ func (w *world) suspect(i int, does, asks, want string) {
 				a.leave()
 			}
 			b := w.open(c)
-			got := text(b.query(names.Replace(asks)))
+			before, last := "", names.Replace(asks)
+			if i := strings.LastIndex(last, "|"); i >= 0 {
+				before, last = last[:i], last[i+1:]
+			}
+			if before != "" {
+				w.do(b, before)
+			}
+			got := text(b.query(last))
 			good := false
 			for alternative := range strings.SplitSeq(want, " or ") {
 				good = good || got == alternative
@@ -254,6 +268,7 @@ func (w *world) suspect(i int, does, asks, want string) {
 			if !good {
 				t.Errorf("suspect %d, session left %v, capabilities %d: after %s: %s = %q, want %q", i, leaves, caps, does, asks, got, want)
 			}
+			_, _ = b.query("DELETE FROM counted")
 			b.leave()
 			a.leave()
 		}
@@ -271,7 +286,19 @@ func (w *world) do(c *client, line string) {
 		}
 		return
 	}
+	var kept *statement
 	for sql := range strings.SplitSeq(line, "|") {
+		if rest, ok := strings.CutPrefix(sql, "keep:"); ok {
+			var err error
+			if kept, err = c.prepare(rest); err != nil {
+				w.t.Fatalf("%s: %v", rest, err)
+			}
+			continue
+		}
+		if sql == "kept" {
+			_, _ = c.execute(kept, true)
+			continue
+		}
 		if rest, ok := strings.CutPrefix(sql, "exec:"); ok {
 			st, err := c.prepare(rest)
 			if err != nil {
