@@ -47,6 +47,7 @@ type session struct {
 	stmts     map[uint32]*clientStmt
 	stmtBytes int
 	lastStmt  uint32 // the last id handed out
+	recent    uint32 // that of the statement prepared last, as MariaDB's clients mean by -1; 0: it failed, or is closed
 	cursors   int    // open ones, and statements with long data
 
 	insertID     uint64   // what LAST_INSERT_ID() is: insertid.go
