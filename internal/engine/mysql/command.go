@@ -368,10 +368,11 @@ func (s *session) reset(o *engine.Output) {
 	s.idTurn++
 	v.diagOwner = nil
 	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking},
-		step{kind: stepCleaned, text: askCharsets})
+		step{kind: stepCleaned, text: s.askFresh()})
 	if q := s.l.db.proxy.Load().Pool.InitQuery; q != "" {
 		v.retire = true // only a new log-in brings back what that has done
 	}
+	v.retire = v.retire || s.sticky()
 	s.next(o)
 }
 

@@ -447,7 +447,7 @@ func (s *session) clean(o *engine.Output) {
 	s.forgetState()
 	s.srv.prepared.clear()
 	s.srv.idOwner, s.srv.diagOwner = nil, nil
-	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking}, step{kind: stepCleaned, text: askCharsets})
+	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking}, step{kind: stepCleaned, text: s.askFresh()})
 	s.next(o)
 }
 

@@ -51,8 +51,15 @@ func ask(expressions ...string) string {
 	return b.String() + " LIMIT 1"
 }
 
-// askCharsets asks for the variables that say what the bytes of a session mean.
-var askCharsets = ask("@@"+varClient, "@@"+varConnection, "@@"+varResults, "@@"+varCollation)
+// askFresh asks for what a server connection has after COM_RESET_CONNECTION: the variables that say what the bytes of a session
+// mean, and the role, which the command does not undo.
+func (s *session) askFresh() string {
+	role := "NULL"
+	if s.srv.role != "" {
+		role = "CURRENT_ROLE()"
+	}
+	return ask("@@"+varClient, "@@"+varConnection, "@@"+varResults, "@@"+varCollation, role)
+}
 
 // next sends the next step, if one is due.
 func (s *session) next(o *engine.Output) {
@@ -235,11 +242,14 @@ func (s *session) stepDone(st step, o *engine.Output) {
 // cleaned says that a connection has been made as new: its settings are those that the server gives.
 func (s *session) cleaned(o *engine.Output) {
 	v := s.srv
-	if len(v.row) != 4 {
+	if len(v.row) != 5 {
 		o.CloseServer = true
 		return
 	}
 	fit := settings(nil)
+	if role := roleLiteral(v.row[4], v.mariaDB); v.role != "" && role != v.role {
+		fit = fit.with(settingRole, role)
+	}
 	for i, name := range []string{varClient, varConnection, varResults, varCollation} {
 		fit = fit.with(name, charsetLiteral(name, v.row[i]))
 	}

@@ -172,6 +172,21 @@ var suspects = []struct{ does, asks, want string }{
 	{"SET max_error_count = 0|exec:SELECT CAST('x' AS SIGNED)", "exec:SELECT CAST('x' AS SIGNED)|SELECT @@warning_count", "1"},
 	{"mysql:SET internal_tmp_mem_storage_engine = MEMORY, windowing_use_high_precision = 0|exec:SELECT AVG(1.5) OVER () FROM plain LIMIT 1", "exec:SELECT @@windowing_use_high_precision", "1"},
 
+	// A session that is pinned when it leaves has its server connection reset.
+	{"SET ROLE $role|SELECT GET_LOCK('$1', 0)", "SELECT COALESCE(CURRENT_ROLE(), 'NONE')", "NONE"},
+	{"INSERT INTO counted VALUES ()|SELECT GET_LOCK('$1', 0)", "SELECT LAST_INSERT_ID()", "0"},
+	{"SET time_zone = '+05:00', timestamp = 1000|SELECT 5 INTO @a|SELECT GET_LOCK('$1', 0)", "SELECT @@time_zone, UNIX_TIMESTAMP() > 100000, @a", "SYSTEM,1,NULL"},
+	{"SET NAMES latin1|SELECT GET_LOCK('$1', 0)", "SELECT @@character_set_client, @@character_set_results, @@collation_connection LIKE 'utf8mb4%'", "utf8mb4,utf8mb4,1"},
+	{"USE $other|SELECT GET_LOCK('$1', 0)", "SELECT DATABASE()", "$db"},
+	{"option:1|SELECT GET_LOCK('$1', 0)", "SELECT 1; SELECT 2", "2"},
+	{"option:1|SELECT 1", "SELECT 1; SELECT 2", "2"},
+	{"SELECT leaked|SELECT GET_LOCK('$1', 0)", "SHOW WARNINGS", ""},
+	{"SET SESSION TRANSACTION READ ONLY|SELECT GET_LOCK('$1', 0)", "INSERT INTO plain VALUES ('x')", ""},
+	{"SET TRANSACTION READ ONLY|SELECT GET_LOCK('$1', 0)", "INSERT INTO plain VALUES ('x')", ""},
+	{"SET autocommit = 0|SELECT GET_LOCK('$1', 0)|INSERT INTO counted VALUES ()", "SELECT @@autocommit, (SELECT COUNT(*) FROM counted)", "1,0"},
+	{"LOCK TABLES plain WRITE|SELECT GET_LOCK('$1', 0)", "SELECT COUNT(*) FROM counted", "0"},
+	{"HANDLER plain OPEN|SELECT GET_LOCK('$1', 0)", "HANDLER plain READ FIRST", "error 1109"},
+	{"mysql:SET profiling = 1|SELECT GET_LOCK('$1', 0)", "SHOW PROFILES", ""},
 	{"CALL sets_a(5)", "SELECT @a", "NULL"},
 	{"SELECT sets_b(5)", "SELECT @b", "NULL"},
 	{"SELECT * FROM sees_b", "SELECT @b", "NULL"},
@@ -230,6 +245,10 @@ func TestSuspects(t *testing.T) {
 				}
 			}
 			define.leave()
+			w.role = "role_" + w.db.User
+			w.super("CREATE ROLE " + w.role)
+			w.super("GRANT " + w.role + " TO `" + w.db.User + "`@'%'")
+			defer w.super("DROP ROLE " + w.role)
 			if known { // to Forebay, what routines do
 				w.waitForRoutines()
 			}
@@ -259,7 +278,7 @@ func (w *world) suspect(i int, does, asks, want string) {
 	if only := os.Getenv("FOREBAY_SUSPECT"); !ok || !strings.Contains(does, only) { // one of them, while working on it
 		return
 	}
-	names := strings.NewReplacer("$1", w.db.Name+"_1", "$2", w.db.Name+"_2", "$other", w.other, "$db", w.db.Name)
+	names := strings.NewReplacer("$1", w.db.Name+"_1", "$2", w.db.Name+"_2", "$other", w.other, "$db", w.db.Name, "$role", w.role)
 	for turn := range 2 {
 		leaves, caps := turn == 0, (i+turn)%2
 		{
@@ -340,6 +359,12 @@ func (w *world) do(c *client, line string) {
 		}
 		if sql == "kept" {
 			_, _ = c.execute(kept, true)
+			continue
+		}
+		if rest, ok := strings.CutPrefix(sql, "option:"); ok {
+			if _, err := c.simple(mysqlwire.ComSetOption, rest[0]-'0', 0); err != nil {
+				w.t.Fatalf("COM_SET_OPTION: %v", err)
+			}
 			continue
 		}
 		if rest, ok := strings.CutPrefix(sql, "fail:"); ok {

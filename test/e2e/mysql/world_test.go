@@ -24,6 +24,7 @@ type world struct {
 	other string           // a second database
 	f     *testkit.Forebay // nil: directly
 	maria bool
+	role  string // that the user may have
 }
 
 // options of a world.
