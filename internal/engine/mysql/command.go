@@ -387,6 +387,7 @@ func (s *session) reset(o *engine.Output) {
 	if q := s.l.db.proxy.Load().Pool.InitQuery; q != "" {
 		v.retire = true // only a new log-in brings back what that has done
 	}
+	v.retire = v.retire || s.sticky()
 	s.next(o)
 }
 
@@ -463,12 +464,14 @@ func (s *session) withoutServer(b []byte, o *engine.Output) int {
 // refuseCommand answers a command with the error that is due, and drops it.
 func (s *session) refuseCommand(pkt []byte, h mysqlwire.Header, kind mysqlwire.Command, o *engine.Output) int {
 	switch kind {
+	case mysqlwire.ComStmtPrepare:
+		s.recent = 0
 	case mysqlwire.ComQuit:
 		o.CloseClient = true
 		return len(pkt)
 	case mysqlwire.ComStmtClose, mysqlwire.ComStmtSendLongData: // no answer
 		if kind == mysqlwire.ComStmtClose && len(pkt) >= mysqlwire.HeaderLen+5 {
-			s.forget(binary.LittleEndian.Uint32(pkt[mysqlwire.HeaderLen+1:]))
+			s.forget(s.stmtID(pkt[mysqlwire.HeaderLen:]))
 		}
 		return s.dropped(pkt, h, nil, o)
 	}

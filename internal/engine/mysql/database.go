@@ -274,7 +274,14 @@ func (d *database) loadRoutines(ctx context.Context, s *login.Server) error {
 	if err != nil {
 		return err
 	}
-	if old := d.print.Load(); old != nil && *old == print {
+	d.mu.Lock()
+	old := d.print.Load()
+	same := old != nil && *old == print
+	if same {
+		d.seen.Store(before)
+	}
+	d.mu.Unlock()
+	if same {
 		return nil
 	}
 	c, err := routines.Load(ctx, s)

@@ -32,10 +32,13 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 		s.steps = append(s.steps, step{kind: stepInsertID, text: "SET last_insert_id = " + strconv.FormatUint(s.insertID, 10)})
 	}
 	rows := eff&(sqltext.FoundRowsRead|sqltext.Call) != 0 && v.rowsOwner != s && v.rowsOwner != nil
-	if rows {
-		s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM DUAL WHERE 0"})
-	}
 	if rows || eff&(sqltext.RowCountRead|sqltext.DiagnosticsRead|sqltext.Call) != 0 && v.diagOwner != s && v.diagOwner != nil {
+		switch {
+		case v.mariaDB: // only a statement that names a table clears the warnings
+			s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM information_schema.ENGINES WHERE 0"})
+		case rows:
+			s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM DUAL WHERE 0"})
+		}
 		s.steps = append(s.steps, step{kind: stepNeutral, text: "DO 0"})
 	}
 	if eff&sqltext.SequenceRead != 0 && v.sequenceOwner != s && v.sequenceOwner != nil {
@@ -303,8 +306,15 @@ func hexOf(b []byte) string {
 // objects notes what a text does with named objects of the session.
 func (s *session) objects(a *sqltext.Analysis, text []byte) {
 	c := s.cmd
+	moves := a.Statements > 1 && a.Effects&sqltext.Schema != 0
 	for i := range a.ObjectLen() {
 		schema, name := a.ObjectName(i)
+		if op := a.Object(i).Op; len(schema) == 0 && moves && (op == sqltext.CreatesTemp || op == sqltext.DropsObject) {
+			if op == sqltext.CreatesTemp {
+				c.created = append(c.created, unnamed)
+			}
+			continue
+		}
 		if len(schema) == 0 {
 			schema = []byte(c.schema)
 		}
@@ -327,13 +337,12 @@ func (s *session) objects(a *sqltext.Analysis, text []byte) {
 			c.statementsNamed(string(bytes.ToLower(name)), false)
 		}
 	}
-	if a.MoreObjects || c.eff&sqltext.RenamesTable != 0 && len(s.temporary) > 0 ||
-		a.ObjectLen() > 0 && c.eff&sqltext.Schema != 0 && a.Statements > 1 { // of which default database is not known
-		c.created, c.dropped = append(c.created, unnamed), nil
+	if a.MoreObjects || c.eff&sqltext.RenamesTable != 0 && len(s.temporary) > 0 {
+		c.created = append(c.created, unnamed)
 	}
 }
 
-// unnamed stands for a temporary table whose name is not known, so that none but the end of the session ends it.
+// unnamed stands for an object whose name is not known, so that none but the end of the session ends it.
 const unnamed = "\x00"
 
 // The names of handlers and SQL-level prepared statements are kept with those of temporary tables, each under its mark.
@@ -378,6 +387,8 @@ func (s *session) objectsChanged() {
 	tables, handlers, statements := false, false, false
 	for _, n := range s.temporary {
 		switch {
+		case n == unnamed:
+			tables, handlers, statements = true, true, true
 		case strings.HasPrefix(n, markHandler):
 			handlers = true
 		case strings.HasPrefix(n, markStatement):
@@ -438,6 +449,9 @@ func (s *session) ended(o *engine.Output) {
 		}
 	}
 	c.set = nil
+	if c.database && !slices.ContainsFunc(c.changes, func(e change) bool { return e.name == settingSchema }) {
+		c.opaque = true
+	}
 	s.told()
 	s.objectsChanged()
 	s.locksCalled(eff)

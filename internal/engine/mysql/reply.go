@@ -439,6 +439,8 @@ func (s *session) notCarried(name string) {
 		c.blind = c.blind || c.wish == nil
 	case slices.ContainsFunc(c.assigned, func(e setting) bool { return e.name == name }):
 	case sqltext.ClassOf([]byte(name)) == sqltext.IdentityVariable, sqltext.ClassOf([]byte(name)) == sqltext.ReadOnlyVariable:
+	case name == "character_set_database", name == "collation_database":
+		c.database = true // they change with the default database
 	default:
 		c.opaque = true
 	}
@@ -494,8 +496,8 @@ func (s *session) end(o *engine.Output) {
 	c := s.cmd
 	c.active = false
 	s.ahead = 0
+	s.status = s.srv.status & lasting // a step may have told more
 	if c.kind == mysqlwire.ComResetConnection {
-		s.status = s.srv.status & lasting
 		s.ok(c.seq, o)
 	}
 }

@@ -47,7 +47,7 @@ type session struct {
 	stmts     map[uint32]*clientStmt
 	stmtBytes int
 	lastStmt  uint32 // the last id handed out
-	prepared  uint32 // that of the last COM_STMT_PREPARE; 0 if that has failed
+	recent    uint32 // that of the statement prepared last, as MariaDB's clients mean by -1; 0: it failed, or is closed
 	cursors   int    // open ones, and statements with long data
 
 	insertID     uint64   // what LAST_INSERT_ID() is: insertid.go
@@ -77,6 +77,7 @@ type command struct {
 	failed     bool
 	untold     bool        // the last packet of the answer could not tell of changed state
 	state      bool        // the server has told that something changed that no variable is
+	database   bool        // one of the variables that go with the default database was told
 	lock       lockCall    // what it does with a named lock, where that is all
 	locked     lockAnswer  // and what the answer to that is
 	code       uint16      // of the error that it failed with

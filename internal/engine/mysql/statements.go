@@ -15,7 +15,7 @@ import (
 func (s *session) prepare(pkt, body []byte, h mysqlwire.Header, o *engine.Output) int {
 	v, c := s.srv, s.cmd
 	text := body[1:]
-	s.prepared = 0
+	s.recent = 0 // what comes behind it is not for another statement, should this one fail
 	if len(s.stmts) >= maxClientStmts || s.stmtBytes+len(text) > maxClientStmtBytes {
 		s.fail(c.seq, errManyStatements, o)
 		return len(pkt)
@@ -51,7 +51,7 @@ func (s *session) prepare(pkt, body []byte, h mysqlwire.Header, o *engine.Output
 func (s *session) remember(cs *clientStmt) {
 	s.lastStmt++
 	cs.id = s.lastStmt
-	s.prepared = cs.id
+	s.recent = cs.id
 	if s.stmts == nil {
 		s.stmts = make(map[uint32]*clientStmt)
 	}
@@ -66,6 +66,9 @@ func (s *session) forget(id uint32) *clientStmt {
 		return nil
 	}
 	delete(s.stmts, id)
+	if s.recent == id {
+		s.recent = 0
+	}
 	s.stmtBytes -= len(cs.stmt.text) + 200
 	s.release(cs)
 	return cs
@@ -136,7 +139,10 @@ func (cs *clientStmt) key() preparedKey {
 func (s *session) stmtID(body []byte) uint32 {
 	id := le32(body[1:])
 	if id == 1<<32-1 && s.facts.mariaDB {
-		return s.prepared
+		if s.recent == 0 {
+			return id
+		}
+		return s.recent
 	}
 	return id
 }
