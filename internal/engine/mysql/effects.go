@@ -218,7 +218,7 @@ func (s *session) assignments(a *sqltext.Analysis, text []byte) {
 				s.trackingSet(name, x, value)
 			default:
 				if carriedVariable(name) {
-					c.set = append(c.set, name)
+					c.set = append(c.set, s.facts.settingName(name))
 				}
 			}
 		}

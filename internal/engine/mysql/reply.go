@@ -394,7 +394,7 @@ func (s *session) changes(state []byte, settled bool) {
 		state = rest
 		switch e.Type {
 		case mysqlwire.TrackSystemVariables:
-			name := string(e.Name)
+			name := s.facts.settingName(string(e.Name))
 			if v.step != 0 && v.step != stepPing || name == "" || strings.IndexByte(name, 0) >= 0 {
 				continue
 			}
