@@ -76,7 +76,7 @@ const concurrent = 8
 var huntTables = []string{
 	"CREATE TABLE rows_t (id BIGINT AUTO_INCREMENT PRIMARY KEY, sid INT, v VARCHAR(100), KEY (sid)) ENGINE=InnoDB",
 	"CREATE TABLE locked_t (a INT)", "CREATE TABLE other_t (a INT)", "CREATE TABLE which (v VARCHAR(20))", "INSERT INTO which VALUES ('first')",
-	"CREATE TABLE noted (sid INT, seen BIGINT, tz VARCHAR(20), mine VARCHAR(100)) ENGINE=InnoDB",
+	"CREATE TABLE noted (sid INT, n INT, KEY (sid), seen BIGINT, tz VARCHAR(20), mine VARCHAR(100)) ENGINE=InnoDB",
 	"CREATE TRIGGER tr BEFORE INSERT ON noted FOR EACH ROW SET NEW.seen = LAST_INSERT_ID(), NEW.tz = @@time_zone, NEW.mine = @a",
 	"CREATE PROCEDURE put_timeout(v INT) SET SESSION lock_wait_timeout = v",
 	"CREATE PROCEDURE put_a(v VARCHAR(100)) SET @a = v",
@@ -200,7 +200,10 @@ func (h *hunt) session(id, steps int) {
 	caps := []mysqlwire.Capability{usual, usual &^ deprecateEOF, usual &^ mysqlwire.ClientSessionTrack}[r.IntN(3)]
 	p.m = newModel(id, h.w.db.Name, h.baseline[caps])
 	var err error
-	if p.c, err = h.w.dial(caps); err != nil {
+	if p.c, err = h.w.dial(caps); err != nil && h.kills { // its server connection was killed
+		p.c, err = h.w.dial(caps)
+	}
+	if err != nil {
 		h.w.t.Errorf("session %d: log in: %v", id, err)
 		return
 	}

@@ -120,7 +120,7 @@ var settingSteps = []func(p *player) bool{
 		if !ok {
 			s = strings.Trim(lit, "'")
 		}
-		p.m.user[n] = uservar{value: s, carried: true}
+		p.m.user[n] = uservar{value: s, carried: s != ""} // that one pins
 		return true
 	},
 	func(p *player) bool {
@@ -490,12 +490,9 @@ var statementSteps = []func(p *player) bool{
 			return true
 		}
 		p.note("trigger")
-		del := fmt.Sprintf("DELETE FROM `%s`.noted WHERE sid = %d", p.m.home, p.m.id)
-		ins := fmt.Sprintf("INSERT INTO `%s`.noted (sid) VALUES (%d)", p.m.home, p.m.id)
-		get := fmt.Sprintf("SELECT seen, tz, COALESCE(mine, 'NULL') FROM `%s`.noted WHERE sid = %d", p.m.home, p.m.id)
-		if _, code := p.say(del); code != "" {
-			return p.fine()
-		}
+		p.serial++
+		ins := fmt.Sprintf("INSERT INTO `%s`.noted (sid, n) VALUES (%d, %d)", p.m.home, p.m.id, p.serial)
+		get := fmt.Sprintf("SELECT seen, tz, COALESCE(mine, 'NULL') FROM `%s`.noted WHERE sid = %d AND n = %d", p.m.home, p.m.id, p.serial)
 		if _, code := p.say(ins); code != "" {
 			return p.fine()
 		}
@@ -568,7 +565,7 @@ func (p *player) diagnostics() bool {
 	text := p.text()
 	switch p.r.IntN(4) {
 	case 0:
-		if p.m.locked || p.m.next {
+		if p.m.locked || p.m.next || p.m.inTx || !p.m.autocommit { // others would wait for the rows
 			return true
 		}
 		if _, code := p.took(p.c.query(fmt.Sprintf("UPDATE `%s`.rows_t SET v = '%s' WHERE sid = %d", p.m.home, text, p.m.id))); code != "" {
