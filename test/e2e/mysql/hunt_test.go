@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -395,4 +396,17 @@ func (p *player) is(sql string, want ...string) bool {
 		return false
 	}
 	return true
+}
+
+// ask runs a query as root and returns its first value.
+func (w *world) ask(sql string) string {
+	w.t.Helper()
+	rows, err := w.m.Query(context.Background(), w.db.Name, sql)
+	if err != nil {
+		w.t.Fatalf("root: %s: %v", sql, err)
+	}
+	if len(rows) == 0 || len(rows[0]) == 0 {
+		return ""
+	}
+	return rows[0][0]
 }

@@ -88,11 +88,15 @@ var pinSteps = []func(p *player) bool{
 	},
 	func(p *player) bool {
 		for n := range p.m.temp {
-			if p.m.locked {
+			if p.m.locked || p.m.next {
 				break
 			}
-			if !p.ok([]string{"DROP TABLE ", "DROP TEMPORARY TABLE ", "DROP TABLE IF EXISTS "}[p.r.IntN(3)] + "`" + p.m.home + "`." + n) {
+			how := []string{"DROP TABLE ", "DROP TEMPORARY TABLE ", "DROP TABLE IF EXISTS "}[p.r.IntN(3)]
+			if !p.ok(how + "`" + p.m.home + "`." + n) {
 				return p.fine()
+			}
+			if !strings.Contains(how, "TEMPORARY") {
+				p.m.commit()
 			}
 			delete(p.m.temp, n)
 			break

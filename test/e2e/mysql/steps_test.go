@@ -502,7 +502,7 @@ var statementSteps = []func(p *player) bool{
 		}
 		zone, a := p.m.variables()["time_zone"], p.m.seen("a")
 		for _, id := range p.m.ids {
-			if got == id+","+zone+","+a || a == "?" {
+			if got == id+","+zone+","+a || a == "?" || !p.w.maria && strings.HasPrefix(got, id+","+zone+",") { // MySQL remembers the variable's type
 				return true
 			}
 		}

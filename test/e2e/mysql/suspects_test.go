@@ -93,6 +93,10 @@ var suspects = []struct{ does, asks, want string }{
 	{"HANDLER plain OPEN AS h|HANDLER plain OPEN AS i|HANDLER h CLOSE", "HANDLER i READ FIRST", "error 1109"},
 	{"HANDLER plain OPEN; HANDLER plain CLOSE; HANDLER plain OPEN", "HANDLER plain READ FIRST", "error 1109"},
 
+	{"maria:SET STATEMENT sort_buffer_size = 300000 FOR CALL puts(77)", "SELECT @@lock_wait_timeout = 77", "0"},
+	{"maria:CALL puts(77); SET STATEMENT sort_buffer_size = 300000 FOR SELECT 1", "SELECT @@lock_wait_timeout = 77", "0"},
+	{"maria:SET STATEMENT lock_wait_timeout = 5 FOR SELECT 1; CALL puts(77)", "SELECT @@lock_wait_timeout = 77", "0"},
+	{"maria:exec:SET STATEMENT lock_wait_timeout = 77 FOR SELECT 1|exec:SET STATEMENT lock_wait_timeout = 77 FOR CALL puts(5)", "SELECT @@lock_wait_timeout IN (77, 5)", "0"},
 	{"CREATE TEMPORARY TABLE x (a INT); DROP TABLE x; CREATE TEMPORARY TABLE x (a INT)", "SELECT * FROM x", "error 1146"},
 	{"CREATE TEMPORARY TABLE x (a INT)|ALTER TABLE x RENAME y|DROP TABLE IF EXISTS x", "SELECT * FROM y", "error 1146"},
 	{"CREATE TEMPORARY TABLE x (a INT)|CREATE TABLE y (a INT)|DROP TABLE y", "SELECT * FROM x", "error 1146"},
@@ -218,6 +222,7 @@ var setting = []string{
 	"CREATE TABLE triggered (v VARCHAR(100), seen BIGINT)",
 	"CREATE TRIGGER tr BEFORE INSERT ON triggered FOR EACH ROW BEGIN SET NEW.seen = LAST_INSERT_ID(); SET @c = 5; END",
 	"CREATE PROCEDURE sets_a(v INT) SET @a = v",
+	"CREATE PROCEDURE puts(v INT) SET SESSION lock_wait_timeout = v",
 	"CREATE FUNCTION sets_b(v INT) RETURNS INT NO SQL BEGIN SET @b = v; RETURN v; END",
 	"CREATE FUNCTION reads_id() RETURNS BIGINT NO SQL RETURN LAST_INSERT_ID()",
 	"CREATE VIEW sees_b AS SELECT sets_b(5) AS b",
