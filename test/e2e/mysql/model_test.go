@@ -114,8 +114,10 @@ func (m *model) rollbackTo(i int) {
 func (m *model) set(name, shown string) { m.vars[name] = shown }
 
 // alone are pairs of names of one variable.
-var alone = map[string]string{"transaction_isolation": "tx_isolation", "transaction_read_only": "tx_read_only",
-	"min_examined_row_limit": "log_slow_min_examined_row_limit", "long_query_time": "log_slow_query_time", "default_storage_engine": "storage_engine"}
+var alone = map[string]string{
+	"transaction_isolation": "tx_isolation", "transaction_read_only": "tx_read_only",
+	"min_examined_row_limit": "log_slow_min_examined_row_limit", "long_query_time": "log_slow_query_time", "default_storage_engine": "storage_engine",
+}
 
 // variables is what SHOW SESSION VARIABLES should show.
 func (m *model) variables() map[string]string {

@@ -33,20 +33,33 @@ var settable = []struct {
 	name  string
 	value func(p *player) (expr, shown string)
 }{
-	{"lock_wait_timeout", number(1000)}, {"group_concat_max_len", number(5000)}, {"net_read_timeout", number(1000)}, {"wait_timeout", number(20000)},
-	{"innodb_lock_wait_timeout", number(500)}, {"sql_select_limit", number(100000)}, {"min_examined_row_limit", number(1)},
-	{"interactive_timeout", number(20000)}, {"max_sort_length", number(2000)}, {"bulk_insert_buffer_size", number(1000000)},
+	{"lock_wait_timeout", number(1000)},
+	{"group_concat_max_len", number(5000)},
+	{"net_read_timeout", number(1000)},
+	{"wait_timeout", number(20000)},
+	{"innodb_lock_wait_timeout", number(500)},
+	{"sql_select_limit", number(100000)},
+	{"min_examined_row_limit", number(1)},
+	{"interactive_timeout", number(20000)},
+	{"max_sort_length", number(2000)},
+	{"bulk_insert_buffer_size", number(1000000)},
 	{"time_zone", func(p *player) (string, string) {
 		z := fmt.Sprintf("+%02d:%02d", p.m.id%13, p.m.id*7%60)
 		return "'" + z + "'", z
 	}},
-	{"lc_time_names", oneOf("de_DE", "fr_FR", "it_IT")}, {"lc_messages", oneOf("de_DE", "fr_FR", "es_ES")},
+	{"lc_time_names", oneOf("de_DE", "fr_FR", "it_IT")},
+	{"lc_messages", oneOf("de_DE", "fr_FR", "es_ES")},
 	{"div_precision_increment", func(p *player) (string, string) { n := itoa(5 + p.m.id%20); return n, n }},
 	{"default_week_format", func(p *player) (string, string) { n := itoa(1 + p.m.id%7); return n, n }},
 	{"long_query_time", func(p *player) (string, string) { n := itoa(20 + p.m.id); return n, n + ".000000" }},
 	{"sql_mode", oneOf("STRICT_ALL_TABLES", "PIPES_AS_CONCAT,NO_ENGINE_SUBSTITUTION", "ANSI_QUOTES", "", "IGNORE_SPACE,NO_BACKSLASH_ESCAPES")},
-	{"foreign_key_checks", flag}, {"unique_checks", flag}, {"sql_warnings", flag}, {"sql_big_selects", flag}, {"low_priority_updates", flag},
-	{"sql_auto_is_null", flag}, {"updatable_views_with_limit", flag2("YES", "NO")},
+	{"foreign_key_checks", flag},
+	{"unique_checks", flag},
+	{"sql_warnings", flag},
+	{"sql_big_selects", flag},
+	{"low_priority_updates", flag},
+	{"sql_auto_is_null", flag},
+	{"updatable_views_with_limit", flag2("YES", "NO")},
 	{"character_set_filesystem", oneOf("latin1", "utf8mb4", "latin2")},
 	{"default_storage_engine", oneOf("MyISAM", "MEMORY")},
 }
