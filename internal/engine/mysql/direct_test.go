@@ -29,6 +29,8 @@ var scripts = map[string]string{
 		UPDATE a SET v = LAST_INSERT_ID(77) WHERE id = 1
 		SELECT LAST_INSERT_ID()
 		INSERT INTO a (id, v) VALUES (1, 1)
+		INSERT INTO a (v) VALUES (4), (5), (6)
+		SELECT LAST_INSERT_ID() > 3, ROW_COUNT()
 		SET last_insert_id = 5
 		SELECT LAST_INSERT_ID()`,
 	"counts": `CREATE TABLE a (id INT PRIMARY KEY, v INT)

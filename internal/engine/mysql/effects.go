@@ -460,7 +460,7 @@ func (s *session) ended(o *engine.Output) {
 		s.steps = append(s.steps, step{kind: stepPing}) // an ERR packet does not tell whether a transaction is open
 	}
 	if c.failed && eff&(sqltext.LastInsertIDWrite|sqltext.Unknown) != 0 {
-		v.idOwner = nobody
+		s.maybeID()
 	}
 	if c.role && !c.failed {
 		s.steps = append(s.steps, step{kind: stepRole, text: ask("CURRENT_ROLE()")})
