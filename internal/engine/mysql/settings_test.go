@@ -1,0 +1,30 @@
+package mysql
+
+import "testing"
+
+// What comes from a SET NAMES is restored by one: only so are the definitions of results as they were.
+func TestBetween(t *testing.T) {
+	t.Parallel()
+	charsets := func(client, connection, results, collation string) settings {
+		return settings{{varClient, client}, {varConnection, connection}, {varResults, results}, {varCollation, collation}}
+	}
+	names := charsets("'latin1'", "'latin1'", "'latin1'", "'latin1_bin'")
+	begun := charsets("'utf8mb4'", "'utf8mb4'", "'utf8mb4'", "'utf8mb4_unicode_ci'")
+	mixed := charsets("'utf8mb4'", "'latin1'", "NULL", "'latin1_bin'")
+	for _, tt := range []struct {
+		have, want settings
+		sql        string
+	}{
+		{begun, begun, ""},
+		{begun, names, "SET NAMES 'latin1' COLLATE 'latin1_bin'"},
+		{begun, names.with("sql_mode", "''").with("@a", "1"), "SET NAMES 'latin1' COLLATE 'latin1_bin', @@SESSION.`sql_mode` = '', @`a` = 1"},
+		{begun, begun.with(varCollation, "'utf8mb4_bin'"), "SET NAMES 'utf8mb4' COLLATE 'utf8mb4_bin'"},
+		{begun.with("sql_mode", "''"), begun, "SET @@SESSION.`sql_mode` = DEFAULT"},
+		{begun, mixed, "SET @@SESSION.`character_set_connection` = 'latin1', @@SESSION.`collation_connection` = 'latin1_bin', @@SESSION.`character_set_results` = NULL"},
+		{mixed, begun, "SET NAMES 'utf8mb4' COLLATE 'utf8mb4_unicode_ci'"},
+	} {
+		if sql := between(tt.have, tt.want); sql != tt.sql {
+			t.Errorf("from %v to %v: got %s, want %s", tt.have, tt.want, sql, tt.sql)
+		}
+	}
+}
