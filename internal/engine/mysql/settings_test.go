@@ -1,6 +1,10 @@
 package mysql
 
-import "testing"
+import (
+	"testing"
+
+	"forebay/internal/wire/mysqlwire"
+)
 
 // What comes from a SET NAMES is restored by one: only so are the definitions of results as they were.
 func TestBetween(t *testing.T) {
@@ -25,6 +29,27 @@ func TestBetween(t *testing.T) {
 	} {
 		if sql := between(tt.have, tt.want); sql != tt.sql {
 			t.Errorf("from %v to %v: got %s, want %s", tt.have, tt.want, sql, tt.sql)
+		}
+	}
+}
+
+// After COM_RESET_CONNECTION a session has the server's character sets, with MariaDB those of its log-in.
+func TestCharsetsAfterReset(t *testing.T) {
+	t.Parallel()
+	for _, mariaDB := range []bool{false, true} {
+		want := "latin1"
+		if mariaDB {
+			want = "utf8mb4"
+		}
+		w := newStage(t, setup{servers: 2, mariaDB: mariaDB, foreign: true})
+		w.ask("SET NAMES utf16")
+		w.run(say(0, func(t *talk) { t.command(mysqlwire.ComResetConnection) }))
+		for range 3 {
+			for _, name := range charsetNames[:3] {
+				if got := w.ask("SELECT @@" + name); got != want {
+					t.Errorf("MariaDB %v: %s is %s after the reset, want %s", mariaDB, name, got, want)
+				}
+			}
 		}
 	}
 }

@@ -255,6 +255,13 @@ func (s *session) cleaned(o *engine.Output) {
 	}
 	// The client's own COM_RESET_CONNECTION.
 	s.want = v.fit
+	if v.mariaDB { // it goes back to the character set of the log-in, which was Forebay's
+		for _, e := range s.facts.names(s.origin.charset) {
+			fit = fit.with(e.name, e.value)
+		}
+		s.want = fit.fit()
+		s.adapt(settingsOfUnlessEqual(v.fit, s.want))
+	}
 }
 
 // roleLiteral writes what CURRENT_ROLE() says for SET ROLE. MySQL quotes the names itself.
