@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"forebay/internal/dataplane/session"
 	"forebay/internal/engine"
 	"forebay/internal/evloop"
 	"forebay/internal/resource"
@@ -19,10 +20,12 @@ type newcomer struct {
 	conn     *evloop.Conn
 	net      net.Conn // of the connection phase
 	id       engine.SessionID
-	greeting any   // what it has been sent, for Accept; nil: nothing
-	at       int64 // when it came, by the loop's clock
-	full     bool  // there were as many clients as there may be
-	began    bool  // its connection phase is under way
+	greeting any              // what it has been sent, for Accept; nil: nothing
+	at       int64            // when it came, by the loop's clock
+	relogin  engine.LoginFunc // takes the place of Accept, for a client that has been in already; else nil
+	early    []byte           // what such a client has sent already
+	full     bool             // there were as many clients as there may be
+	began    bool             // its connection phase is under way
 }
 
 // maxTold is how many clients above the limit are told at a time that there are too many; further ones find their
@@ -92,7 +95,7 @@ func (n *newcomer) enter() {
 	if !n.px.plane.gate.enter(n) {
 		n.arrivals().leave(n)
 		n.gone()
-		n.net.Close()
+		n.conn.Close()
 	}
 }
 
@@ -144,8 +147,12 @@ func (n *newcomer) connect(t *evloop.Task) {
 		defer stop()
 	}
 	o := n.options()
-	o.Block = t.Block
-	l, err := px.eng.Accept(ctx, n.net, o)
+	o.Block, o.Early = t.Block, n.early
+	accept := px.eng.Accept
+	if n.relogin != nil {
+		accept = n.relogin
+	}
+	l, err := accept(ctx, n.net, o)
 	if err != nil {
 		if n.full {
 			px.stats.refused.Add(1)
@@ -183,7 +190,23 @@ func (n *newcomer) connect(t *evloop.Task) {
 		px.gone()
 		return
 	}
-	px.stats.succeeded.Add(1)
+	if n.relogin == nil {
+		px.stats.succeeded.Add(1)
+	}
+}
+
+// Relogin implements session.Host.
+func (d *database) Relogin(p *session.Pool, c *evloop.Conn, slot uint32, early []byte, f engine.LoginFunc) {
+	n := &newcomer{px: d.target.px, conn: c, relogin: f, early: early}
+	n.id.PID = pidOf(p.Loop().ID(), slot)
+	n.drawSecret()
+	n.arrivals().add(n)
+	c.Restart(func(nc net.Conn) {
+		if n.net = nc; c.TLS() != nil {
+			n.net = c.TLS()
+		}
+		n.enter()
+	})
 }
 
 func loginTimeout(cfg *resource.Proxy) time.Duration {

@@ -17,8 +17,11 @@ type Output struct {
 	Kill *Kill
 	// Relogin ends the session and begins the connection phase anew, with the same client: it takes the place of
 	// Engine.Accept. The bytes behind what FromClient has consumed belong to it: it finds them in AcceptOptions.Early.
-	Relogin func(ctx context.Context, nc net.Conn, o AcceptOptions) (*Login, error)
+	Relogin LoginFunc
 }
+
+// LoginFunc runs a connection phase, as Engine.Accept does.
+type LoginFunc func(ctx context.Context, nc net.Conn, o AcceptOptions) (*Login, error)
 
 // Reset empties o for the next call.
 func (o *Output) Reset() {

@@ -9,7 +9,7 @@ import (
 )
 
 // Conn is one socket on a loop. In the connection phase it belongs to the goroutine or Task that talks through its
-// net.Conn; from Start on it and all its fields are owned by the loop.
+// net.Conn; from Start on, and until Restart, it and all its fields are owned by the loop.
 type Conn struct {
 	loop    *Loop
 	handler Handler
@@ -63,6 +63,32 @@ func (c *Conn) Start(nc net.Conn, h Handler) {
 		c.phase = nil
 	}
 	c.handler = h
+}
+
+// Restart takes the connection back to the connection phase: it is the inverse of Start. f is called on the loop, with what a
+// Task may use from then on, once all that was written has left; at once if nothing waits. Over TLS that is what lies
+// under Conn.TLS, which goes on as it is. Until f is called nobody may use the connection, except to close it: then f is
+// never called. Call it on the loop.
+func (c *Conn) Restart(f func(nc net.Conn)) {
+	c.handler = restarting(f)
+	c.handler.Ready(c)
+}
+
+// restarting waits for the last bytes of the query phase to leave.
+type restarting func(net.Conn)
+
+func (f restarting) Ready(c *Conn) {
+	if len(c.out) > 0 && c.err == nil {
+		return
+	}
+	if c.phase == nil {
+		local, peer := addrsOf(c.fd)
+		c.phase = newPhase(c, local, peer)
+	}
+	c.drained = false
+	c.phase.restart(c.hup)
+	c.handler = c.phase
+	f(c.phase)
 }
 
 // Read reads into b what the socket has. It returns ErrAgain when that is nothing, io.EOF when the peer has closed. A

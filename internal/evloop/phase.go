@@ -109,6 +109,17 @@ func (p *phase) blocking() bool { return p != nil && !p.onLoop.Load() }
 
 func (p *phase) end() { p.onLoop.Store(true) }
 
+// restart is the inverse of end. What is known of the socket is from before, so the next read asks it. Owned by loop.
+func (p *phase) restart(hup bool) {
+	p.mu.Lock()
+	p.deadline = time.Time{}
+	p.mu.Unlock()
+	p.emptied = false
+	p.hup.Store(hup)
+	p.want.Store(0)
+	p.onLoop.Store(false)
+}
+
 func (p *phase) Read(b []byte) (int, error) {
 	if p.onLoop.Load() {
 		return p.readOnLoop(b)

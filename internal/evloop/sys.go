@@ -1,6 +1,7 @@
 package evloop
 
 import (
+	"net"
 	"syscall"
 	"time"
 
@@ -66,4 +67,24 @@ func dupFD(s interface {
 		return -1, err
 	}
 	return fd, nil
+}
+
+// addrsOf are the addresses of a connected socket; empty ones when it is not connected any more.
+func addrsOf(fd int) (local, peer net.Addr) {
+	l, err := unix.Getsockname(fd)
+	local = tcpAddr(l, err)
+	r, err := unix.Getpeername(fd)
+	return local, tcpAddr(r, err)
+}
+
+func tcpAddr(sa unix.Sockaddr, err error) net.Addr {
+	if err == nil {
+		switch sa := sa.(type) {
+		case *unix.SockaddrInet4:
+			return &net.TCPAddr{IP: net.IP(sa.Addr[:]), Port: sa.Port}
+		case *unix.SockaddrInet6:
+			return &net.TCPAddr{IP: net.IP(sa.Addr[:]), Port: sa.Port}
+		}
+	}
+	return &net.TCPAddr{}
 }

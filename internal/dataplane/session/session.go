@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"time"
 
 	"forebay/internal/engine"
@@ -218,7 +219,7 @@ func (s *Session) pump() {
 		if c.TLS() != nil {
 			s.pool.stats.QueriesTLS += s.pool.Counters.Queries - queries
 		}
-		kill := o.Kill
+		kill, relogin := o.Kill, o.Relogin
 		s.fed = !o.More && kill == nil
 		s.used = s.used || n > 0
 		s.send(o)
@@ -226,6 +227,10 @@ func (s *Session) pump() {
 			return
 		}
 		s.in = s.w.keep(s.in, b[n:])
+		if relogin != nil {
+			s.relogin(relogin)
+			return
+		}
 		if kill != nil {
 			s.kill(kill)
 			s.giveBack()
@@ -433,22 +438,41 @@ func (s *Session) release() {
 // clientGone ends the session: the client has closed its connection, or cannot be reached.
 func (s *Session) clientGone() { s.leave(false) }
 
-// leave closes the client's side. The server connection is made clean and given back, or closed.
+// leave ends the session and closes the client's connection.
 func (s *Session) leave(linger bool) {
 	c := s.client
 	if c == nil {
 		return
 	}
 	s.client = nil
-	s.unkeep()
 	if linger {
 		drain(c)
 		c.CloseLater(closeLinger)
 	} else {
 		c.Close()
 	}
-	s.w.unlink(s)
 	delete(s.w.sessions, s.slot)
+	s.part(c)
+	if s.closed != nil {
+		s.closed()
+		s.closed = nil
+	}
+}
+
+// relogin ends the session, but not the client's connection, which logs in once more.
+func (s *Session) relogin(f engine.LoginFunc) {
+	c, early := s.client, bytes.Clone(s.in)
+	s.client = nil
+	s.w.sessions[s.slot] = nil // the next session has the same place
+	s.part(c)
+	s.pool.host.Relogin(s.pool, c, s.slot, early, f)
+}
+
+// part ends the session without a word to its client, whose connection was c. The server connection is made clean and given
+// back, or closed.
+func (s *Session) part(c *evloop.Conn) {
+	s.unkeep()
+	s.w.unlink(s)
 	if s.in != nil {
 		s.w.release(s.in)
 		s.in = nil
@@ -460,10 +484,6 @@ func (s *Session) leave(linger bool) {
 	s.pool.stats.ClientsIn--
 	if c.TLS() != nil {
 		s.pool.stats.ClientsTLS--
-	}
-	if s.closed != nil {
-		s.closed()
-		s.closed = nil
 	}
 	sv := s.server
 	if sv == nil {

@@ -195,6 +195,9 @@ type Host interface {
 	// Kill ends what another session runs, or that session. done is called on the loop, not at once: found says whether there
 	// is such a session that s may end.
 	Kill(s *Session, k engine.Kill, done func(found bool))
+	// Relogin has a client log in once more by f, whose session of p, in that slot, has ended. early is what it has sent
+	// already.
+	Relogin(p *Pool, c *evloop.Conn, slot uint32, early []byte, f engine.LoginFunc)
 	// Dropped says that p, which has ended, is no more: its figures are final.
 	Dropped(p *Pool)
 }

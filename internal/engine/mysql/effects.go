@@ -21,6 +21,9 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 	if eff&sqltext.FoundRowsRead != 0 {
 		s.readsRows = true
 	}
+	if eff&sqltext.UsesPrepared != 0 {
+		eff |= reads
+	}
 	if eff&(reads|sqltext.Call) == 0 { // Call: of a routine that may read anything
 		return true
 	}
@@ -90,7 +93,7 @@ func (s *session) before(a *sqltext.Analysis, eff sqltext.Effects, runs bool, te
 	s.assignments(a, text)
 	s.objects(a, text)
 	if eff&(sqltext.NamedLock|sqltext.Ends) != 0 {
-		s.lockCall(a, text)
+		c.lock = lockCallOf(a, c.digest)
 	}
 	if eff&sqltext.Role != 0 {
 		c.role = true
@@ -277,7 +280,7 @@ func hexOf(b []byte) string {
 }
 
 // objects notes what a text does with named objects of the session.
-func (s *session) objects(a *sqltext.Analysis, _ []byte) {
+func (s *session) objects(a *sqltext.Analysis, text []byte) {
 	c := s.cmd
 	for i := range a.ObjectLen() {
 		schema, name := a.ObjectName(i)
@@ -297,6 +300,9 @@ func (s *session) objects(a *sqltext.Analysis, _ []byte) {
 			c.handlers(full, false)
 		case sqltext.Prepares:
 			c.statementsNamed(string(bytes.ToLower(name)), true)
+			if !s.plainPrepared(a.Object(i), text) {
+				c.statementsNamed(unnamed, true) // which no DEALLOCATE ends
+			}
 		case sqltext.Deallocates:
 			c.statementsNamed(string(bytes.ToLower(name)), false)
 		}
@@ -370,54 +376,15 @@ func (s *session) objectsChanged() {
 // maxObjects is how many named objects of a session are known; with more the session stays pinned.
 const maxObjects = 256
 
-// lockCall notes whether the answer will tell how many named locks the session has.
-func (s *session) lockCall(a *sqltext.Analysis, text []byte) {
-	takes, frees := countFold(text, "get_lock"), countFold(text, "release_lock")
-	all := containsFold(text, "release_all_locks")
-	switch {
-	case all && takes == 0 && frees == 0:
-		s.cmd.count = true
-	case takes+frees == 1 && a.Tableless && a.Statements == 1:
-		s.cmd.count = true
-	case takes > 0:
-		s.locks = -1 // how many it takes is not known
-	}
-}
-
-// lockCalled takes over what the answer has told.
-func (s *session) lockCalled(text sqltext.Effects) {
-	c := s.cmd
-	if text&(sqltext.NamedLock|sqltext.Ends) == 0 || !s.pinnedFor(pinNamedLock) {
-		return
-	}
-	takes := text&sqltext.NamedLock != 0
-	switch {
-	case !c.count || c.failed:
-		if takes && c.failed && s.locks == 0 {
-			s.takeBack(pinNamedLock)
-		}
-		return
-	case strings.Contains(c.digest, "release_all_locks"):
-		s.locks = 0
-	case !c.counted && takes: // not got
-	case s.locks < 0:
-	case takes:
-		s.locks++
-	case c.counted:
-		s.locks--
-	}
-	if s.locks == 0 {
-		s.unpin(pinNamedLock)
-	}
-}
-
 // ended takes over what the command has left behind, when the server has answered.
 func (s *session) ended(o *engine.Output) {
 	c, v := s.cmd, s.srv
 	eff := c.eff
 	if c.failed && c.statements <= 1 && !c.runs && eff&sqltext.Unknown == 0 {
-		for len(c.pinned) > 0 {
-			s.takeBack(c.pinned[0])
+		for _, r := range slices.Clone(c.pinned) {
+			if !half[r] || c.neverRan() {
+				s.takeBack(r)
+			}
 		}
 		c.assigned, c.created, c.wish, c.setsNames, c.role, c.set = nil, nil, nil, false, false, nil
 	} else if c.failed && (len(c.assigned) > 0 || len(c.set) > 0 || c.wish != nil) {
@@ -441,7 +408,7 @@ func (s *session) ended(o *engine.Output) {
 	c.set = nil
 	s.told()
 	s.objectsChanged()
-	s.lockCalled(eff)
+	s.locksCalled(eff)
 	if eff&sqltext.DDL != 0 {
 		s.l.db.schemaChanged(!c.failed && containsAny(c.digest, "procedure", "function", "trigger", "view", "package"))
 	}
@@ -470,6 +437,21 @@ func (s *session) ended(o *engine.Output) {
 		s.steps = append(s.steps, step{kind: stepReadID, text: ask("LAST_INSERT_ID()")})
 	}
 	s.next(o)
+}
+
+// half are the reasons of pins for what a statement does while it runs, so that it is done even where the statement fails.
+var half = map[pinReason]bool{pinUserVariable: true, pinNamedLock: true, pinOpaque: true}
+
+// neverRan reports whether the statement has failed before it did anything. Its effects are its own, not those of routines.
+func (c *command) neverRan() bool {
+	if !c.failed || c.statements > 1 || c.runs {
+		return false
+	}
+	switch c.code {
+	case 1044, 1046, 1049, 1054, 1064, 1142, 1143, 1146, 1149, 1193, 1305: // its names, its words, or the user's rights are wrong
+		return true
+	}
+	return false
 }
 
 // unexplained pins for changed state that is no variable's, and that the text does not account for.
@@ -518,10 +500,11 @@ func (s *session) endings() {
 			s.unpin(pinLockTables) // the start of a transaction unlocks
 		case first == "xa" && (second == "commit" || second == "rollback") && !v.inTransaction():
 			s.unpin(pinXA)
+		case first == "commit", first == "rollback" && !slices.Contains(words, "to"): // no other end of a transaction is certain
+			if c.eff&sqltext.NextTransaction == 0 && !v.inTransaction() {
+				s.unpin(pinNext)
+			}
 		}
-	}
-	if s.pinnedFor(pinNext) && c.eff&sqltext.NextTransaction == 0 && !v.inTransaction() && (s.status.Has(mysqlwire.StatusInTrans) || c.eff&sqltext.TxControl != 0) {
-		s.unpin(pinNext)
 	}
 }
 

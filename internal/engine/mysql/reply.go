@@ -39,6 +39,9 @@ func (s *session) FromServer(b []byte, o *engine.Output) int {
 			if !r.continued && len(b)-i < mysqlwire.HeaderLen+1 && h.Length > 0 {
 				break // what it is shows in its first byte
 			}
+			if s.cmd.lock != noLockCall && r.state == replyRows && !r.continued && size <= 64 && len(b)-i < size {
+				break // it will be read
+			}
 			if !r.continued {
 				s.passing(b[i:min(i+size, len(b))])
 			}
@@ -128,8 +131,11 @@ func (s *session) passing(pkt []byte) {
 			r.ending = r.state == replyNone
 		}
 	case replyRows:
-		if c := s.cmd; c.count && v.step == 0 && r.columns == 1 {
-			c.counted = len(pkt) == mysqlwire.HeaderLen+2 && pkt[mysqlwire.HeaderLen] == 1 && pkt[mysqlwire.HeaderLen+1] == '1'
+		if c := s.cmd; c.lock != noLockCall && v.step == 0 && r.columns == 1 {
+			c.locked = noLockAnswer
+			if h, _ := mysqlwire.ParseHeader(pkt); len(pkt) == mysqlwire.HeaderLen+h.Length {
+				c.locked = lockAnswerOf(pkt[mysqlwire.HeaderLen:], r.binary)
+			}
 		}
 	}
 }
@@ -259,7 +265,7 @@ func (s *session) failed(payload []byte) (replaced bool) {
 	if fatalCode(e.Code) {
 		v.last = e
 	}
-	s.cmd.failed, s.cmd.untold, s.cmd.warnings = true, true, true
+	s.cmd.failed, s.cmd.untold, s.cmd.warnings, s.cmd.code = true, true, true, e.Code
 	return false
 }
 

@@ -22,7 +22,7 @@ type session struct {
 	steps  []step               // commands of Forebay's own that are due
 	cmd    *command             // the client's, under way; the server connection's
 	pins   []engine.Pin
-	locks  int // named locks that the session is known to hold; negative: not known
+	locks  int // named locks that the session is known to hold; unknownLocks
 
 	// What the client is sending of a command that has begun to pass.
 	skip      int              // bytes still to pass of the packet
@@ -67,10 +67,11 @@ type command struct {
 	statements int
 	runs       bool // routines, triggers or views are among what it does
 	failed     bool
-	untold     bool // the last packet of the answer could not tell of changed state
-	state      bool // the server has told that something changed that no variable is
-	count      bool // rows are looked at: a function's answer tells whether a lock was taken or freed
-	counted    bool
+	untold     bool        // the last packet of the answer could not tell of changed state
+	state      bool        // the server has told that something changed that no variable is
+	lock       lockCall    // what it does with a named lock, where that is all
+	locked     lockAnswer  // and what the answer to that is
+	code       uint16      // of the error that it failed with
 	warnings   bool        // it has left warnings, an error or counts that may be asked for
 	insertID   bool        // its OK packet has told LAST_INSERT_ID()
 	rows       bool        // it has been answered with rows
