@@ -39,3 +39,22 @@ func TestNames(t *testing.T) {
 		}
 	})
 }
+
+// Of a user variable of another session not even its type is to be seen.
+func TestUserVariableLeavesNothing(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		w.f = testkit.StartForebayMySQL(w.t, w.m, testkit.ForebayOptions{
+			Users:  map[string]string{w.db.User: w.db.Password},
+			Change: func(p *resource.Proxy) { p.Pool.MaxConnections = 1 },
+		})
+		a, b := w.connect(nil), w.connect(nil)
+		const what = "SELECT CONCAT_WS(' ', @v IS NULL, COLLATION(@v), COERCIBILITY(@v), CHARSET(@v))"
+		none := w.one(b, what)
+		w.exec(a, "SET NAMES latin1 COLLATE latin1_bin")
+		for _, value := range []string{"'x'", "5", "1.5", "1e3", "NULL"} {
+			w.exec(a, "SET @v = "+value)
+			w.want(b, none, what)
+		}
+	})
+}

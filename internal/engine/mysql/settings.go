@@ -137,13 +137,15 @@ func between(have, want settings) string {
 		} else {
 			b.WriteString(", ")
 		}
-		switch {
-		case name[0] == '@':
-			b.WriteString("@" + quoteName(name[1:]))
-		default:
-			b.WriteString("@@SESSION." + quoteName(name))
+		if name[0] != '@' {
+			b.WriteString("@@SESSION." + quoteName(name) + " = " + value)
+			return
 		}
-		b.WriteString(" = " + value)
+		name = "@" + quoteName(name[1:])
+		if value == "NULL" { // keeps the type and the collation of what the variable was
+			b.WriteString(name + " = _binary 0x20, ")
+		}
+		b.WriteString(name + " = " + value)
 	}
 	names := want.names()
 	if names != "" && names != have.names() {

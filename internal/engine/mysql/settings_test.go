@@ -24,6 +24,7 @@ func TestBetween(t *testing.T) {
 		{begun, names.with("sql_mode", "''").with("@a", "1"), "SET NAMES 'latin1' COLLATE 'latin1_bin', @@SESSION.`sql_mode` = '', @`a` = 1"},
 		{begun, begun.with(varCollation, "'utf8mb4_bin'"), "SET NAMES 'utf8mb4' COLLATE 'utf8mb4_bin'"},
 		{begun.with("sql_mode", "''"), begun, "SET @@SESSION.`sql_mode` = DEFAULT"},
+		{begun.with("@a", "1"), begun.with("@b", "NULL"), "SET @`a` = _binary 0x20, @`a` = NULL, @`b` = _binary 0x20, @`b` = NULL"},
 		{begun, mixed, "SET @@SESSION.`character_set_connection` = 'latin1', @@SESSION.`collation_connection` = 'latin1_bin', @@SESSION.`character_set_results` = NULL"},
 		{mixed, begun, "SET NAMES 'utf8mb4' COLLATE 'utf8mb4_unicode_ci'"},
 	} {
