@@ -28,12 +28,14 @@ var mysqlServers = shared[*localserver.MySQL]{
 	start: func(ctx context.Context, in localserver.Install) (*localserver.MySQL, error) {
 		return localserver.StartMySQL(ctx, localserver.MySQLOptions{
 			BinDir: in.BinDir, Chroot: in.Chroot, MaxConnections: 100, TLS: true,
+			// Room for values that take several packets. Clients may send files, as MariaDB's default is.
+			Settings: map[string]string{"max_allowed_packet": "67108864", "local_infile": "ON"},
 		})
 	},
 }
 
 // SharedMySQL returns the one server of this test binary, started by the first test that asks: usually the system's
-// MariaDB. It offers TLS, and has 100 connections. Tests run side by side on it: use MySQLDatabase, and leave the server's
+// MariaDB. It offers TLS, has 100 connections, and takes packets of 64 MiB. Tests run side by side on it: use MySQLDatabase, and leave the server's
 // own settings alone.
 func SharedMySQL(t testing.TB) *localserver.MySQL {
 	t.Helper()

@@ -1,4 +1,7 @@
-// Package drivers runs programs written for other PostgreSQL drivers and tools through Forebay: node-postgres, psycopg 2
-// and 3, JDBC, psql, pgbench. The programs are in testdata; each checks what it does itself and ends with an exit code. A
-// test whose driver is not on the machine is skipped; scripts/install-servers gets what can be had.
+// Package drivers runs programs written for other drivers and tools through Forebay. The programs are in testdata. A test
+// whose driver is not on the machine is skipped; scripts/install-servers gets what can be had.
+//
+// Those for PostgreSQL (node-postgres, psycopg 2 and 3, JDBC, pgbench) check what they do themselves and end with an exit
+// code. psql, and those for MySQL and MariaDB (PyMySQL, mysql2, Sequelize, MariaDB's JDBC driver and client), print what
+// they see: it must be the same directly and through Forebay.
 package drivers

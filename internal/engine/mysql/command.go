@@ -38,7 +38,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		if len(b)-i < mysqlwire.HeaderLen {
 			return i
 		}
-		h, _ := mysqlwire.ParseHeader(b[i:])
+		h := s.header(b[i:])
 		if s.continued || s.dropFile || v.r.state == replyInfile {
 			// What the packet holds is no matter; an empty one ends a file.
 			s.packetBegins(b[i:], h, o)
@@ -70,6 +70,29 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		}
 	}
 	return len(b)
+}
+
+// compressing are the capabilities of clients that use the compressed protocol.
+const compressing = mysqlwire.ClientCompress | mysqlwire.ClientZstdCompression
+
+// header reads the header of a client's packet. A client that compresses numbers the packets inside as it likes (MariaDB's
+// connectors in C and Java do): it is given the number that the server, which is told nothing of compression, waits for. The
+// bytes are then memory of the layer that has unpacked them.
+func (s *session) header(b []byte) mysqlwire.Header {
+	h, _ := mysqlwire.ParseHeader(b)
+	if s.caps&compressing == 0 {
+		return h
+	}
+	switch {
+	case s.continued || s.dropFile:
+		h.Sequence = s.lastSeq + 1
+	case s.srv != nil && s.srv.r.state == replyInfile:
+		h.Sequence = s.srv.r.seq
+	default:
+		h.Sequence = 0
+	}
+	h.Append(b[:0])
+	return h
 }
 
 // maxPrefix is how much of a command that is too large to be collected is looked at, in bytes.
@@ -395,7 +418,7 @@ func (s *session) withoutServer(b []byte, o *engine.Output) int {
 		if len(b)-i < mysqlwire.HeaderLen {
 			return i
 		}
-		h, _ := mysqlwire.ParseHeader(b[i:])
+		h := s.header(b[i:])
 		if s.continued || s.dropFile {
 			s.dropFile = s.dropFile && (h.Length > 0 || s.continued)
 			s.comes(h, 0)

@@ -71,6 +71,25 @@ func TestLarge(t *testing.T) {
 	}
 }
 
+// A client that compresses numbers its packets as it likes: a server gets them with the numbers that it waits for, in
+// commands of several packets and in files, too.
+func TestNumbersOfCompressed(t *testing.T) {
+	t.Parallel()
+	for name, script := range large {
+		b := say(mysqlwire.ClientCompress, script)
+		want := direct(mysqlwire.ClientCompress, b)
+		for _, p := range packets(b) {
+			p[3] = 0xa5
+		}
+		w := newStage(t, setup{servers: 2, prepared: 100, caps: mysqlwire.ClientCompress})
+		w.split = func() int { return 200_003 }
+		w.run(b)
+		if !bytes.Equal(w.client, want) {
+			t.Errorf("%s:\n%s\nwant\n%s", name, strings.Join(inWords(w.client), "\n"), strings.Join(inWords(want), "\n"))
+		}
+	}
+}
+
 // A server that will not have all of a command answers, and closes the connection, before it has come: what is still to
 // come of it is nothing that another server should see.
 func TestServerGoneInLargeCommand(t *testing.T) {

@@ -8,5 +8,6 @@
 // What clients make of the numbers, as far as known: libmysqlclient, PHP's mysqlnd and MySqlConnector take a compressed
 // packet that is out of its turn for a broken connection; the others go on from the number that they see. None of the
 // strict ones sends a command before the last one is answered. The numbers of the plain packets inside are no longer
-// reliable: MariaDB's library numbers all parts of a long command 0, MySQL's goes on from the compressed number.
+// reliable: MariaDB's library numbers all parts of a long command 0, MySQL's goes on from the compressed number. The session
+// below gives them the numbers that a server wants.
 package compress
