@@ -65,7 +65,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		}
 		n := s.command(b[i:min(i+size, len(b))], h, whole, o)
 		i += n
-		if n == 0 || s.srv == nil {
+		if n == 0 || s.srv == nil || o.Relogin != nil || o.Kill != nil {
 			return i
 		}
 	}
@@ -96,7 +96,7 @@ func (s *session) header(b []byte) mysqlwire.Header {
 }
 
 // maxPrefix is how much of a command that is too large to be collected is looked at, in bytes.
-const maxPrefix = 64 << 10
+const maxPrefix = 256 << 10
 
 // packetBegins takes the header of a packet that goes on with a command or a file.
 func (s *session) packetBegins(b []byte, h mysqlwire.Header, o *engine.Output) {
@@ -158,12 +158,23 @@ func (s *session) command(pkt []byte, h mysqlwire.Header, whole bool, o *engine.
 	}
 	*s.cmd = command{kind: kind, seq: h.Sequence + 1, pinned: s.cmd.pinned[:0], changes: s.cmd.changes[:0], captured: s.cmd.captured[:0], warnings: s.cmd.warnings}
 	c := s.cmd
-	if !whole && kind != mysqlwire.ComStmtExecute && kind != mysqlwire.ComStmtSendLongData && kind != mysqlwire.ComStmtBulkExecute {
+	switch streamed := kind == mysqlwire.ComStmtExecute || kind == mysqlwire.ComStmtSendLongData || kind == mysqlwire.ComStmtBulkExecute; {
+	case whole || streamed:
+	case kind == mysqlwire.ComQuery:
+		if !s.settles(reads, o) { // it may read anything
+			return 0
+		}
 		s.pin(pinLarge, "(too large to be kept)")
 		v.retire = true
 		c.eff = sqltext.Unknown | sqltext.LastInsertIDWrite
 		s.send(pkt, h, o)
 		return len(pkt)
+	case kind == mysqlwire.ComStmtPrepare:
+		return s.dropped(pkt, h, &errTooLarge, o)
+	case kind <= mysqlwire.ComResetConnection:
+		return s.dropped(pkt, h, &errMalformed, o) // no command of these is so long
+	default:
+		return s.dropped(pkt, h, &errUnknownCommand, o)
 	}
 	switch kind {
 	case mysqlwire.ComQuit:
@@ -225,7 +236,10 @@ func (s *session) sent(n int, h mysqlwire.Header, _ *engine.Output) {
 	s.comes(h, n)
 	v.r.begin(c.kind)
 	c.active = true
-	v.diagOwner = s
+	switch c.kind {
+	case mysqlwire.ComQuery, mysqlwire.ComStmtPrepare, mysqlwire.ComStmtExecute, mysqlwire.ComStmtBulkExecute:
+		v.diagOwner = s // others leave what was there
+	}
 	c.warnings = false
 	v.since = *s.l.counters.Now
 	s.l.counters.Queries++
@@ -239,7 +253,9 @@ func (s *session) query(pkt, body []byte, h mysqlwire.Header, o *engine.Output) 
 		return len(pkt)
 	}
 	a := &s.l.analysis
-	sqltext.Analyze(text, s.readMode(), a)
+	s.cmd.mode = s.readMode()
+	s.cmd.schema, _ = settingIn(s.want, settingSchema)
+	sqltext.Analyze(text, s.cmd.mode, a)
 	if a.Effects&sqltext.Kill != 0 && a.Statements == 1 && a.Kill.To > 0 && (a.Kill.Kind == sqltext.KillConnection || a.Kill.Kind == sqltext.KillQuery) {
 		if id, err := strconv.ParseUint(string(text[a.Kill.From:a.Kill.To]), 10, 32); err == nil && ours(uint32(id)) {
 			s.kill(uint32(id), a.Kill.Kind == sqltext.KillConnection, o)
@@ -366,12 +382,12 @@ func (s *session) reset(o *engine.Output) {
 	s.forgetState()
 	s.insertID, s.wish = 0, &defaultTracking
 	s.idTurn++
-	v.diagOwner = nil
-	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking},
-		step{kind: stepCleaned, text: askCharsets})
+	v.retire = v.retire || s.sticky()
+	s.resetSteps(stepCleaned)
 	if q := s.l.db.proxy.Load().Pool.InitQuery; q != "" {
 		v.retire = true // only a new log-in brings back what that has done
 	}
+	v.retire = v.retire || s.sticky()
 	s.next(o)
 }
 
@@ -448,12 +464,14 @@ func (s *session) withoutServer(b []byte, o *engine.Output) int {
 // refuseCommand answers a command with the error that is due, and drops it.
 func (s *session) refuseCommand(pkt []byte, h mysqlwire.Header, kind mysqlwire.Command, o *engine.Output) int {
 	switch kind {
+	case mysqlwire.ComStmtPrepare:
+		s.recent = 0
 	case mysqlwire.ComQuit:
 		o.CloseClient = true
 		return len(pkt)
 	case mysqlwire.ComStmtClose, mysqlwire.ComStmtSendLongData: // no answer
 		if kind == mysqlwire.ComStmtClose && len(pkt) >= mysqlwire.HeaderLen+5 {
-			s.forget(binary.LittleEndian.Uint32(pkt[mysqlwire.HeaderLen+1:]))
+			s.forget(s.stmtID(pkt[mysqlwire.HeaderLen:]))
 		}
 		return s.dropped(pkt, h, nil, o)
 	}

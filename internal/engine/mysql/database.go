@@ -31,13 +31,12 @@ type database struct {
 	caps   mysqlwire.Capability // of server connections, but for those that log-in adds
 	stale  chan struct{}
 
-	proxy      atomic.Pointer[resource.Proxy]
-	routines   atomic.Pointer[routines.Catalog] // written under mu
-	print      atomic.Pointer[string]           // what the routines were read with; written under mu
-	loadMu     sync.Mutex                       // one read of the routines at a time
-	initial    atomic.Pointer[settings]         // what init_query sets; nil: nothing, or not known yet
-	changes    atomic.Uint64                    // counts statements that may have changed routines
-	generation atomic.Uint64                    // counts statements that may have changed what prepared ones mean
+	proxy    atomic.Pointer[resource.Proxy]
+	routines atomic.Pointer[routines.Catalog] // written under mu
+	print    atomic.Pointer[string]           // what the routines were read with; written under mu
+	seen     atomic.Uint64                    // target.changes when the routines were read, or forgotten
+	loadMu   sync.Mutex                       // one read of the routines at a time
+	initial  atomic.Pointer[settings]         // what init_query sets; nil: nothing, or not known yet
 
 	mu         sync.Mutex
 	schemas    map[string]bool   // guarded by mu; default databases that the user may have
@@ -142,7 +141,9 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (*server,
 		d.target.learn(f)
 	}
 	if d.routines.Load() == nil {
-		d.loadRoutines(ctx, s)
+		if err := d.loadRoutines(ctx, s); err != nil {
+			return nil, fmt.Errorf("routines: %w", err)
+		}
 	}
 	if !s.Capabilities.Has(mysqlwire.ClientSessionTrack) {
 		return nil, fmt.Errorf("server %s does not track session state: MySQL 5.7 or MariaDB 10.2 is needed", s.Version)
@@ -258,54 +259,74 @@ func (d *database) Maintain(ctx context.Context, t engine.Target) (engine.Capaci
 		return engine.Capacity{}, err
 	}
 	d.target.learn(f)
-	d.loadRoutines(ctx, s)
+	if err := d.loadRoutines(ctx, s); err != nil {
+		return engine.Capacity{MaxConnections: f.maxConns}, fmt.Errorf("routines: %w", err)
+	}
 	return engine.Capacity{MaxConnections: f.maxConns}, nil
 }
 
-// loadRoutines reads the routines that the user may see, unless they are as they were. Where that fails, each one is
-// unknown, and pins the session that calls it.
-func (d *database) loadRoutines(ctx context.Context, s *login.Server) {
+// loadRoutines reads the routines that the user may see, unless they are as they were.
+func (d *database) loadRoutines(ctx context.Context, s *login.Server) error {
 	d.loadMu.Lock()
 	defer d.loadMu.Unlock()
-	before := d.changes.Load()
+	before := d.target.changes.Load()
 	print, err := routines.Fingerprint(ctx, s)
-	if old := d.print.Load(); err == nil && old != nil && *old == print {
-		return
-	}
-	var c *routines.Catalog
-	if err == nil {
-		c, err = routines.Load(ctx, s)
-	}
 	if err != nil {
-		d.log.Warn("the server's routines could not be read: a session that calls one is pinned", slog.Any("error", err))
-		if d.routines.Load() == nil {
-			d.routines.Store(new(routines.Catalog))
-		}
-		return
+		return err
+	}
+	d.mu.Lock()
+	old := d.print.Load()
+	same := old != nil && *old == print
+	if same {
+		d.seen.Store(before)
+	}
+	d.mu.Unlock()
+	if same {
+		return nil
+	}
+	c, err := routines.Load(ctx, s)
+	if err != nil {
+		return err
+	}
+	if !c.SeesTriggers() && d.routines.Load() == nil {
+		d.log.Warn("the user lacks the privilege TRIGGER somewhere: what triggers leave in a session is not seen there")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.changes.Load() != before {
-		c = c.WithoutRoutines() // what was read may be older than the change; stale has a token, so it is read again
-	} else {
-		d.print.Store(&print)
-	}
 	d.routines.Store(c)
+	d.seen.Store(before)
+	d.print.Store(&print)
+	if d.target.changes.Load() != before {
+		d.look() // what was read may be older than the change
+	}
+	return nil
 }
 
-// schemaChanged says that a statement has changed what prepared ones may mean, and maybe routines, triggers or views: then
-// nothing is known of routines until they have been read again.
-func (d *database) schemaChanged(program bool) {
-	d.generation.Add(1)
-	if !program {
-		return
+// knownRoutines are the routines, without those of which nothing is known since a statement may have changed them.
+func (d *database) knownRoutines() *routines.Catalog {
+	if d.seen.Load() != d.target.changes.Load() {
+		d.forgetRoutines()
 	}
+	return d.routines.Load()
+}
+
+// forgetRoutines knows nothing of routines until they have been read again.
+func (d *database) forgetRoutines() {
 	d.mu.Lock()
-	d.changes.Add(1)
+	d.seen.Store(d.target.changes.Load())
 	d.print.Store(nil)
 	d.routines.Store(d.routines.Load().WithoutRoutines())
 	d.mu.Unlock()
 	d.look()
+}
+
+// schemaChanged says that a statement has changed what prepared ones may mean, and maybe routines, triggers or views.
+func (d *database) schemaChanged(program bool) {
+	d.target.generation.Add(1)
+	if program {
+		d.target.changes.Add(1)
+		d.forgetRoutines()
+	}
 }
 
 // loginError is a failed log-in to a server. Permanent ones fail the clients that wait; others are tried again until

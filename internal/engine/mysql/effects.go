@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/sqltext"
@@ -30,11 +31,18 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 	if eff&(sqltext.LastInsertIDRead|sqltext.Call) != 0 && !s.hasID() {
 		s.steps = append(s.steps, step{kind: stepInsertID, text: "SET last_insert_id = " + strconv.FormatUint(s.insertID, 10)})
 	}
-	if eff&(sqltext.RowCountRead|sqltext.FoundRowsRead|sqltext.DiagnosticsRead|sqltext.Call) != 0 && v.diagOwner != s && v.diagOwner != nil {
-		if eff&(sqltext.FoundRowsRead|sqltext.Call) != 0 {
+	rows := eff&(sqltext.FoundRowsRead|sqltext.Call) != 0 && v.rowsOwner != s && v.rowsOwner != nil
+	if rows || eff&(sqltext.RowCountRead|sqltext.DiagnosticsRead|sqltext.Call) != 0 && v.diagOwner != s && v.diagOwner != nil {
+		switch {
+		case v.mariaDB: // only a statement that names a table clears the warnings
+			s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM information_schema.ENGINES WHERE 0"})
+		case rows:
 			s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM DUAL WHERE 0"})
 		}
 		s.steps = append(s.steps, step{kind: stepNeutral, text: "DO 0"})
+	}
+	if eff&sqltext.SequenceRead != 0 && v.sequenceOwner != s && v.sequenceOwner != nil {
+		s.startAgain() // LASTVAL() is another's, and nothing but a reset takes it away
 	}
 	if len(s.steps) == 0 {
 		return true
@@ -46,15 +54,18 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 // whole returns the effects of a text, a, with those of the routines, triggers and views that it reaches in place of the mark
 // Call: that stays where nothing is known of a routine. runs reports whether it reaches any.
 func (s *session) whole(a *sqltext.Analysis, text []byte) (eff sqltext.Effects, runs bool) {
-	c := s.l.db.routines.Load()
+	c := s.l.db.knownRoutines()
 	eff = a.Effects
-	schema, _ := settingIn(s.want, settingSchema)
+	schema := []byte(s.cmd.schema)
 	if eff&sqltext.Call != 0 {
-		eff = eff&^sqltext.Call | c.Called(a, []byte(schema))
+		eff = eff&^sqltext.Call | c.Called(a, schema)
 		runs = true
 	}
+	if s.l.reading.autoIsNull {
+		eff |= sqltext.LastInsertIDRead // of a WHERE id IS NULL (sql_auto_is_null)
+	}
 	if c.Hidden() != 0 && eff&sqltext.Admin == 0 {
-		if reached := c.Reached(text, s.readMode(), []byte(schema)); reached != 0 {
+		if reached := c.Reached(text, s.cmd.mode, schema); reached != 0 {
 			eff |= reached
 			runs = true
 		}
@@ -72,17 +83,27 @@ func (s *session) before(a *sqltext.Analysis, eff sqltext.Effects, runs bool, te
 	if eff&^quiet == 0 && len(s.pins) == 0 {
 		return
 	}
-	c.digest = string(sqltext.AppendDigest(nil, text, s.readMode(), maxDigest))
+	c.digest = string(sqltext.AppendDigest(nil, text, c.mode, maxDigest))
 	for _, p := range pinning {
 		if eff&p.eff != 0 {
 			s.pinNow(p.reason)
 		}
 	}
+	if eff&sqltext.GlobalLock != 0 && (runs || a.Statements > 1 || !strings.HasPrefix(c.digest, "flush")) {
+		s.pinNow(pinBackupLock) // UNLOCK TABLES does not end it
+	}
+	c.program = eff&sqltext.DDL != 0 && containsAny(text, "procedure", "function", "trigger", "view", "package")
 	if eff&(sqltext.Unknown|sqltext.Call) == sqltext.Unknown || a.Effects&sqltext.Unknown != 0 {
 		s.pinNow(pinUnknown)
 	}
 	if runs && eff&^a.Effects&sqltext.TempTable != 0 {
 		c.created = append(c.created, unnamed) // by a routine
+	}
+	if runs && eff&^a.Effects&sqltext.Prepared != 0 {
+		c.statementsNamed(unnamed, true)
+	}
+	if runs && eff&^a.Effects&sqltext.Handler != 0 {
+		c.named(markHandler+unnamed, true)
 	}
 	if eff&sqltext.Unclear != 0 {
 		s.srv.retire = true
@@ -227,7 +248,7 @@ func (s *session) trackingSet(name string, x sqltext.Assignment, value []byte) {
 		}
 	case sqltext.ValueString:
 		var lit []byte
-		if lit, ok = sqltext.AppendLiteral(nil, value, s.readMode()); ok {
+		if lit, ok = sqltext.AppendLiteral(nil, value, s.cmd.mode); ok {
 			w, ok = w.with(name, string(lit))
 		}
 	default:
@@ -247,7 +268,7 @@ func (s *session) userLiteral(x sqltext.Assignment, value []byte) (string, bool)
 	if x.Value != sqltext.ValueString {
 		return string(value), true
 	}
-	text, ok := sqltext.AppendLiteral(nil, value, s.readMode())
+	text, ok := sqltext.AppendLiteral(nil, value, s.cmd.mode)
 	if !ok {
 		return "", false
 	}
@@ -257,6 +278,9 @@ func (s *session) userLiteral(x sqltext.Assignment, value []byte) (string, bool)
 	coll, ok3 := settingIn(s.want, varCollation)
 	if !ok1 || !ok2 || !ok3 || charset != client && !ascii(text) {
 		return "", false // the server has converted it
+	}
+	if name := strings.Trim(charset, "'"); !ascii(text) && !(strings.HasPrefix(name, "utf8") && utf8.Valid(text)) {
+		return "", false // it may be none of this character set, which only _binary takes
 	}
 	return "_" + strings.Trim(charset, "'") + " 0x" + hexOf(text) + " COLLATE " + strings.Trim(coll, "'"), len(text) > 0
 }
@@ -282,13 +306,19 @@ func hexOf(b []byte) string {
 // objects notes what a text does with named objects of the session.
 func (s *session) objects(a *sqltext.Analysis, text []byte) {
 	c := s.cmd
+	moves := a.Statements > 1 && a.Effects&sqltext.Schema != 0
 	for i := range a.ObjectLen() {
 		schema, name := a.ObjectName(i)
-		if len(schema) == 0 {
-			current, _ := settingIn(s.want, settingSchema)
-			schema = []byte(current)
+		if op := a.Object(i).Op; len(schema) == 0 && moves && (op == sqltext.CreatesTemp || op == sqltext.DropsObject) {
+			if op == sqltext.CreatesTemp {
+				c.created = append(c.created, unnamed)
+			}
+			continue
 		}
-		full := strings.ToLower(string(schema)) + "." + strings.ToLower(string(name))
+		if len(schema) == 0 {
+			schema = []byte(c.schema)
+		}
+		full := string(schema) + "." + string(name) // where case does not matter, one of another case ends no pin
 		switch a.Object(i).Op {
 		case sqltext.CreatesTemp:
 			c.created = append(c.created, full)
@@ -312,7 +342,7 @@ func (s *session) objects(a *sqltext.Analysis, text []byte) {
 	}
 }
 
-// unnamed stands for a temporary table whose name is not known, so that none but the end of the session ends it.
+// unnamed stands for an object whose name is not known, so that none but the end of the session ends it.
 const unnamed = "\x00"
 
 // The names of handlers and SQL-level prepared statements are kept with those of temporary tables, each under its mark.
@@ -347,13 +377,18 @@ func (s *session) objectsChanged() {
 		s.temporary = slices.DeleteFunc(s.temporary, func(n string) bool { return slices.Contains(c.dropped, n) })
 	}
 	for _, n := range c.created {
-		if !slices.Contains(s.temporary, n) && len(s.temporary) < maxObjects {
+		if len(s.temporary) >= maxObjects {
+			n = kindOf(n) + unnamed
+		}
+		if !slices.Contains(s.temporary, n) {
 			s.temporary = append(s.temporary, n)
 		}
 	}
 	tables, handlers, statements := false, false, false
 	for _, n := range s.temporary {
 		switch {
+		case n == unnamed:
+			tables, handlers, statements = true, true, true
 		case strings.HasPrefix(n, markHandler):
 			handlers = true
 		case strings.HasPrefix(n, markStatement):
@@ -373,6 +408,14 @@ func (s *session) objectsChanged() {
 	}
 }
 
+// kindOf is the mark of a name.
+func kindOf(name string) string {
+	if strings.HasPrefix(name, markHandler) || strings.HasPrefix(name, markStatement) {
+		return name[:1]
+	}
+	return ""
+}
+
 // maxObjects is how many named objects of a session are known; with more the session stays pinned.
 const maxObjects = 256
 
@@ -386,7 +429,7 @@ func (s *session) ended(o *engine.Output) {
 				s.takeBack(r)
 			}
 		}
-		c.assigned, c.created, c.wish, c.setsNames, c.role, c.set = nil, nil, nil, false, false, nil
+		c.assigned, c.created, c.wish, c.setsNames, c.set = nil, nil, nil, false, nil
 	} else if c.failed && (len(c.assigned) > 0 || len(c.set) > 0 || c.wish != nil) {
 		s.pin(pinUnknownState, c.digest) // which of its statements have run is not known
 	}
@@ -406,11 +449,27 @@ func (s *session) ended(o *engine.Output) {
 		}
 	}
 	c.set = nil
+	if c.database && !slices.ContainsFunc(c.changes, func(e change) bool { return e.name == settingSchema }) {
+		c.opaque = true
+	}
 	s.told()
 	s.objectsChanged()
 	s.locksCalled(eff)
 	if eff&sqltext.DDL != 0 {
-		s.l.db.schemaChanged(!c.failed && containsAny(c.digest, "procedure", "function", "trigger", "view", "package"))
+		s.l.db.schemaChanged(c.program)
+	}
+	if c.opaque {
+		s.pin(pinOpaque, c.digest)
+	}
+	if c.blind || c.wish != nil && c.statements > 1 || c.runs && c.state && !c.heard && eff&(sqltext.Look|sqltext.Assigns) != 0 {
+		s.pin(pinOpaque, c.digest) // what it has done since is not told
+		v.retire = true
+	}
+	if c.restored && c.statements > 1 {
+		s.steps = append(s.steps, step{kind: stepCharsets, text: ask("@@"+varClient, "@@"+varConnection, "@@"+varResults, "@@"+varCollation, "@@sql_mode")})
+	}
+	if eff&sqltext.SequenceWrite != 0 && v.mariaDB {
+		v.sequenceOwner = s
 	}
 	s.endings()
 	s.unexplained()
@@ -429,10 +488,10 @@ func (s *session) ended(o *engine.Output) {
 	if c.failed && eff&(sqltext.LastInsertIDWrite|sqltext.Unknown) != 0 {
 		s.maybeID()
 	}
-	if c.role && !c.failed {
+	if c.role {
 		s.steps = append(s.steps, step{kind: stepRole, text: ask("CURRENT_ROLE()")})
 	}
-	if c.runs && eff&(sqltext.LastInsertIDWrite|sqltext.Unknown) != 0 || c.untoldID() {
+	if c.runs && eff&(sqltext.LastInsertIDWrite|sqltext.Unknown) != 0 || eff&sqltext.UsesPrepared != 0 || c.untoldID() {
 		v.idOwner = nobody
 		s.steps = append(s.steps, step{kind: stepReadID, text: ask("LAST_INSERT_ID()")})
 	}
@@ -481,29 +540,22 @@ func (s *session) endings() {
 	if len(s.pins) == 0 || c.failed {
 		return
 	}
-	for statement := range strings.SplitSeq(c.digest, ";") {
-		words := strings.Fields(statement)
-		first, second := "", ""
-		if len(words) > 0 {
-			first = words[0]
-		}
-		if len(words) > 1 {
-			second = words[1]
-		}
-		switch {
-		case first == "unlock" && strings.HasPrefix(second, "table"):
-			s.unpin(pinLockTables)
-			s.unpin(pinGlobalLock)
-		case first == "lock" && c.statements > 1:
-			s.pin(pinLockTables, c.digest)
-		case first == "begin", first == "start" && strings.HasPrefix(second, "transaction"):
-			s.unpin(pinLockTables) // the start of a transaction unlocks
-		case first == "xa" && (second == "commit" || second == "rollback") && !v.inTransaction():
-			s.unpin(pinXA)
-		case first == "commit", first == "rollback" && !slices.Contains(words, "to"): // no other end of a transaction is certain
-			if c.eff&sqltext.NextTransaction == 0 && !v.inTransaction() {
-				s.unpin(pinNext)
-			}
+	if c.statements != 1 {
+		return // the digest may lack what comes last
+	}
+	words := append(strings.Fields(c.digest), "", "")
+	first, second := words[0], words[1]
+	switch {
+	case first == "unlock" && strings.HasPrefix(second, "table"):
+		s.unpin(pinLockTables)
+		s.unpin(pinGlobalLock)
+	case first == "begin", first == "start" && strings.HasPrefix(second, "transaction"):
+		s.unpin(pinLockTables) // the start of a transaction unlocks
+	case first == "xa" && (second == "commit" || second == "rollback") && !v.inTransaction():
+		s.unpin(pinXA)
+	case first == "commit", first == "rollback" && !slices.Contains(words, "to"): // no other end of a transaction is certain
+		if c.eff&sqltext.NextTransaction == 0 && !v.inTransaction() {
+			s.unpin(pinNext)
 		}
 	}
 }
@@ -530,6 +582,7 @@ func (s *session) told() {
 	}
 	changes := c.changes
 	c.changes = nil
+	c.heard = c.heard || len(changes) > 0
 	now := settingsOf(s.want)
 	names := c.setsNames
 	for _, e := range changes {
@@ -595,8 +648,8 @@ func carriedVariable(name string) bool {
 	return true
 }
 
-func containsAny(s string, words ...string) bool {
-	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(s, w) })
+func containsAny(text []byte, words ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return containsFold(text, w) })
 }
 
 func containsFold(b []byte, lower string) bool { return countFold(b, lower) > 0 }

@@ -34,7 +34,10 @@ func New(log *slog.Logger) *Engine { return &Engine{log: log} }
 type target struct {
 	facts atomic.Pointer[facts]
 	known chan struct{} // closed when facts are there
-	once  sync.Once
+
+	generation atomic.Uint64 // counts statements that may have changed what prepared ones mean
+	changes    atomic.Uint64 // counts statements that may have changed routines, triggers or views
+	once       sync.Once
 }
 
 func (t *target) learn(f *facts) {
@@ -174,11 +177,13 @@ const (
 		mysqlwire.ClientQueryAttributes | mysqlwire.MariaDBExtended&^(1<<62|1<<63)
 	// homeless marks sessions that began without a default database.
 	homeless uint64 = 1 << 63
+	// client marks the pools of clients: without it, the target is being watched.
+	client uint64 = 1 << 62
 )
 
 // login makes the result of a connection phase.
 func (e *Engine) login(f *facts, c *login.Client) *engine.Login {
-	key := engine.Key{User: c.User, Protocol: uint64(c.Capabilities & shared)}
+	key := engine.Key{User: c.User, Protocol: uint64(c.Capabilities&shared) | client}
 	if c.Database == "" {
 		key.Protocol |= homeless
 	}
@@ -216,10 +221,10 @@ func (e *Engine) DefaultDatabase() string { return "" }
 func (e *Engine) Open(p *resource.Proxy, k engine.Key, c engine.Credentials, _ engine.Target) engine.Database {
 	d := &database{
 		eng: e, key: k, creds: c, target: e.target(p), stale: make(chan struct{}, 1),
-		caps: mysqlwire.Capability(k.Protocol&^homeless)&shared | mysqlwire.ClientSessionTrack,
+		caps: mysqlwire.Capability(k.Protocol)&shared | mysqlwire.ClientSessionTrack,
 		log:  e.log.With(slog.String("proxy", p.Name), slog.String("user", k.User)),
 	}
-	if k.Protocol == 0 { // not of a client: the target is being watched
+	if k.Protocol&client == 0 {
 		d.caps |= mysqlwire.ClientDeprecateEOF | mysqlwire.ClientMultiResults
 	}
 	d.proxy.Store(p)

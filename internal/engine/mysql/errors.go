@@ -16,6 +16,7 @@ var (
 	errArguments      = mysqlwire.Error{Code: 1210, SQLState: "HY000", Message: "Incorrect arguments to mysqld_stmt_execute"}
 	errUnknownThread  = mysqlwire.Error{Code: 1094, SQLState: "HY000", Message: "Unknown thread id: "}
 	errManyStatements = mysqlwire.Error{Code: 1461, SQLState: "42000", Message: "Can't create more than max_prepared_stmt_count statements: this client has too many"}
+	errTooLarge       = mysqlwire.Error{Code: 1235, SQLState: "42000", Message: "Forebay does not support statements above 1 MiB in this command"}
 	errReplication    = mysqlwire.Error{Code: 1235, SQLState: "42000", Message: "Forebay does not support replication commands: connect to the database itself"}
 	errDropped        = mysqlwire.Error{Code: 1105, SQLState: "HY000", Message: "Unknown error"}
 )
@@ -33,6 +34,7 @@ var told = []struct {
 	{engine.ErrIdle, 4031, "HY000", "The client was disconnected by the server because of inactivity."},
 	{engine.ErrLifetime, 1053, "08S01", "Server shutdown in progress: the connection has reached its maximum lifetime"},
 	{engine.ErrShutdown, 1053, "08S01", "Server shutdown in progress"},
+	{engine.ErrUnfit, 1105, "HY000", "Unknown error: the database's server connections do not fit the session any more"},
 	{engine.ErrUnsure, 2013, "HY000", "Lost connection to MySQL server during query: its state was unsure"},
 }
 

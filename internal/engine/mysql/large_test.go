@@ -94,7 +94,7 @@ func TestNumbersOfCompressed(t *testing.T) {
 // come of it is nothing that another server should see.
 func TestServerGoneInLargeCommand(t *testing.T) {
 	t.Parallel()
-	for _, half := range []int{100_000, 1<<20 + 3, mysqlwire.MaxPayload + 3, mysqlwire.MaxPayload + 1<<20} {
+	for _, half := range []int{300_000, 1<<20 + 3, mysqlwire.MaxPayload + 3, mysqlwire.MaxPayload + 1<<20} {
 		for _, answered := range []bool{false, true} {
 			b := say(0, func(t *talk) { t.query("DO '" + strings.Repeat("x", mysqlwire.MaxPayload+2<<20) + "'") })
 			w := newStage(t, setup{servers: 2, prepared: 100})

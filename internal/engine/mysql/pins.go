@@ -15,6 +15,7 @@ type pinReason string
 const (
 	pinLockTables   pinReason = "lock_tables"
 	pinGlobalLock   pinReason = "global_lock"
+	pinBackupLock   pinReason = "backup_lock"
 	pinNamedLock    pinReason = "named_lock"
 	pinTemporary    pinReason = "temporary_table"
 	pinHandler      pinReason = "handler"
@@ -29,7 +30,6 @@ const (
 	pinUnknownState pinReason = "unknown_state"
 	pinLarge        pinReason = "statement_too_large"
 	pinSettings     pinReason = "settings_too_large"
-	pinInsertID     pinReason = "last_insert_id"
 	pinSequence     pinReason = "sequence_state"
 )
 
@@ -37,6 +37,7 @@ const (
 var fixes = map[pinReason]string{
 	pinLockTables:   "use a transaction with SELECT ... FOR UPDATE, or UNLOCK TABLES when done",
 	pinGlobalLock:   "run backups over a connection of their own, straight to the database",
+	pinBackupLock:   "run backups over a connection of their own, straight to the database",
 	pinNamedLock:    "RELEASE_LOCK or RELEASE_ALL_LOCKS when done, or lock a row",
 	pinTemporary:    "DROP TEMPORARY TABLE when done, or use a derived table or a common table expression",
 	pinHandler:      "HANDLER ... CLOSE when done, or use SELECT",
@@ -51,7 +52,6 @@ var fixes = map[pinReason]string{
 	pinUnknownState: "keep what a routine sets up within the routine",
 	pinLarge:        "keep statements below 1 MiB",
 	pinSettings:     "keep values above 64 KiB in a table",
-	pinInsertID:     "use the OK packet's value (the driver's last insert id)",
 	pinSequence:     "use RETURNING, or NEXT VALUE FOR in a SELECT, instead of LASTVAL",
 }
 
@@ -96,5 +96,5 @@ func (s *session) pinnedFor(r pinReason) bool {
 
 // sticky reports whether something was done to the server connection that COM_RESET_CONNECTION may not undo.
 func (s *session) sticky() bool {
-	return s.pinnedFor(pinOpaque) || s.pinnedFor(pinXA) || s.pinnedFor(pinUnknown) || s.pinnedFor(pinGlobalLock)
+	return s.pinnedFor(pinOpaque) || s.pinnedFor(pinXA) || s.pinnedFor(pinUnknown) || s.pinnedFor(pinGlobalLock) || s.pinnedFor(pinBackupLock)
 }

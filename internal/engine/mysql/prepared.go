@@ -13,7 +13,8 @@ import (
 // that prepared the same. Immutable.
 type stmt struct {
 	text    []byte
-	context engine.Fit // the settings that decide what the text means
+	context engine.Fit   // the settings that decide what the text means
+	mode    sqltext.Mode // how it was read, under them
 	effects sqltext.Effects
 	hash    uint64
 }
@@ -56,12 +57,12 @@ func newInterned() interned {
 
 // intern returns the statement with that text and context, the same for all sessions of the loop; analyze finds its
 // effects when it is new.
-func (t *interned) intern(text []byte, context engine.Fit, analyze func() sqltext.Effects) *stmt {
+func (t *interned) intern(text []byte, context engine.Fit, mode sqltext.Mode, analyze func() sqltext.Effects) *stmt {
 	h := maphash.Bytes(t.seed, text) ^ maphash.Comparable(t.seed, context)
-	if s := t.byHash[h]; s != nil && s.context == context && bytes.Equal(s.text, text) {
+	if s := t.byHash[h]; s != nil && s.context == context && s.mode == mode && bytes.Equal(s.text, text) {
 		return s
 	}
-	s := &stmt{text: slices.Clone(text), context: context, effects: analyze(), hash: h}
+	s := &stmt{text: slices.Clone(text), context: context, mode: mode, effects: analyze(), hash: h}
 	if len(text) > maxInternedText {
 		return s
 	}
@@ -94,6 +95,7 @@ type prepared struct {
 	columns     int
 	warnings    uint16
 	generation  uint64
+	at          int64       // when it was prepared, by the loop's clock
 	definitions []byte      // the packets behind the first one of the answer; nil: not kept
 	bound       []byte      // types of the parameters that the server knows; nil: none, or not known
 	busy        *clientStmt // who has a cursor or long data here
@@ -103,6 +105,9 @@ type prepared struct {
 // maxDefinitions is how much of a prepared statement's metadata is kept to answer the next client that prepares it, in
 // bytes.
 const maxDefinitions = 16 << 10
+
+// maxDefinitionsAge is how long it answers, in nanoseconds: the table may be altered where Forebay does not see it.
+const maxDefinitionsAge = 30e9
 
 func (p *preparedSet) get(k preparedKey) *prepared {
 	e := p.byStmt[k]

@@ -14,6 +14,8 @@ type reading struct {
 	sqlMode string     // and the sql_mode of the server connection,
 	mode    sqltext.Mode
 
+	autoIsNull bool // sql_auto_is_null: IS NULL finds the row that the session inserted last
+
 	contextOf engine.Fit // the settings
 	context   engine.Fit
 }
@@ -39,11 +41,22 @@ func (s *session) readMode() sqltext.Mode {
 		Charset:            sqltext.CharsetOf(strings.Trim(charset, "'")),
 		SingleStatement:    s.multi(settingsOf(s.want)) == "0",
 	}
+	autoIsNull, ok := settingIn(s.want, "sql_auto_is_null")
+	r.autoIsNull = ok && autoIsNull != "0" && autoIsNull != "'OFF'"
 	return r.mode
 }
 
-// contextNames are the settings that decide what the text of a prepared statement means, when it is prepared.
-var contextNames = []string{settingSchema, varClient, varConnection, varCollation, "sql_mode"}
+// atExecution are settings that a prepared statement is subject to when it is executed, and not before. All others may be
+// built into it when it is prepared, as the servers do with time_zone, lc_time_names, div_precision_increment and more: what
+// one session has prepared is another's only under the same.
+var atExecution = map[string]bool{
+	settingMulti: true, settingRole: true, varResults: true, "timestamp": true, "autocommit": true, "completion_type": true,
+	"transaction_isolation": true, "transaction_read_only": true, "tx_isolation": true, "tx_read_only": true,
+	"wait_timeout": true, "interactive_timeout": true, "lock_wait_timeout": true, "innodb_lock_wait_timeout": true,
+	"net_read_timeout": true, "net_write_timeout": true, "max_execution_time": true, "max_statement_time": true,
+	"idle_transaction_timeout": true, "foreign_key_checks": true, "unique_checks": true, "sql_select_limit": true,
+	"sql_safe_updates": true, "long_query_time": true, "sql_log_bin": true,
+}
 
 // stmtContext is the part of the session's settings that a statement is prepared under.
 func (s *session) stmtContext() engine.Fit {
@@ -52,9 +65,9 @@ func (s *session) stmtContext() engine.Fit {
 		return r.context
 	}
 	var c settings
-	for _, name := range contextNames {
-		if v, ok := settingIn(s.want, name); ok {
-			c = c.with(name, v)
+	for _, e := range settingsOf(s.want) {
+		if e.name[0] != '@' && !atExecution[e.name] {
+			c = append(c, e)
 		}
 	}
 	r.context, r.contextOf = c.fit(), s.want

@@ -2,6 +2,8 @@ package mysql
 
 import (
 	"encoding/binary"
+	"slices"
+	"strings"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/sqltext"
@@ -148,8 +150,11 @@ func (s *session) definitionsEnd() {
 	case replyColumns:
 		r.state = replyRows
 	case replyParams:
-		if r.prepared.Columns > 0 && !r.prepared.NoMetadata {
+		if r.prepared.Columns > 0 {
 			r.state, r.definitions, r.defsEnd = replyPrepColumns, int(r.prepared.Columns), !v.caps.Has(mysqlwire.ClientDeprecateEOF)
+			if r.prepared.NoMetadata {
+				r.definitions = 0
+			}
 			return
 		}
 		r.state = replyNone
@@ -176,7 +181,7 @@ func (s *session) packet(payload []byte, h mysqlwire.Header, o *engine.Output) (
 		switch {
 		case payload[0] == mysqlwire.HeaderOK:
 			return s.okPacket(payload, h, o)
-		case payload[0] == mysqlwire.HeaderEOF && len(payload) <= 8: // COM_SET_OPTION, COM_DEBUG
+		case payload[0] == mysqlwire.HeaderEOF && (deprecate || len(payload) <= 8): // COM_SET_OPTION, COM_DEBUG
 			if deprecate && len(payload) >= 7 {
 				return s.okPacket(payload, h, o)
 			}
@@ -303,6 +308,7 @@ func (s *session) okPacket(payload []byte, h mysqlwire.Header, o *engine.Output)
 		s.cursorOpened(p.Status)
 	}
 	more := p.Status.Has(mysqlwire.StatusMoreResultsExist)
+	c.untold = false
 	rewrite := false
 	if p.Status.Has(mysqlwire.StatusSessionStateChanged) {
 		s.changes(p.SessionState, !more || !c.runs)
@@ -389,20 +395,54 @@ func (s *session) changes(state []byte, settled bool) {
 		switch e.Type {
 		case mysqlwire.TrackSystemVariables:
 			name := string(e.Name)
-			if v.step != 0 && v.step != stepPing || !carriedVariable(name) || s.restores(name, settled) {
+			if v.step != 0 && v.step != stepPing || name == "" || strings.IndexByte(name, 0) >= 0 {
 				continue
 			}
-			value := charsetLiteral(name, string(e.Value))
-			c.changes = append(c.changes, change{name, value})
+			c.heard = true
+			if !carriedVariable(name) {
+				s.notCarried(name)
+				continue
+			}
+			if s.restores(name, settled) {
+				c.restored = c.restored || !settled
+				continue
+			}
+			c.noteChange(change{name, charsetLiteral(name, string(e.Value))})
 		case mysqlwire.TrackSchema:
 			if v.step == 0 || v.step == stepPing {
-				c.changes = append(c.changes, change{settingSchema, string(e.Value)})
+				c.noteChange(change{settingSchema, string(e.Value)})
 			}
 		case mysqlwire.TrackStateChange:
 			if v.step == 0 || v.step == stepPing {
 				c.state = true
 			}
 		}
+	}
+}
+
+// noteChange keeps the last of the changes of one name.
+func (c *command) noteChange(x change) {
+	for i := range c.changes {
+		if c.changes[i].name == x.name {
+			c.changes[i] = x
+			return
+		}
+	}
+	c.changes = append(c.changes, x)
+}
+
+// notCarried takes notice of a change of a variable that is not carried, unless its text has accounted for it.
+func (s *session) notCarried(name string) {
+	c := s.cmd
+	switch {
+	case name == trackVariables, name == trackSchema, name == trackState:
+		c.blind = c.blind || c.wish == nil
+	case slices.ContainsFunc(c.assigned, func(e setting) bool { return e.name == name }):
+	case sqltext.ClassOf([]byte(name)) == sqltext.IdentityVariable, sqltext.ClassOf([]byte(name)) == sqltext.ReadOnlyVariable:
+	case name == "character_set_database", name == "collation_database":
+		c.database = true // they change with the default database
+	default:
+		c.opaque = true
 	}
 }
 
@@ -435,7 +475,10 @@ func (s *session) replied(o *engine.Output) {
 	if c.stmt != nil {
 		s.statementEnded(o)
 	}
-	if c.failed || c.state || c.runs || c.untold || len(c.changes) > 0 || len(s.pins) > 0 || c.eff&^nothing != 0 || c.untoldID() || len(c.assigned) > 0 {
+	if c.rows {
+		v.rowsOwner = s
+	}
+	if c.failed || c.state || c.runs || c.opaque || c.blind || c.untold || len(c.changes) > 0 || len(s.pins) > 0 || c.eff&^nothing != 0 || c.untoldID() || len(c.assigned) > 0 {
 		s.ended(o)
 		if len(s.steps) > 0 {
 			return
@@ -446,15 +489,15 @@ func (s *session) replied(o *engine.Output) {
 
 // nothing are effects of which nothing is left when the server has answered.
 const nothing = sqltext.ImplicitCommit | sqltext.LastInsertIDWrite | sqltext.FoundRowsWrite | sqltext.ReadsUserVariable | sqltext.LocalInfile |
-	sqltext.SequenceWrite | reads | sqltext.ThreadID | sqltext.Processlist
+	reads | sqltext.ThreadID | sqltext.Processlist
 
 // end says that nothing more is to be done for the client's command.
 func (s *session) end(o *engine.Output) {
 	c := s.cmd
 	c.active = false
 	s.ahead = 0
+	s.status = s.srv.status & lasting // a step may have told more
 	if c.kind == mysqlwire.ComResetConnection {
-		s.status = s.srv.status & lasting
 		s.ok(c.seq, o)
 	}
 }

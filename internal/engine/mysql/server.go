@@ -26,8 +26,11 @@ type server struct {
 	prepared  preparedSet
 	idOwner   *session // whose LAST_INSERT_ID() this is: insertid.go
 	idTurn    uint32   // and which of its values
-	diagOwner *session // whose statement was the last, so that its warnings and counts are here
-	retire    bool     // it must not be used again
+	diagOwner *session // whose statement was the last, so that its warnings and ROW_COUNT() are here; nil: nobody's
+	rowsOwner *session // whose SELECT was the last, so that FOUND_ROWS() is here; nil: nobody's
+
+	sequenceOwner *session // who has last drawn from a sequence (MariaDB); nil: nobody
+	retire        bool     // it must not be used again
 
 	// What is under way.
 	r     reply

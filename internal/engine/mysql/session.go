@@ -47,6 +47,7 @@ type session struct {
 	stmts     map[uint32]*clientStmt
 	stmtBytes int
 	lastStmt  uint32 // the last id handed out
+	recent    uint32 // that of the statement prepared last, as MariaDB's clients mean by -1; 0: it failed, or is closed
 	cursors   int    // open ones, and statements with long data
 
 	insertID     uint64   // what LAST_INSERT_ID() is: insertid.go
@@ -65,10 +66,18 @@ type command struct {
 	active     bool
 	eff        sqltext.Effects
 	statements int
-	runs       bool // routines, triggers or views are among what it does
+	runs       bool         // routines, triggers or views are among what it does
+	mode       sqltext.Mode // how its text is read
+	schema     string       // the default database that its text means
+	opaque     bool         // the server has told of a change that cannot be carried
+	blind      bool         // session tracking was changed unasked
+	heard      bool         // variables were told
+	restored   bool         // a change was taken for one that its routine undoes
+	program    bool         // it makes or drops routines, triggers or views
 	failed     bool
 	untold     bool        // the last packet of the answer could not tell of changed state
 	state      bool        // the server has told that something changed that no variable is
+	database   bool        // one of the variables that go with the default database was told
 	lock       lockCall    // what it does with a named lock, where that is all
 	locked     lockAnswer  // and what the answer to that is
 	code       uint16      // of the error that it failed with
@@ -417,7 +426,7 @@ func (s *session) forgetState() {
 
 // ClientGone implements engine.Session.
 func (s *session) ClientGone(o *engine.Output) bool {
-	s.gone = true
+	s.gone, s.killing = true, false
 	v := s.srv
 	if v == nil {
 		return false
@@ -444,8 +453,7 @@ func (s *session) clean(o *engine.Output) {
 	s.cleaning = true
 	s.forgetState()
 	s.srv.prepared.clear()
-	s.srv.idOwner, s.srv.diagOwner = nil, nil
-	s.steps = append(s.steps, step{kind: stepReset}, step{kind: stepTracking, text: s.facts.tracking}, step{kind: stepCleaned, text: askCharsets})
+	s.resetSteps(stepCleaned)
 	s.next(o)
 }
 

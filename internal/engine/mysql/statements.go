@@ -15,19 +15,20 @@ import (
 func (s *session) prepare(pkt, body []byte, h mysqlwire.Header, o *engine.Output) int {
 	v, c := s.srv, s.cmd
 	text := body[1:]
+	s.recent = 0 // what comes behind it is not for another statement, should this one fail
 	if len(s.stmts) >= maxClientStmts || s.stmtBytes+len(text) > maxClientStmtBytes {
 		s.fail(c.seq, errManyStatements, o)
 		return len(pkt)
 	}
-	st := s.l.stmts.intern(text, s.stmtContext(), func() sqltext.Effects {
-		mode := s.readMode()
-		mode.SingleStatement = true
+	mode := s.readMode()
+	mode.SingleStatement = true
+	st := s.l.stmts.intern(text, s.stmtContext(), mode, func() sqltext.Effects {
 		sqltext.Analyze(text, mode, &s.l.analysis)
 		return s.l.analysis.Effects
 	})
 	if e := v.prepared.get(preparedKey{stmt: st}); e != nil {
 		switch {
-		case e.definitions != nil && e.generation == s.l.db.generation.Load():
+		case e.definitions != nil && e.generation == s.l.db.target.generation.Load() && *s.l.counters.Now-e.at < maxDefinitionsAge:
 			cs := &clientStmt{stmt: st, params: e.params}
 			s.remember(cs)
 			dst, at := mysqlwire.BeginPacket(o.Client.Grow())
@@ -50,6 +51,7 @@ func (s *session) prepare(pkt, body []byte, h mysqlwire.Header, o *engine.Output
 func (s *session) remember(cs *clientStmt) {
 	s.lastStmt++
 	cs.id = s.lastStmt
+	s.recent = cs.id
 	if s.stmts == nil {
 		s.stmts = make(map[uint32]*clientStmt)
 	}
@@ -64,6 +66,9 @@ func (s *session) forget(id uint32) *clientStmt {
 		return nil
 	}
 	delete(s.stmts, id)
+	if s.recent == id {
+		s.recent = 0
+	}
 	s.stmtBytes -= len(cs.stmt.text) + 200
 	s.release(cs)
 	return cs
@@ -101,7 +106,8 @@ func (s *session) add(e *prepared, o *engine.Output) {
 		}
 		s.drop(old, o)
 	}
-	e.generation = s.l.db.generation.Load()
+	e.at = *s.l.counters.Now
+	e.generation = s.l.db.target.generation.Load()
 	v.prepared.add(e)
 }
 
@@ -133,7 +139,10 @@ func (cs *clientStmt) key() preparedKey {
 func (s *session) stmtID(body []byte) uint32 {
 	id := le32(body[1:])
 	if id == 1<<32-1 && s.facts.mariaDB {
-		return s.lastStmt
+		if s.recent == 0 {
+			return id
+		}
+		return s.recent
 	}
 	return id
 }
@@ -185,10 +194,11 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 		s.sendWithID(pkt, 0, nil, e.id, o)
 	default:
 		eff, runs := cs.stmt.effects, false
-		if eff&^quiet != 0 || s.l.db.routines.Load().Hidden() != 0 {
-			mode := s.readMode()
-			mode.SingleStatement = true
-			sqltext.Analyze(cs.stmt.text, mode, &s.l.analysis)
+		// It means what it meant when it was prepared.
+		c.mode = cs.stmt.mode
+		c.schema, _ = settingIn(cs.stmt.context, settingSchema)
+		if eff&^quiet != 0 || s.l.db.knownRoutines().Hidden() != 0 {
+			sqltext.Analyze(cs.stmt.text, c.mode, &s.l.analysis)
 			eff, runs = s.whole(&s.l.analysis, cs.stmt.text)
 		}
 		if !s.settles(eff, o) {
@@ -200,9 +210,7 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 		}
 		c.eff, c.statements = eff, 1
 		if eff&^quiet != 0 || runs || len(s.pins) > 0 {
-			mode := s.readMode()
-			mode.SingleStatement = true
-			sqltext.Analyze(cs.stmt.text, mode, &s.l.analysis)
+			sqltext.Analyze(cs.stmt.text, c.mode, &s.l.analysis)
 			s.before(&s.l.analysis, eff, runs, cs.stmt.text)
 		}
 		s.debug(cs.stmt.text)
@@ -371,10 +379,15 @@ func (s *session) preparedPacket(payload []byte, h mysqlwire.Header, o *engine.O
 	if v.step == stepPrepare {
 		c.capturing = true
 	}
+	c.capturing = c.capturing && !p.NoMetadata
 	deprecate := v.caps.Has(mysqlwire.ClientDeprecateEOF)
 	switch {
-	case p.NoMetadata || p.Params == 0 && p.Columns == 0:
+	case p.Params == 0 && p.Columns == 0, p.NoMetadata && deprecate:
 		r.state = replyNone
+	case p.NoMetadata && p.Params > 0: // the packets that end definitions come all the same
+		r.state, r.definitions, r.defsEnd = replyParams, 0, true
+	case p.NoMetadata:
+		r.state, r.definitions, r.defsEnd = replyPrepColumns, 0, true
 	case p.Params > 0:
 		r.state, r.definitions, r.defsEnd = replyParams, int(p.Params), !deprecate
 	default:

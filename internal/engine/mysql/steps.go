@@ -34,6 +34,8 @@ const (
 	stepTracking                      // has the server tell of changes again
 	stepReset                         // COM_RESET_CONNECTION
 	stepCleaned                       // ends clean
+	stepFresh                         // ends startAgain
+	stepCharsets                      // asks what the character sets and sql_mode are
 )
 
 // ask is the query for the values of expressions. Neither the session's character_set_results nor its sql_select_limit
@@ -106,7 +108,10 @@ func (s *session) next(o *engine.Output) {
 		o.Server.Set(dst)
 		v.r.begin(cmd)
 		if cmd != mysqlwire.ComPing {
-			v.diagOwner = nil
+			v.diagOwner = nobody
+			if cmd == mysqlwire.ComQuery && strings.HasPrefix(st.text, "SELECT") {
+				v.rowsOwner = nobody
+			}
 		}
 	}
 }
@@ -148,6 +153,7 @@ func (s *session) stepFailed(st step, e mysqlwire.Error, o *engine.Output) bool 
 		// The database is gone, or the user may not have it any more: any statement in it would fail.
 		s.l.db.remember(st.text, false)
 		s.steps = nil
+		s.want = settingsOf(s.want).without(settingSchema).fit() // as on a server, after DROP DATABASE
 		if !s.begun {
 			s.fatal(e, o)
 			return false
@@ -190,6 +196,9 @@ func (s *session) stepDone(st step, o *engine.Output) {
 		s.ownID()
 	case stepNeutral:
 		v.diagOwner = s
+		if strings.HasPrefix(st.text, "SELECT") {
+			v.rowsOwner = s
+		}
 	case stepCollation:
 		if len(v.row) != 2 {
 			o.CloseServer = true
@@ -219,20 +228,45 @@ func (s *session) stepDone(st step, o *engine.Output) {
 		s.readID(parseID(cell))
 	case stepReset:
 		v.prepared.clear()
-		v.idOwner = nil
+		v.idOwner, v.sequenceOwner = nil, nil
 		s.unpinAll()
+	case stepFresh:
+		if s.fresh(o); !o.CloseServer {
+			s.adapt(settingsOfUnlessEqual(v.fit, s.want))
+		}
+	case stepCharsets:
+		if len(v.row) != 5 {
+			o.CloseServer = true
+			return
+		}
+		for i, name := range []string{varClient, varConnection, varResults, varCollation, "sql_mode"} {
+			s.set(name, charsetLiteral(name, v.row[i]))
+		}
 	case stepCleaned:
 		s.cleaned(o)
 	case stepPing:
 		s.told()
 		s.unexplained()
+		s.status = v.status & lasting
 	case stepPrepare:
 		s.preparedEnds(o)
 	}
 }
 
-// cleaned says that a connection has been made as new: its settings are those that the server gives.
-func (s *session) cleaned(o *engine.Output) {
+// resetSteps make the server connection as new; last is the step that ends them.
+func (s *session) resetSteps(last stepKind) {
+	s.steps = append(s.steps, step{kind: stepReset})
+	if role := s.srv.role; role != "" {
+		s.steps = append(s.steps, step{kind: stepTracking, text: "SET ROLE " + role}) // COM_RESET_CONNECTION keeps the role
+	}
+	s.steps = append(s.steps, step{kind: stepTracking, text: s.facts.tracking}, step{kind: last, text: askCharsets})
+}
+
+// startAgain makes the server connection as new, and then as the session wants it.
+func (s *session) startAgain() { s.resetSteps(stepFresh) }
+
+// fresh takes over the settings that a server connection has after a reset.
+func (s *session) fresh(o *engine.Output) {
 	v := s.srv
 	if len(v.row) != 4 {
 		o.CloseServer = true
@@ -249,19 +283,31 @@ func (s *session) cleaned(o *engine.Output) {
 		fit = fit.with(settingMulti, multi) // a capability, which it keeps too
 	}
 	v.fit = fit.fit()
+}
+
+// cleaned says that a connection has been made as new, for nobody or for the client that has asked for it.
+func (s *session) cleaned(o *engine.Output) {
+	v := s.srv
+	if s.fresh(o); o.CloseServer {
+		return
+	}
 	if s.cleaning {
 		s.cleaning = false
 		return
 	}
-	// The client's own COM_RESET_CONNECTION.
 	s.want = v.fit
-	if v.mariaDB { // it goes back to the character set of the log-in, which was Forebay's
-		for _, e := range s.facts.names(s.origin.charset) {
-			fit = fit.with(e.name, e.value)
-		}
-		s.want = fit.fit()
-		s.adapt(settingsOfUnlessEqual(v.fit, s.want))
+	if !v.mariaDB {
+		return
 	}
+	// MariaDB gives a session the character sets of its log-in again, which here were not the client's.
+	want := settingsOf(v.fit)
+	for _, name := range []string{varClient, varConnection, varResults, varCollation} {
+		if value, ok := settingIn(s.startup, name); ok {
+			want = want.with(name, value)
+		}
+	}
+	s.want = want.fit()
+	s.adapt(settingsOfUnlessEqual(v.fit, s.want))
 }
 
 // roleLiteral writes what CURRENT_ROLE() says for SET ROLE. MySQL quotes the names itself.

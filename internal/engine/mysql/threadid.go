@@ -17,6 +17,8 @@ func (s *session) withOwnID(head, text []byte) ([]byte, bool) {
 	name := quoteName(string(words[1]))
 	switch {
 	case len(words) == 2:
+	case !plainName(words[len(words)-1]):
+		return nil, false
 	case len(words) == 4 && bytes.EqualFold(words[2], []byte("as")):
 		name = string(words[3])
 	case len(words) == 3:
@@ -29,4 +31,15 @@ func (s *session) withOwnID(head, text []byte) ([]byte, bool) {
 	h, _ := mysqlwire.ParseHeader(head)
 	mysqlwire.Header{Length: len(out) - mysqlwire.HeaderLen, Sequence: h.Sequence}.Append(out[:0])
 	return out, true
+}
+
+// plainName reports whether b is a name without quotes.
+func plainName(b []byte) bool {
+	for i, c := range b {
+		if c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || i > 0 && c >= '0' && c <= '9' {
+			continue
+		}
+		return false
+	}
+	return true
 }

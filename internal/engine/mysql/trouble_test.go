@@ -209,6 +209,37 @@ func TestProtocolViolations(t *testing.T) {
 	}
 }
 
+// MariaDB's clients send -1 for the statement that they have just prepared, ahead of its answer: if that fails, it is no
+// other one.
+func TestStatementJustPrepared(t *testing.T) {
+	t.Parallel()
+	const just = 1<<32 - 1
+	w := newStage(t, setup{servers: 2, prepared: 100, mariaDB: true})
+	for i, tt := range []struct {
+		say  func(t *talk)
+		want string // in the answer
+	}{
+		{func(t *talk) { t.execute(just) }, "(4294967295)"},
+		{func(t *talk) { t.prepare("SELECT first"); t.execute(just) }, "\x05first"},
+		{func(t *talk) { t.execute(just) }, "\x05first"},
+		{func(t *talk) { t.prepare("BROKEN"); t.execute(just) }, "(4294967295)"},
+		{func(t *talk) { t.prepare("SELECT second"); t.execute(just); t.close(just); t.execute(just) }, "(4294967295)"},
+		{func(t *talk) { t.execute(1) }, "\x05first"},
+		{func(t *talk) { t.prepare("SELECT third"); t.close(1); t.execute(just) }, "\x05third"},
+	} {
+		w.client = nil
+		w.run(say(0, tt.say))
+		if p := packets(w.client); !bytes.Contains(w.client, []byte(tt.want)) {
+			t.Errorf("%d: %q in %q?", i, tt.want, p)
+		}
+	}
+	w.s.Refuse(engine.ErrBorrowTimeout, &w.o)
+	w.client = nil
+	if w.run(say(0, func(t *talk) { t.prepare("SELECT fourth"); t.execute(just) })); bytes.Contains(w.client, []byte("third")) {
+		t.Errorf("behind a PREPARE that was refused: %q", packets(w.client))
+	}
+}
+
 // A client that sends ahead of its answers is read no further than a bound, and goes on when the answer has come.
 func TestSendsAhead(t *testing.T) {
 	t.Parallel()

@@ -24,6 +24,7 @@ type world struct {
 	other string           // a second database
 	f     *testkit.Forebay // nil: directly
 	maria bool
+	role  string // that the user may have
 }
 
 // options of a world.
@@ -145,7 +146,11 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // waitForRoutines waits until Forebay has read what routines there are: one of which it knows pins no longer.
 func (w *world) waitForRoutines() {
 	w.t.Helper()
-	w.super("CREATE FUNCTION `" + w.db.Name + "`.clean() RETURNS INT NO SQL RETURN 1")
+	c := w.open(usual)
+	if _, err := c.query("CREATE FUNCTION clean() RETURNS INT NO SQL RETURN 1"); err != nil {
+		w.t.Fatal(err)
+	}
+	c.leave()
 	eventually(w.t, "routines are known", func() bool {
 		c := w.open(usual)
 		defer c.leave()

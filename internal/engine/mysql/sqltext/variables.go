@@ -39,7 +39,7 @@ var variables = func() map[string]VariableClass {
 		ProtocolVariable: `resultset_metadata session_track_gtids session_track_schema session_track_state_change
 			session_track_system_variables session_track_transaction_info session_track_user_variables`,
 		IdentityVariable: `identity last_insert_id`,
-		OpaqueVariable: `debug debug_sync gtid_next gtid_seq_no immediate_server_version insert_id
+		OpaqueVariable: `debug debug_sync optimizer_trace optimizer_trace_features optimizer_trace_limit optimizer_trace_max_mem_size optimizer_trace_offset gtid_next gtid_seq_no immediate_server_version insert_id
 			original_commit_timestamp original_server_version profiling pseudo_thread_id rand_seed1 rand_seed2
 			wsrep_gtid_seq_no`,
 		ReadOnlyVariable: `error_count external_user gtid_owned in_transaction last_gtid max_allowed_packet
@@ -84,8 +84,8 @@ var variables = func() map[string]VariableClass {
 			old_alter_table old_mode old_passwords optimizer_adjust_secondary_key_costs
 			optimizer_disk_read_ratio optimizer_extra_pruning_depth optimizer_join_limit_pref_ratio
 			optimizer_max_sel_arg_weight optimizer_max_sel_args optimizer_prune_level optimizer_search_depth
-			optimizer_selectivity_sampling_limit optimizer_switch optimizer_trace optimizer_trace_features
-			optimizer_trace_limit optimizer_trace_max_mem_size optimizer_trace_offset
+			optimizer_selectivity_sampling_limit optimizer_switch
+			
 			optimizer_use_condition_selectivity parser_max_mem_size preload_buffer_size print_identified_with_as_hex
 			profiling_history_size progress_report_time pseudo_replica_mode pseudo_slave_mode
 			query_alloc_block_size query_cache_strip_comments query_cache_type query_cache_wlock_invalidate
