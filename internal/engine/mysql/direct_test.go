@@ -285,3 +285,33 @@ func TestAsDirect(t *testing.T) {
 		}
 	})
 }
+
+// What a client without company can ask long after: what Forebay asks in between takes nothing of it away.
+func TestAsDirectAlone(t *testing.T) {
+	t.Parallel()
+	const script = `SELECT * FROM missing
+		CREATE PROCEDURE two(IN a INT, OUT b INT) BEGIN SELECT a; SET b = a + 2; END
+		CALL two(5, @b)
+		SHOW WARNINGS
+		SELECT @b
+		SHOW COUNT(*) WARNINGS
+		SELECT CAST('1x' AS SIGNED)
+		SHOW WARNINGS
+		DROP PROCEDURE two`
+	each(t, func(w *world) {
+		var answers [2][]string
+		for i, dsn := range []string{w.db.DSN(), w.f.MySQLDSN(w.db.User, w.db.Name, "")} {
+			db, err := sql.Open("mysql", dsn)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			answers[i] = run(w, db, script)
+			db.Close()
+		}
+		for i, want := range answers[0] {
+			if got := answers[1][i]; got != want {
+				w.t.Errorf("got  %s\nwant %s", got, want)
+			}
+		}
+	})
+}

@@ -108,7 +108,9 @@ func (s *session) next(o *engine.Output) {
 		o.Server.Set(dst)
 		v.r.begin(cmd)
 		if cmd != mysqlwire.ComPing {
-			v.diagOwner = nobody
+			if !v.mariaDB || v.diagOwner != s || cmd != mysqlwire.ComQuery { // MariaDB's warnings outlive what names no table
+				v.diagOwner = nobody
+			}
 			if cmd == mysqlwire.ComQuery && strings.HasPrefix(st.text, "SELECT") {
 				v.rowsOwner = nobody
 			}
