@@ -190,7 +190,7 @@ func TestRestartEnds(t *testing.T) {
 			t.Error(err)
 		}
 
-		type result struct{ n, first, second error }
+		type result struct{ first, second error }
 		got := make(chan result, 1)
 		r = &restarter{}
 		r.phase = func(nc net.Conn, _ *evloop.Task) {

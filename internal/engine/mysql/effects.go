@@ -32,13 +32,14 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 		s.steps = append(s.steps, step{kind: stepInsertID, text: "SET last_insert_id = " + strconv.FormatUint(s.insertID, 10)})
 	}
 	rows := eff&(sqltext.FoundRowsRead|sqltext.Call) != 0 && v.rowsOwner != s && v.rowsOwner != nil
-	if rows || eff&(sqltext.RowCountRead|sqltext.DiagnosticsRead|sqltext.Call) != 0 && v.diagOwner != s && v.diagOwner != nil {
-		switch {
-		case v.mariaDB: // only a statement that names a table clears the warnings
-			s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM information_schema.ENGINES WHERE 0"})
-		case rows:
-			s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM DUAL WHERE 0"})
-		}
+	diagnostics := eff&(sqltext.RowCountRead|sqltext.DiagnosticsRead|sqltext.Call) != 0 && v.diagOwner != s && v.diagOwner != nil
+	switch {
+	case diagnostics && v.mariaDB: // there, only a statement that names a table clears the warnings
+		s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM information_schema.ENGINES WHERE 0"})
+	case rows:
+		s.steps = append(s.steps, step{kind: stepRows, text: "SELECT 0 FROM DUAL WHERE 0"})
+	}
+	if diagnostics {
 		s.steps = append(s.steps, step{kind: stepNeutral, text: "DO 0"})
 	}
 	if eff&sqltext.SequenceRead != 0 && v.sequenceOwner != s && v.sequenceOwner != nil {

@@ -26,6 +26,7 @@ const (
 	stepPrepare                       // prepares stmt
 	stepInsertID                      // makes LAST_INSERT_ID() the session's
 	stepNeutral                       // leaves nothing of another session's last statement to be seen
+	stepRows                          // leaves nothing of another session's last SELECT
 	stepPing                          // has the server tell what it has not told yet
 	stepCollation                     // asks what the connection's collation is
 	stepRole                          // asks what the role is
@@ -107,8 +108,8 @@ func (s *session) next(o *engine.Output) {
 		dst, _ = mysqlwire.EndPacket(dst, at, 0)
 		o.Server.Set(dst)
 		v.r.begin(cmd)
-		if cmd != mysqlwire.ComPing {
-			if !v.mariaDB || v.diagOwner != s || cmd != mysqlwire.ComQuery { // MariaDB's warnings outlive what names no table
+		if cmd != mysqlwire.ComPing && st.kind != stepRows {
+			if v.diagOwner != s { // what is there may be somebody else's still
 				v.diagOwner = nobody
 			}
 			if cmd == mysqlwire.ComQuery && strings.HasPrefix(st.text, "SELECT") {
@@ -201,6 +202,8 @@ func (s *session) stepDone(st step, o *engine.Output) {
 		if strings.HasPrefix(st.text, "SELECT") {
 			v.rowsOwner = s
 		}
+	case stepRows:
+		v.rowsOwner = s
 	case stepCollation:
 		if len(v.row) != 2 {
 			o.CloseServer = true

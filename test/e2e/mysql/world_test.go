@@ -64,19 +64,6 @@ func (w *world) super(sql string) {
 	}
 }
 
-// ask runs a query as root and returns its first value.
-func (w *world) ask(sql string) string {
-	w.t.Helper()
-	rows, err := w.m.Query(context.Background(), w.db.Name, sql)
-	if err != nil {
-		w.t.Fatalf("root: %s: %v", sql, err)
-	}
-	if len(rows) == 0 || len(rows[0]) == 0 {
-		return ""
-	}
-	return rows[0][0]
-}
-
 // usual are the capabilities of a client like most.
 const usual = mysqlwire.ClientMultiStatements | mysqlwire.ClientMultiResults | mysqlwire.ClientPSMultiResults |
 	mysqlwire.ClientDeprecateEOF | mysqlwire.ClientSessionTrack
