@@ -65,10 +65,7 @@ func TestMySQL2Sessions(t *testing.T) {
 }
 
 // tools are the programs that come with a release of the server.
-type tools struct {
-	in   localserver.Install
-	root string // in whose tmp folder the programs find files
-}
+type tools struct{ in localserver.Install }
 
 func (k tools) maria() bool { return k.in.Product == localserver.ProductMariaDB }
 
