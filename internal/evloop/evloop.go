@@ -6,7 +6,8 @@
 // Loop.Post. A handler never blocks.
 //
 // A connection starts in the connection phase, where a goroutine or a Task uses it as a net.Conn that blocks, and is then
-// handed to the loop for the rest of its life (Conn.Start). It is registered with the poller once, at birth.
+// handed to the loop (Conn.Start). Where a protocol has a client log in again, Conn.Restart takes it back. It is registered
+// with the poller once, at birth.
 //
 // The measured reasons are in docs/architecture.md: two goroutines for a connection cost 1.3 to 2 times what PgBouncer
 // costs, and an idle client 14 KB; here an idle client costs no goroutine and no buffer.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,7 +57,7 @@ func eachTransport(t *testing.T, f func(t *testing.T, begin func(r *restarter) (
 			loops := startLoops(t, 1)
 			f(t, func(r *restarter) (net.Conn, evloop.Accepted) {
 				got := make(chan evloop.Accepted, 1)
-				l := serveBy(t, asTask, loops, func(a evloop.Accepted) { // which ends before what it posts
+				l := serveBy(t, asTask, loops, func(a evloop.Accepted) {
 					nc := a.Net
 					if encrypted {
 						s := tls.Server(nc, cert)
@@ -93,19 +92,13 @@ func TestRestart(t *testing.T) {
 	eachTransport(t, func(t *testing.T, begin func(r *restarter) (net.Conn, evloop.Accepted)) {
 		r := &restarter{}
 		var a evloop.Accepted
-		var held atomic.Pointer[chan struct{}]
-		hold := func() chan struct{} {
-			c := make(chan struct{})
-			held.Store(&c)
-			return c
-		}
-		holding := hold()
+		held := make(chan struct{}, 3) // one for each time in the phase
 		r.phase = func(nc net.Conn, task *evloop.Task) {
 			b := make([]byte, 5)
 			_, err := io.ReadFull(io.MultiReader(bytes.NewReader(r.rest), nc), b)
 			if err == nil {
 				task.Block(func() {
-					<-*held.Load()
+					<-held
 					_, err = nc.Write(bytes.ToUpper(b))
 				})
 			}
@@ -129,19 +122,19 @@ func TestRestart(t *testing.T) {
 				t.Fatalf("%q: heard %q, %v; want %q", say, got, err, want)
 			}
 		}
-		close(holding)
+		held <- struct{}{}
+		held <- struct{}{}
 		ask("one", "one")
 		ask("!", "!")
 		ask("hello", "HELLO")
 		ask("two", "two")
 		ask("three!hello", "three!HELLO")
 		ask("four", "four")
-		holding = hold()
 		ask("five!hello", "five!")
 		if _, err := io.WriteString(c, "early"); err != nil { // for the query phase, before that has begun
 			t.Fatal(err)
 		}
-		close(holding)
+		held <- struct{}{}
 		ask("", "HELLOearly")
 		ask("six", "six")
 		c.Close()
@@ -198,10 +191,10 @@ func TestRestartEnds(t *testing.T) {
 			_, first := nc.Read(make([]byte, 1))
 			_ = nc.SetDeadline(time.Unix(1, 0))
 			_, second := nc.Read(make([]byte, 1))
-			got <- result{first: first, second: second}
+			got <- result{first, second}
 		}
 		c, a = begin(r)
-		_ = a.Net.SetDeadline(time.Unix(1, 0))
+		a.Conn.Loop().Call(func() { _ = a.Net.SetDeadline(time.Unix(1, 0)) })
 		if _, err := io.WriteString(c, "!"); err != nil {
 			t.Fatal(err)
 		}

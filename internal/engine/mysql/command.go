@@ -268,9 +268,6 @@ func (s *session) query(pkt, body []byte, h mysqlwire.Header, o *engine.Output) 
 	}
 	s.debug(text)
 	s.before(a, eff, runs, text)
-	if v := s.srv; v.mariaDB && a.Effects&sqltext.Assigns == 0 && containsFold(text[:min(len(text), 64)], "statement") {
-		s.cmd.digest = string(sqltext.AppendDigest(nil, text, s.readMode(), maxDigest)) // see restores
-	}
 	if a.Effects&sqltext.ThreadID != 0 {
 		if own, ok := s.withOwnID(pkt[:mysqlwire.HeaderLen+len(body)-len(text)], text); ok {
 			o.Server.Set(append(o.Server.Grow(), own...))

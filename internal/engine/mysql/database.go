@@ -207,7 +207,7 @@ func (d *database) initialSettings(ctx context.Context, s *login.Server, f *fact
 		if len(r) != 2 || r[0] == nil || r[1] == nil || !carriedVariable(*r[0]) {
 			continue
 		}
-		all = all.with(*r[0], literal(*r[1]))
+		all = all.with(f.settingName(*r[0]), literal(*r[1]))
 	}
 	return all, nil
 }

@@ -219,7 +219,7 @@ func (s *session) assignments(a *sqltext.Analysis, text []byte) {
 				s.trackingSet(name, x, value)
 			default:
 				if carriedVariable(name) {
-					c.set = append(c.set, name)
+					c.set = append(c.set, s.facts.settingName(name))
 				}
 			}
 		}
@@ -449,7 +449,10 @@ func (s *session) ended(o *engine.Output) {
 			s.steps = append(s.steps, step{kind: stepVariable, text: ask("@@SESSION." + quoteName(name)), name: name})
 		}
 	}
-	c.set = nil
+	for _, name := range c.asks {
+		s.steps = append(s.steps, step{kind: stepVariable, text: ask("@@SESSION." + quoteName(name)), name: name})
+	}
+	c.set, c.asks = nil, nil
 	if c.database && !slices.ContainsFunc(c.changes, func(e change) bool { return e.name == settingSchema }) {
 		c.opaque = true
 	}
@@ -530,7 +533,7 @@ func (c *command) untoldID() bool {
 // explained are effects that account for a change of state that is no variable's.
 const explained = sqltext.Assigns | sqltext.UserVariable | sqltext.TempTable | sqltext.DropsTable | sqltext.RenamesTable |
 	sqltext.Prepared | sqltext.UsesPrepared | sqltext.Ends | sqltext.Schema | sqltext.SetsMode | sqltext.Look | sqltext.Role |
-	sqltext.NextTransaction | sqltext.Opaque | sqltext.DDL | sqltext.Unknown
+	sqltext.NextTransaction | sqltext.Opaque | sqltext.DDL | sqltext.SetStatement | sqltext.Unknown
 
 // tellable are effects that the server tells of.
 const tellable = sqltext.Call | sqltext.Unknown | sqltext.Look | sqltext.Assigns | sqltext.SetsMode | sqltext.Schema | sqltext.UsesPrepared

@@ -27,7 +27,7 @@ type clientStmt struct {
 	types   []byte // of the parameters, as the client has sent them last; never changed in place
 	isLong  bool   // the server holds long data for it
 	cursor  bool   // its cursor is open
-	private bool   // it shares no server statement: another of the same text has a cursor or long data
+	private bool   // it shares no server statement: another of the same text has a cursor or long data, or see ownTypes
 }
 
 // Limits of what is kept of statements on one loop. When either is reached the table starts anew: statements in use live

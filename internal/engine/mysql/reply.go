@@ -394,7 +394,7 @@ func (s *session) changes(state []byte, settled bool) {
 		state = rest
 		switch e.Type {
 		case mysqlwire.TrackSystemVariables:
-			name := string(e.Name)
+			name := s.facts.settingName(string(e.Name))
 			if v.step != 0 && v.step != stepPing || name == "" || strings.IndexByte(name, 0) >= 0 {
 				continue
 			}
@@ -447,7 +447,7 @@ func (s *session) notCarried(name string) {
 }
 
 // restores reports whether a change of a variable is undone by the statement that made it: a routine's own, and those of
-// SET STATEMENT.
+// SET STATEMENT. Where other statements may have made it, too, the server is asked.
 func (s *session) restores(name string, settled bool) bool {
 	if !settled {
 		switch name {
@@ -455,7 +455,31 @@ func (s *session) restores(name string, settled bool) bool {
 			return true
 		}
 	}
-	return s.cmd.eff&sqltext.Assigns == 0 && len(s.cmd.digest) > 14 && s.cmd.digest[:14] == "set statement "
+	c := s.cmd
+	if c.eff&sqltext.SetStatement == 0 {
+		return false
+	}
+	if c.statements > 1 || !c.setsForStatement(name) {
+		c.asks = append(c.asks, name)
+	}
+	return true
+}
+
+// setsForStatement reports whether the command is a SET STATEMENT that names a variable.
+func (c *command) setsForStatement(name string) bool {
+	list, _, ok := strings.Cut(c.digest, " for ")
+	if !ok {
+		return false
+	}
+	list = strings.TrimPrefix(list, "set statement")
+	for item := range strings.SplitSeq(list, ",") {
+		n, _, _ := strings.Cut(item, "=")
+		n = strings.Trim(strings.ReplaceAll(n, ":", ""), " `")
+		if n == name {
+			return true
+		}
+	}
+	return false
 }
 
 // replied handles the end of an answer.

@@ -72,6 +72,7 @@ type command struct {
 	opaque     bool         // the server has told of a change that cannot be carried
 	blind      bool         // session tracking was changed unasked
 	heard      bool         // variables were told
+	asks       []string     // variables of which the server is to be asked
 	restored   bool         // a change was taken for one that its routine undoes
 	program    bool         // it makes or drops routines, triggers or views
 	failed     bool

@@ -41,11 +41,15 @@ func (s *session) prepare(pkt, body []byte, h mysqlwire.Header, o *engine.Output
 			s.drop(e, o)
 		}
 	}
-	c.stmt, c.capturing = &clientStmt{stmt: st}, h.Sequence == 0
+	c.stmt, c.capturing = &clientStmt{stmt: st, private: st.effects&ownTypes != 0}, h.Sequence == 0
 	s.debug(text)
 	s.send(pkt, h, o)
 	return len(pkt)
 }
+
+// ownTypes are effects of statements that no two sessions share: MySQL gives a user variable in them the type that it has when
+// they are prepared.
+const ownTypes = sqltext.ReadsUserVariable | sqltext.UserVariable
 
 // remember gives a prepared statement its id.
 func (s *session) remember(cs *clientStmt) {

@@ -172,6 +172,10 @@ func (s *session) stepFailed(st step, e mysqlwire.Error, o *engine.Output) bool 
 	case stepCleaned, stepReset, stepTracking:
 		o.CloseServer = true
 		return false
+	case stepVariable:
+		if e.Code == 1193 || e.Code == 1238 { // there is none, or not in a session: why the text has failed
+			return true
+		}
 	}
 	// It is not in the state that we thought, or cannot be put into the one that the session needs.
 	o.CloseServer = true

@@ -125,6 +125,9 @@ const (
 	SequenceWrite
 	// SequenceRead means LASTVAL or PREVIOUS VALUE FOR: what this session last drew from a sequence.
 	SequenceRead
+	// SetStatement means SET STATEMENT ... FOR (MariaDB): what session tracking tells of its variables is not what they
+	// are afterwards.
+	SetStatement
 
 	// Unknown means that a statement was not recognised, or is one that may do anything.
 	Unknown
@@ -143,7 +146,7 @@ var effectNames = [numEffects]string{
 	"UsesPrepared", "Ends",
 	"Call", "DDL", "LocalInfile", "Admin",
 	"LastInsertIDWrite", "LastInsertIDRead", "RowCountRead", "FoundRowsWrite", "FoundRowsRead", "DiagnosticsRead",
-	"ThreadID", "Processlist", "Kill", "SequenceWrite", "SequenceRead", "Unknown", "Unclear",
+	"ThreadID", "Processlist", "Kill", "SequenceWrite", "SequenceRead", "SetStatement", "Unknown", "Unclear",
 }
 
 // String lists the names of the effects, joined by "|"; "0" for none.

@@ -155,7 +155,7 @@ func TestReadProgram(t *testing.T) {
 		{"begin for i in 1..10 do set @a = i; end for; for r in (select f(1) from t) do select r.a; end for; end", UserVariable, "f"},
 		{"begin declare c cursor(x int) for select f(x); open c(1); end", 0, "f"},
 		{"execute immediate 'set @a = 1'", Unknown, ""},
-		{"set statement max_statement_time = 1 for set @a = 1", UserVariable, ""},
+		{"set statement max_statement_time = 1 for set @a = 1", UserVariable | SetStatement, ""},
 		{"update t set a = 1", SequenceWrite, ""},
 		{"begin do db.pkg.f(1); end", Unknown, ""},
 	})

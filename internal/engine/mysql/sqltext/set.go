@@ -53,6 +53,7 @@ func (s *scan) setStatement() {
 		return
 	}
 	s.inner = true
+	s.eff |= SetStatement
 	for s.next(); !s.ends(); s.step() {
 		if s.word(wFor) && s.depth == 0 {
 			s.next()
