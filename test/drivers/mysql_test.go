@@ -52,25 +52,40 @@ func (w *mysqlWorld) direct() way {
 
 func (w *mysqlWorld) through(auth resource.ClientPasswordAuthType) way {
 	w.t.Helper()
+	return w.forebay(string(auth), map[string]resource.ClientPasswordAuthType{w.db.User: auth})
+}
+
+// forebay starts one for these users, who have one password and log in each in a way of their own.
+func (w *mysqlWorld) forebay(name string, users map[string]resource.ClientPasswordAuthType) way {
+	w.t.Helper()
 	cfg, err := certs.New(slog.New(slog.DiscardHandler), "localhost").Config(&resource.Proxy{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	passwords := map[string]string{}
+	for user := range users {
+		passwords[user] = w.db.Password
+	}
 	f := testkit.StartForebayMySQL(w.t, w.db.Server, testkit.ForebayOptions{
-		Users: map[string]string{w.db.User: w.db.Password},
+		Users: passwords,
 		TLS:   cfg,
 		Change: func(p *resource.Proxy) {
 			p.Pool.MaxConnections = serverConnections
-			for i := range p.Auth {
-				p.Auth[i].ClientPasswordAuthType = auth
+			for i, a := range p.Auth {
+				p.Auth[i].ClientPasswordAuthType = users[a.Secret]
 			}
 		},
 	})
-	return way{name: string(auth), host: f.Host, port: f.Port}
+	return way{name: name, host: f.Host, port: f.Port}
 }
 
-// same runs the program directly and through Forebay: it must print the same.
+// same runs the program directly and through Forebay, with each way to log in: it must print the same.
 func (w *mysqlWorld) same(program func(way) string) {
+	w.t.Helper()
+	w.sameThrough(program, w.through(resource.MySQLNative), w.through(resource.MySQLCachingSHA2))
+}
+
+func (w *mysqlWorld) sameThrough(program func(way) string, ways ...way) {
 	w.t.Helper()
 	want := func() string {
 		directly.Lock()
@@ -80,9 +95,9 @@ func (w *mysqlWorld) same(program func(way) string) {
 	if os.Getenv("FOREBAY_TEST_SHOW") != "" {
 		w.t.Logf("directly:\n%s", want)
 	}
-	for _, auth := range []resource.ClientPasswordAuthType{resource.MySQLNative, resource.MySQLCachingSHA2} {
-		if d := cmp.Diff(strings.Split(want, "\n"), strings.Split(program(w.through(auth)), "\n")); d != "" {
-			w.t.Errorf("with %s, something else through Forebay (-direct +Forebay):\n%s", auth, d)
+	for _, to := range ways {
+		if d := cmp.Diff(strings.Split(want, "\n"), strings.Split(program(to), "\n")); d != "" {
+			w.t.Errorf("with %s, something else through Forebay (-direct +Forebay):\n%s", to.name, d)
 		}
 	}
 }

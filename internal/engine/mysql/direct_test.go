@@ -29,6 +29,8 @@ var scripts = map[string]string{
 		UPDATE a SET v = LAST_INSERT_ID(77) WHERE id = 1
 		SELECT LAST_INSERT_ID()
 		INSERT INTO a (id, v) VALUES (1, 1)
+		INSERT INTO a (v) VALUES (4), (5), (6)
+		SELECT LAST_INSERT_ID() > 3, ROW_COUNT()
 		SET last_insert_id = 5
 		SELECT LAST_INSERT_ID()`,
 	"counts": `CREATE TABLE a (id INT PRIMARY KEY, v INT)
@@ -280,6 +282,36 @@ func TestAsDirect(t *testing.T) {
 			}
 			_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it
 			w.m.ExecIn(t.Context(), w.db.Name, "DROP TABLE IF EXISTS a")
+		}
+	})
+}
+
+// What a client without company can ask long after: what Forebay asks in between takes nothing of it away.
+func TestAsDirectAlone(t *testing.T) {
+	t.Parallel()
+	const script = `SELECT * FROM missing
+		CREATE PROCEDURE two(IN a INT, OUT b INT) BEGIN SELECT a; SET b = a + 2; END
+		CALL two(5, @b)
+		SHOW WARNINGS
+		SELECT @b
+		SHOW COUNT(*) WARNINGS
+		SELECT CAST('1x' AS SIGNED)
+		SHOW WARNINGS
+		DROP PROCEDURE two`
+	each(t, func(w *world) {
+		var answers [2][]string
+		for i, dsn := range []string{w.db.DSN(), w.f.MySQLDSN(w.db.User, w.db.Name, "")} {
+			db, err := sql.Open("mysql", dsn)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			answers[i] = run(w, db, script)
+			db.Close()
+		}
+		for i, want := range answers[0] {
+			if got := answers[1][i]; got != want {
+				w.t.Errorf("got  %s\nwant %s", got, want)
+			}
 		}
 	})
 }

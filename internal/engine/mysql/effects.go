@@ -490,7 +490,7 @@ func (s *session) ended(o *engine.Output) {
 		s.steps = append(s.steps, step{kind: stepPing}) // an ERR packet does not tell whether a transaction is open
 	}
 	if c.failed && eff&(sqltext.LastInsertIDWrite|sqltext.Unknown) != 0 {
-		v.idOwner = nobody
+		s.maybeID()
 	}
 	if c.role {
 		s.steps = append(s.steps, step{kind: stepRole, text: ask("CURRENT_ROLE()")})

@@ -95,6 +95,11 @@ func readFacts(ctx context.Context, s *login.Server) (*facts, error) {
 		variables = strings.Join(names, ",")
 	}
 	f.tracking = "SET SESSION session_track_schema = 1, session_track_state_change = 1, session_track_system_variables = '" + variables + "'"
+	if f.mariaDB {
+		// MariaDB 11 keeps the two in one place, and tells of both by the name that it has set first since: this one. All
+		// values are read before any is set, so that nothing changes.
+		f.tracking += ", character_set_connection = @@character_set_connection, collation_connection = @@collation_connection"
+	}
 	return f, nil
 }
 

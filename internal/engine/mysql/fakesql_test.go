@@ -248,11 +248,19 @@ func (f *fake) changed(e mysqlwire.StateChange, by string) {
 // set makes the assignments of a SET.
 func (f *fake) set(list string) bool {
 	if name, ok := strings.CutPrefix(list, "NAMES "); ok {
+		name, list, _ = strings.Cut(name, ", ")
+		name, collation, ok := strings.Cut(name, " COLLATE ")
+		name, collation = strings.Trim(name, "'"), strings.Trim(collation, "'")
+		if !ok {
+			collation = name + "_general_ci"
+		}
 		for _, n := range []string{varClient, varConnection, varResults} {
 			f.assign(n, name)
 		}
-		f.vars[varCollation] = name + "_general_ci"
-		return true
+		f.vars[varCollation] = collation
+		if list == "" {
+			return true
+		}
 	}
 	if strings.Contains(list, "unknown_thing") {
 		return false

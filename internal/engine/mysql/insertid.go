@@ -32,6 +32,16 @@ func (s *session) newID(id uint64) {
 	}
 }
 
+// maybeID says that a statement which has failed may have changed the value. Where the session had its own, it has what the
+// server alone would give it: to make it the one before would cost what ROW_COUNT() and SHOW WARNINGS have to say.
+func (s *session) maybeID() {
+	if s.hasID() {
+		s.ownID()
+	} else {
+		s.srv.idOwner = nobody
+	}
+}
+
 // readID takes over a value that the server connection was asked for.
 func (s *session) readID(id uint64) {
 	s.insertID = id

@@ -137,15 +137,26 @@ func between(have, want settings) string {
 		} else {
 			b.WriteString(", ")
 		}
-		switch {
-		case name[0] == '@':
-			b.WriteString("@" + quoteName(name[1:]))
-		default:
-			b.WriteString("@@SESSION." + quoteName(name))
+		if name[0] != '@' {
+			b.WriteString("@@SESSION." + quoteName(name) + " = " + value)
+			return
 		}
-		b.WriteString(" = " + value)
+		name = "@" + quoteName(name[1:])
+		if value == "NULL" { // keeps the type and the collation of what the variable was
+			b.WriteString(name + " = _binary 0x20, ")
+		}
+		b.WriteString(name + " = " + value)
+	}
+	names := want.names()
+	if names != "" && names != have.names() {
+		b.WriteString("SET " + names)
+	} else {
+		names = ""
 	}
 	for _, name := range first {
+		if names != "" && name != "sql_mode" {
+			continue
+		}
 		if value, ok := want.find(name); ok {
 			if old, ok := have.find(name); !ok || old != value {
 				set(name, value)
@@ -176,6 +187,22 @@ func between(have, want settings) string {
 		}
 	}
 	return b.String()
+}
+
+// names is the SET NAMES that the character sets come from; empty if they come from none. It does more than to set each of them:
+// the definitions of results name the collation then, and otherwise the default one of the character set.
+func (s settings) names() string {
+	charset, _ := s.find(varClient)
+	for _, name := range []string{varConnection, varResults} {
+		if v, _ := s.find(name); v != charset {
+			return ""
+		}
+	}
+	collation, _ := s.find(varCollation)
+	if !strings.HasPrefix(charset, "'") || !strings.HasPrefix(collation, "'") { // NULL, or not known
+		return ""
+	}
+	return "NAMES " + charset + " COLLATE " + collation
 }
 
 // original is the value of a variable that nobody has set.

@@ -11,9 +11,7 @@ const connect = more => mysql.createConnection({
 })
 
 const show = (what, ...values) => console.log(what + ':', ...values.map(v => inspect(v, { depth: 6, breakLength: 140, maxArrayLength: 20, maxStringLength: 300 })))
-// The character set of a column, without its collation: through Forebay that is the character set's usual one.
-const encodings = require(process.argv[2] + '/mysql2/lib/constants/charset_encodings')
-const fields = list => list && list.map(f => Array.isArray(f) ? fields(f) : f && [f.name, f.columnType, f.flags, encodings[f.characterSet], f.columnLength, f.table])
+const fields = list => list && list.map(f => Array.isArray(f) ? fields(f) : f && [f.name, f.columnType, f.flags, f.characterSet, f.columnLength, f.table])
 const failure = e => [e.code, e.errno, e.sqlState, e.sqlMessage]
 
 // run prints all that a statement leaves, with a text or a prepared statement.

@@ -242,6 +242,17 @@ func TestRawClients(t *testing.T) {
 		{"switch, then gone", []step{{response(1, as(plain, "sha2", mysqlwire.PluginNative)), switched}}, 0, false},
 		{"switch, wrong number", []step{{response(1, as(plain, "sha2", mysqlwire.PluginNative)), switched}, {packet(7, "x"), bad}}, 1043, false},
 		{"switch, wrong length", []step{{response(1, as(plain, "sha2", mysqlwire.PluginNative)), switched}, {packet(3, "x"), "\xff\x15\x04#28000"}}, 1045, false},
+		{"wrong on the fast path, no ciphertext", []step{
+			{response(1, as(plain, "sha2", mysqlwire.PluginNative)), switched},
+			{packet(3, strings.Repeat("x", 32)), "\x01\x04"},
+			{packet(5, "s3cret-pass\x00"), "\xff\x15\x04#28000"},
+		}, 1045, false},
+		{"unknown user", []step{
+			{response(1, as(plain, "nobody", mysqlwire.PluginNative)), switched},
+			{packet(3, strings.Repeat("x", 32)), "\x01\x04"},
+			{packet(5, "\x02"), "\x01-----BEGIN PUBLIC KEY-----"},
+			{packet(7, strings.Repeat("x", 256)), "\xff\x15\x04#28000"},
+		}, 1045, false},
 		{"full, no ciphertext", []step{
 			{response(1, as(plain, "full", mysqlwire.PluginNative)), switched},
 			{packet(3, strings.Repeat("x", 32)), "\x01\x04"},
@@ -429,8 +440,8 @@ func TestChangeUser(t *testing.T) {
 		want           string // in the reply
 	}{
 		{"switch", "sha2", password, plain, "\x01\x03"},
-		{"wrong", "sha2", "wrong", plain, "\xff\x15\x04#28000Access denied for user 'sha2'@'127.0.0.1' (using password: YES)"},
-		{"unknown", "nobody", password, plain, "\xff\x15\x04#28000Access denied for user 'nobody'@'127.0.0.1' (using password: YES)"},
+		{"wrong", "sha2", "wrong", plain, "\x01\x04"},
+		{"unknown", "nobody", password, plain, "\x01\x04"},
 		{"by the last scramble", "native", password, noPlugins, "\x00"},
 		{"by the last scramble, wrong", "native", "wrong", noPlugins, "\xff\x15\x04#28000"},
 		{"cannot switch", "sha2", password, noPlugins, "\xff\xe3\x04"},
@@ -491,6 +502,15 @@ func TestChangeUserEarly(t *testing.T) {
 	if err != nil || got.User != "clear" || string(got.Buffered) != packet(0, "\x0e") || got.Sequence != 3 || got.Charset != 33 ||
 		got.MaxPacket != 5 || len(got.Attributes) != 1 || !got.TLS || got.Conn != here {
 		t.Errorf("%+v, %v", got, err)
+	}
+	// A proof that is wrong, and then the password in full.
+	for _, tt := range []struct{ user, pw string }{{"sha2", password}, {"sha2", "wrong"}, {"nobody", password}} {
+		early := []byte(packet(2, strings.Repeat("x", 32)) + packet(4, tt.pw+"\x00") + packet(0, "\x0e"))
+		got, err := login.ChangeUser(t.Context(), login.Change{From: &tls, Request: &mysqlwire.ChangeUser{User: tt.user}, Sequence: 1, Early: early},
+			login.AcceptOptions{Lookup: users})
+		if right := tt.user == "sha2" && tt.pw == password; right != (err == nil) || right && (string(got.Buffered) != packet(0, "\x0e") || got.Sequence != 5) {
+			t.Errorf("%s with the password %s: %+v, %v", tt.user, tt.pw, got, err)
+		}
 	}
 	var refusal *login.Refusal
 	if _, err := login.ChangeUser(t.Context(), login.Change{From: from, Request: &mysqlwire.ChangeUser{User: "native"}, Sequence: 1},

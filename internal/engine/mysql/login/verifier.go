@@ -37,7 +37,7 @@ type Verifier struct {
 	mock        bool
 	native      [sha1.Size]byte   // mysql_native_password
 	sha2        [sha256.Size]byte // caching_sha2_password
-	cleartext   [sha256.Size]byte // mysql_clear_password: keyed hash
+	cleartext   [sha256.Size]byte // mysql_clear_password, and caching_sha2_password in full: keyed hash
 	check       func(ctx context.Context, password secret.Password) bool
 	credentials *Credentials
 }
@@ -52,7 +52,7 @@ func NewVerifier(user string, password secret.Password, authType resource.Client
 	case resource.MySQLCleartext:
 		v.cleartext = derive("cleartext", text)
 	default:
-		v.sha2 = sha2Hash(text)
+		v.sha2, v.cleartext = sha2Hash(text), derive("cleartext", text)
 	}
 	return v
 }
@@ -80,7 +80,7 @@ func mockVerifier(user string, authType resource.ClientPasswordAuthType) *Verifi
 	case resource.MySQLCleartext:
 		v.cleartext = hash
 	default:
-		v.sha2 = hash
+		v.sha2, v.cleartext = hash, hash
 	}
 	return v
 }
