@@ -93,6 +93,7 @@ func (s *session) before(a *sqltext.Analysis, eff sqltext.Effects, runs bool, te
 	if eff&sqltext.GlobalLock != 0 && (runs || a.Statements > 1 || !strings.HasPrefix(c.digest, "flush")) {
 		s.pinNow(pinBackupLock) // UNLOCK TABLES does not end it
 	}
+	c.dynamic = (runs || eff&sqltext.Unknown != 0) && containsAny(text, "execute", "prepare", "call")
 	c.program = eff&sqltext.DDL != 0 && containsAny(text, "procedure", "function", "trigger", "view", "package")
 	if eff&(sqltext.Unknown|sqltext.Call) == sqltext.Unknown || a.Effects&sqltext.Unknown != 0 {
 		s.pinNow(pinUnknown)
@@ -424,7 +425,13 @@ const maxObjects = 256
 func (s *session) ended(o *engine.Output) {
 	c, v := s.cmd, s.srv
 	eff := c.eff
-	if c.failed && c.statements <= 1 && !c.runs && eff&sqltext.Unknown == 0 {
+	if c.unparsed() {
+		for _, r := range slices.Clone(c.pinned) {
+			s.takeBack(r)
+		}
+		c.assigned, c.created, c.wish, c.setsNames, c.set = nil, nil, nil, false, nil
+		c.eff, c.runs, c.role, eff = 0, false, false, 0
+	} else if c.failed && c.statements <= 1 && !c.runs && eff&sqltext.Unknown == 0 {
 		for _, r := range slices.Clone(c.pinned) {
 			if !half[r] || c.neverRan() {
 				s.takeBack(r)
@@ -511,10 +518,16 @@ func (c *command) neverRan() bool {
 		return false
 	}
 	switch c.code {
-	case 1044, 1046, 1049, 1054, 1064, 1142, 1143, 1146, 1149, 1193, 1305: // its names, its words, or the user's rights are wrong
+	case 1044, 1046, 1049, 1054, 1142, 1143, 1146, 1149, 1193, 1305: // its names, its words, or the user's rights are wrong
 		return true
 	}
-	return false
+	return c.syntax
+}
+
+// unparsed reports whether the server could not read the text at all, so that nothing of it has run. The first of several
+// statements runs before the second is read; and what EXECUTE IMMEDIATE or a procedure runs is read while it runs.
+func (c *command) unparsed() bool {
+	return c.syntax && c.kind == mysqlwire.ComQuery && c.statements == 1 && !c.dynamic && c.eff&(sqltext.Unclear|sqltext.UsesPrepared) == 0
 }
 
 // unexplained pins for changed state that is no variable's, and that the text does not account for.

@@ -146,3 +146,39 @@ func TestRole(t *testing.T) {
 		w.want(a, none, "SELECT CURRENT_ROLE()")
 	})
 }
+
+// A text that the server cannot read has changed nothing. One whose first part has run, or whose error is that of a text
+// which it has run, may have.
+func TestSyntaxErrorPinsNot(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		c := w.connect(map[string][]string{"multiStatements": {"true"}})
+		w.exec(c, "CREATE PROCEDURE dynamic() BEGIN SET @a = 1 + 1; SET @q = 'SELEC 1'; PREPARE p FROM @q; END")
+		w.exec(c, "CREATE TABLE words (w VARCHAR(99), FULLTEXT (w)) ENGINE=InnoDB")
+		for _, tt := range []struct{ sql, want string }{
+			{"SELEC 1", ""},
+			{"SELEC 1;", ""},
+			{"SELEC GET_LOCK('a', 0)", ""},
+			{"SELECT GET_LOCK('a', 0) FROM", ""},
+			{"SET @a = 1 + ", ""},
+			{"CREATE TEMPORARY TABEL x (a INT)", ""},
+			{"LOCK TABEL t READ", ""},
+			{"SELECT @a := 1, MATCH (w) AGAINST ('+-+' IN BOOLEAN MODE) FROM words", "user_variable"},
+			{"SET @a = 1 + 1; SELEC 1", "unknown_statement user_variable"},
+			{"SELEC 1; SET @a = 1 + 1", "unknown_statement user_variable"},
+			{"CALL dynamic()", "*"},
+		} {
+			if _, err := c.ExecContext(t.Context(), tt.sql); err == nil || !strings.Contains(err.Error(), "1064") {
+				w.t.Errorf("%s: %v", tt.sql, err)
+			}
+			switch got := strings.Join(w.pins(), " "); {
+			case tt.want == "*" && got == "", tt.want != "*" && got != tt.want:
+				w.t.Errorf("after %s: pinned for %q, want %q", tt.sql, got, tt.want)
+			case got != "":
+				_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it
+				c = w.connect(map[string][]string{"multiStatements": {"true"}})
+				w.want(c, "1", "SELECT @a IS NULL")
+			}
+		}
+	})
+}

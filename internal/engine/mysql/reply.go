@@ -271,8 +271,13 @@ func (s *session) failed(payload []byte) (replaced bool) {
 		v.last = e
 	}
 	s.cmd.failed, s.cmd.untold, s.cmd.warnings, s.cmd.code = true, true, true, e.Code
+	s.cmd.syntax = e.Code == 1064 && strings.HasPrefix(e.Message, syntaxError)
 	return false
 }
+
+// syntaxError begins the message of a text that the server cannot read, unless lc_messages has it in another language. The
+// parser of full-text searches (InnoDB) fails with the same code while a statement runs.
+const syntaxError = "You have an error in your SQL syntax"
 
 // fatalCode reports whether the server closes the connection after an error.
 func fatalCode(code uint16) bool {

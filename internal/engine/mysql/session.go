@@ -82,6 +82,8 @@ type command struct {
 	lock       lockCall    // what it does with a named lock, where that is all
 	locked     lockAnswer  // and what the answer to that is
 	code       uint16      // of the error that it failed with
+	syntax     bool        // the server could not read its text, or one that it has run
+	dynamic    bool        // it may run texts that are read only then
 	warnings   bool        // it has left warnings, an error or counts that may be asked for
 	insertID   bool        // its OK packet has told LAST_INSERT_ID()
 	rows       bool        // it has been answered with rows
