@@ -108,6 +108,9 @@ func (s *session) packetBegins(b []byte, h mysqlwire.Header, o *engine.Output) {
 	case s.discard:
 	default:
 		o.Server.Pass(b[:mysqlwire.HeaderLen])
+		if v.r.state == replyFirst && v.r.results == 0 { // the answer goes on with the numbers of the command
+			v.r.seq = h.Sequence + 1
+		}
 		if v.r.state != replyInfile {
 			break
 		}

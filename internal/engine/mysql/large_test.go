@@ -157,3 +157,39 @@ func TestErrorInFile(t *testing.T) {
 		}
 	}
 }
+
+// An error in place of an answer has the number that the client waits for: behind the last packet of its command, and in the
+// place of a packet that cannot be read.
+func TestNumberOfError(t *testing.T) {
+	t.Parallel()
+	b := say(0, func(t *talk) { t.query("DO '" + strings.Repeat("x", mysqlwire.MaxPayload+5) + "'") })
+	w := newStage(t, setup{servers: 2, prepared: 100})
+	w.split = func() int { return 1 << 20 }
+	w.run(b[:len(b)-1])
+	w.o.Reset()
+	w.on.f.dead = true // it takes the rest and says nothing
+	if n := w.s.FromClient(append(w.in, b[len(b)-1:]...), &w.o); n == 0 {
+		t.Fatal("the last byte was not taken")
+	}
+	w.lose()
+	if p := packets(w.client); len(p) != 1 || p[0][3] != 2 || p[0][4] != mysqlwire.HeaderERR {
+		t.Errorf("lost behind a command of two packets: %q", inWords(w.client))
+	}
+	for name, broken := range map[string][]byte{"empty": {}, "no OK packet": {0, 0xfc}} {
+		w = newStage(t, setup{servers: 2, prepared: 100})
+		w.run(nil)
+		w.attach()
+		w.o.Reset()
+		w.s.FromClient(say(0, func(t *talk) { t.query("DO 1") }), &w.o)
+		answer, _ := mysqlwire.AppendPacket(nil, 1, broken)
+		w.o.Reset()
+		w.s.FromServer(answer, &w.o)
+		if !w.o.CloseServer {
+			t.Errorf("%s: the server connection is not closed", name)
+		}
+		w.took()
+		if p := packets(w.client); len(p) != 1 || p[0][3] != 1 || p[0][4] != mysqlwire.HeaderERR {
+			t.Errorf("%s: %q", name, inWords(w.client))
+		}
+	}
+}

@@ -74,12 +74,17 @@ func (s *session) FromServer(b []byte, o *engine.Output) int {
 		}
 		if h.Length == 0 {
 			o.CloseServer = true
+			from = i
 			break
 		}
-		r.seq = h.Sequence + 1
 		if s.packet(payload, h, o) { // replaced, or not the client's
 			from = i
 		}
+		if o.CloseServer { // an error takes its place, and its number
+			from = i
+			break
+		}
+		r.seq = h.Sequence + 1
 		r.ending = r.state == replyNone
 	}
 	pass()
