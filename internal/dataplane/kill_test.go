@@ -69,6 +69,13 @@ func TestKillQuery(t *testing.T) {
 	asker.kills("killquery", victim.pid, true) // it runs nothing
 	victim.ask("who")
 	asker.kills("killquery", asker.pid, true)
+	asked := w.db.cancels()
+	victim.ask("begin")
+	asker.kills("killquery", victim.pid, true) // its engine says that the database runs nothing of the client's
+	if n := w.db.cancels(); n != asked {
+		t.Errorf("%d cancel requests, want none", n-asked)
+	}
+	victim.ask("commit")
 
 	other := w.login("app toys 0")
 	other.ask("begin")

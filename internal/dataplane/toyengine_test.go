@@ -357,6 +357,9 @@ func (s *toySession) End(err error, o *engine.Output) {
 // Retire implements engine.Session.
 func (s *toySession) Retire() bool { return false }
 
+// Interrupt implements engine.Session: what a transaction waits for is its client.
+func (s *toySession) Interrupt() bool { return s.due > 0 }
+
 // Matches implements engine.Session: there are no cancel requests.
 func (s *toySession) Matches(*engine.Cancel) bool { return false }
 

@@ -218,6 +218,9 @@ type Session interface {
 	End(err error, o *Output)
 	// Retire reports that the server connection must be closed once it is given back.
 	Retire() bool
+	// Interrupt is told that what a Busy session runs is to end. It reports whether the database is to be asked for that: not
+	// while a request of Forebay's own runs there, nor when nothing does.
+	Interrupt() bool
 	// Matches reports whether a cancel request carries this session's secret.
 	Matches(c *Cancel) bool
 	// Describe is a line about the session for operators, without statement text.

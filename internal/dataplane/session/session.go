@@ -546,7 +546,7 @@ func (s *Session) Interrupt(run func(*Server)) {
 		s.waiting = false
 		s.pool.shard.Cancel(&s.waiter, s.w.Loop.Nanos())
 		s.refuse(engine.ErrCanceled)
-	case s.server != nil && s.eng.Busy():
+	case s.server != nil && s.eng.Busy() && s.eng.Interrupt():
 		run(s.server)
 	}
 }

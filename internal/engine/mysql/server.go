@@ -37,6 +37,7 @@ type server struct {
 	cmd   command
 	step  stepKind         // the command of Forebay's own under way; 0: none
 	err   *mysqlwire.Error // how it failed
+	again bool             // it was interrupted before, and is made once more
 	row   []string         // the first row of its answer
 	last  *mysqlwire.Error // the server's last words
 	since int64            // when the command was sent, by the loop's clock

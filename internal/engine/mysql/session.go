@@ -343,10 +343,24 @@ func (s *session) Pinned() string {
 func (s *session) Retire() bool { return s.srv != nil && s.srv.retire }
 
 // Matches implements engine.Session. This protocol has no cancel request beside KILL, which names the session alone.
-func (s *session) Matches(c *engine.Cancel) bool { return c.PID == s.id.PID && !s.adapting() }
+func (s *session) Matches(c *engine.Cancel) bool { return c.PID == s.id.PID }
 
-// adapting reports whether a command of Forebay's own runs, which must not be interrupted in the client's name.
-func (s *session) adapting() bool { return s.srv != nil && s.srv.step != 0 }
+// Interrupt implements engine.Session. A command that waits for steps of Forebay's own to go before it is refused; the steps
+// are not disturbed.
+func (s *session) Interrupt() bool {
+	v := s.srv
+	if v == nil {
+		return false
+	}
+	if v.step == 0 && len(s.steps) == 0 {
+		return v.r.state != replyNone || s.cmd.active
+	}
+	if s.begun && !s.cmd.active && s.refuse == nil {
+		e := errorOf(engine.ErrCanceled)
+		s.refuse = &e
+	}
+	return false
+}
 
 // Describe implements engine.Session.
 func (s *session) Describe() engine.SessionInfo {

@@ -131,8 +131,15 @@ func (s *session) pop() step {
 // stepped handles the end of a step.
 func (s *session) stepped(o *engine.Output) {
 	v := s.srv
-	st := s.pop()
 	v.step = 0
+	if v.err != nil && v.err.Code == codeInterrupted && !v.again {
+		// Somebody's KILL QUERY came too late for the client's statement, or has never known of it.
+		v.again = true
+		s.next(o)
+		return
+	}
+	v.again = false
+	st := s.pop()
 	if v.err != nil {
 		if !s.stepFailed(st, *v.err, o) {
 			return
@@ -148,6 +155,9 @@ func (s *session) stepped(o *engine.Output) {
 		s.end(o)
 	}
 }
+
+// codeInterrupted is the error of a statement that KILL QUERY has ended (ER_QUERY_INTERRUPTED).
+const codeInterrupted = 1317
 
 // stepFailed handles the failure of a step. It reports whether the session can go on with the next one.
 func (s *session) stepFailed(st step, e mysqlwire.Error, o *engine.Output) bool {

@@ -283,8 +283,11 @@ func (s *session) Matches(c *engine.Cancel) bool {
 	if s.minor >= 2 {
 		secret = s.id.Secret[:]
 	}
-	return c.PID == s.id.PID && subtle.ConstantTimeCompare(c.Secret, secret) == 1 && !s.applies()
+	return c.PID == s.id.PID && subtle.ConstantTimeCompare(c.Secret, secret) == 1 && s.Interrupt()
 }
+
+// Interrupt implements engine.Session.
+func (s *session) Interrupt() bool { return !s.applies() }
 
 // applies reports whether the server connection's settings are being changed. A cancel request would hit that, and let
 // what the client has sent behind run with another session's settings: it comes too early, as with any server.

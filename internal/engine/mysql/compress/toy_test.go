@@ -200,6 +200,7 @@ func (s *toy) Busy() bool                           { return !s.Done() }
 func (s *toy) Pinned() string                       { return "" }
 func (s *toy) Refusing() bool                       { return false }
 func (s *toy) Retire() bool                         { return false }
+func (s *toy) Interrupt() bool                      { return true }
 func (s *toy) Matches(*engine.Cancel) bool          { return false }
 func (s *toy) Describe() engine.SessionInfo         { return engine.SessionInfo{PID: 7} }
 
