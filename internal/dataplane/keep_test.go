@@ -1,6 +1,9 @@
 package dataplane_test
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // A session keeps its server connection for its next request, while nobody else wants one.
 func TestKeeps(t *testing.T) {
@@ -22,6 +25,18 @@ func TestKeeps(t *testing.T) {
 		t.Errorf("%d lent, %d idle; want 0, 1: nobody keeps it", borrowed, idle)
 	}
 	a.ask("who")
+	w.plane.KeepingAfter(30 * time.Second)
+	if borrowed, _ := figures(); borrowed != 1 {
+		t.Errorf("%d server connections are lent, want the one kept for half a minute", borrowed)
+	}
+	w.plane.KeepingAfter(61 * time.Second)
+	if borrowed, idle := figures(); borrowed != 0 || idle != 1 {
+		t.Errorf("%d lent, %d idle after a minute; want 0, 1", borrowed, idle)
+	}
+	a.ask("who") // and then it keeps one again
+	if borrowed, _ := figures(); borrowed != 1 {
+		t.Errorf("%d server connections are lent, want the kept one", borrowed)
+	}
 	a.Close()
 	w.eventually("the kept connection is given back", func() bool { _, idle := figures(); return idle == 1 })
 }

@@ -56,9 +56,8 @@ func (w *Worker) giveUpFor(b *pool.Budget) {
 	}
 }
 
-// tickKeeping gives back what has been kept for long, or is wanted by sessions of another loop.
-func (w *Worker) tickKeeping() {
-	now := w.Loop.Nanos()
+// TickKeeping gives back what has been kept for long, now, or is wanted by sessions of another loop. Owned by loop.
+func (w *Worker) TickKeeping(now int64) {
 	for _, s := range slices.Clone(w.keeping) {
 		if s.keeping && s.server != nil && (now-s.server.returned > int64(keepLimit) || s.pool.shard.Wanted()) {
 			s.giveUp()

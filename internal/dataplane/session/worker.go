@@ -36,7 +36,7 @@ func NewWorker(l *evloop.Loop, log *slog.Logger) *Worker {
 	l.Every(tickSlow, func() bool { return w.oldest != nil || w.open() }, func(time.Time) {
 		w.tickPools()
 		w.tickSessions()
-		w.tickKeeping()
+		w.TickKeeping(l.Nanos())
 	})
 	return w
 }

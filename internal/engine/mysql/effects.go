@@ -81,7 +81,7 @@ func (s *session) whole(a *sqltext.Analysis, text []byte) (eff sqltext.Effects, 
 func (s *session) before(a *sqltext.Analysis, eff sqltext.Effects, runs bool, text []byte) {
 	c := s.cmd
 	c.eff, c.statements, c.runs = eff, a.Statements, runs
-	if eff&^quiet == 0 && len(s.pins) == 0 {
+	if eff&^quiet == 0 && len(s.pins) == 0 && !(eff&sqltext.Look != 0 && s.excludesSets()) {
 		return
 	}
 	c.digest = string(sqltext.AppendDigest(nil, text, c.mode, maxDigest))
@@ -121,7 +121,7 @@ func (s *session) before(a *sqltext.Analysis, eff sqltext.Effects, runs bool, te
 	if eff&sqltext.Role != 0 {
 		c.role = true
 	}
-	if s.excludesSets() && eff&(sqltext.Assigns|sqltext.UserVariable|sqltext.Look|sqltext.NextTransaction) != 0 {
+	if c.excluded = a.Statements == 1 && strings.HasPrefix(c.digest, "set ") && s.excludesSets(); c.excluded {
 		for _, r := range []pinReason{pinUserVariable, pinNext, pinOpaque} {
 			s.takeBack(r)
 		}
@@ -469,7 +469,7 @@ func (s *session) ended(o *engine.Output) {
 	if eff&sqltext.DDL != 0 {
 		s.l.db.schemaChanged(c.program)
 	}
-	if c.opaque {
+	if c.opaque && !c.excluded {
 		s.pin(pinOpaque, c.digest)
 	}
 	if c.blind || c.wish != nil && c.statements > 1 || c.runs && c.state && !c.heard && eff&(sqltext.Look|sqltext.Assigns) != 0 {

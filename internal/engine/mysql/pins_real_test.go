@@ -182,3 +182,43 @@ func TestSyntaxErrorPinsNot(t *testing.T) {
 		}
 	})
 }
+
+// With EXCLUDE_VARIABLE_SETS no SET pins, and all else does as before.
+func TestExcludeVariableSets(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		for _, excludes := range []bool{false, true} {
+			w.f = testkit.StartForebayMySQL(w.t, w.m, testkit.ForebayOptions{
+				Users:  map[string]string{w.db.User: w.db.Password},
+				Change: func(p *resource.Proxy) { p.Pool.ExcludeVariableSets = excludes },
+			})
+			for _, tt := range []struct {
+				sql  string
+				pins bool // with the filter
+			}{
+				{"SET @a = 1 + 1", false},
+				{"SET insert_id = 5", false},
+				{"SET TRANSACTION READ ONLY", false},
+				{"SET timestamp = 1 + 1", false},
+				{"SET character_set_database = latin1", false},
+				{"SELECT 1 INTO @a", true},
+				{"SELECT @a := 1", true},
+				{"SET @a = GET_LOCK('a', 0)", true},
+				{"SET @a = 1; SELECT 1 INTO @a", true},
+			} {
+				c := w.connect(map[string][]string{"multiStatements": {"true"}})
+				_, err := c.ExecContext(t.Context(), tt.sql)
+				if err != nil && !strings.Contains(err.Error(), "1227") { // MySQL lets few set it
+					w.t.Fatalf("%s: %v", tt.sql, err)
+				}
+				if got := w.pins(); err == nil && len(got) > 0 != (tt.pins || !excludes) {
+					w.t.Errorf("excluded %v: %s: pinned for %q", excludes, tt.sql, got)
+				}
+				_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it
+				for i := 0; len(w.pins()) > 0 && i < 1000; i++ {
+					time.Sleep(time.Millisecond)
+				}
+			}
+		}
+	})
+}

@@ -98,6 +98,7 @@ type command struct {
 	created    []string  // temporary tables
 	dropped    []string
 	digest     string
+	excluded   bool // it is a SET, of which the proxy is told that none needs a pin
 	setsNames  bool
 	collation  string // SET NAMES ... COLLATE, as a literal
 	role       bool
