@@ -108,6 +108,7 @@ type local struct {
 	reading  reading
 	scratch  []byte
 	types    []byte // of parameters, for the time of a call
+	execute  []byte // the COM_STMT_EXECUTE that is looked into, for the time of a call; nil: it is not whole
 }
 
 // Dial implements engine.Database.

@@ -182,6 +182,9 @@ func (s *session) preparedKnown(*sqltext.Analysis) bool { return s.pinnedFor(pin
 // assignments notes what a text sets, as far as the server does not tell.
 func (s *session) assignments(a *sqltext.Analysis, text []byte) {
 	c, v := s.cmd, s.srv
+	// What has been set before, in the same text, may be what a string is read under; so is what was set when it was prepared.
+	moved := a.Statements > 1 && a.Effects&(sqltext.Look|sqltext.Call|sqltext.Unknown|sqltext.UsesPrepared|sqltext.Schema) != 0 ||
+		c.stmt != nil && c.stmt.stmt.context != s.stmtContext()
 	for i := range a.AssignmentLen() {
 		x, name := a.Assignment(i), string(a.AssignmentName(i))
 		value := text[x.From:x.To]
@@ -195,15 +198,17 @@ func (s *session) assignments(a *sqltext.Analysis, text []byte) {
 			default:
 				c.collation = ""
 			}
-			c.setsNames = true
+			c.setsNames, moved = true, true
 		case sqltext.AssignUser:
 			lit, ok := s.userLiteral(x, value)
-			if !ok {
+			if !ok || moved && strings.Contains(lit, " COLLATE ") {
 				s.pinNow(pinUserVariable)
 				continue
 			}
 			c.assigned = append(c.assigned, setting{"@" + name, lit})
 		case sqltext.AssignSystem:
+			moved = moved || strings.HasPrefix(name, "character_set_") || strings.HasPrefix(name, "collation_") ||
+				strings.HasPrefix(name, "default_collation_") || name == "sql_mode"
 			switch name {
 			case "timestamp":
 				lit := string(value)
@@ -264,17 +269,31 @@ func (s *session) trackingSet(name string, x sqltext.Assignment, value []byte) {
 
 // userLiteral writes the value of a user variable so that it is the same whatever the session's settings are.
 func (s *session) userLiteral(x sqltext.Assignment, value []byte) (string, bool) {
-	if len(value) > maxCarried {
+	switch {
+	case len(value) > maxCarried:
 		return "", false
-	}
-	if x.Value != sqltext.ValueString {
+	case x.Value == sqltext.ValueParam:
+		c := s.cmd
+		if c.kind != mysqlwire.ComStmtExecute || c.stmt == nil || s.l.execute == nil {
+			return "", false
+		}
+		p, ok := param(c.stmt, s.l.execute, s.caps, x.Param)
+		if !ok {
+			return "", false
+		}
+		return s.paramLiteral(p)
+	case x.Value != sqltext.ValueString:
 		return string(value), true
 	}
 	text, ok := sqltext.AppendLiteral(nil, value, s.cmd.mode)
 	if !ok {
 		return "", false
 	}
-	// A string has the character set and the collation of its time.
+	return s.stringLiteral(text)
+}
+
+// stringLiteral writes a string with the character set and the collation that the session gives it now.
+func (s *session) stringLiteral(text []byte) (string, bool) {
 	charset, ok1 := settingIn(s.want, varConnection)
 	client, ok2 := settingIn(s.want, varClient)
 	coll, ok3 := settingIn(s.want, varCollation)
@@ -284,7 +303,11 @@ func (s *session) userLiteral(x sqltext.Assignment, value []byte) (string, bool)
 	if name := strings.Trim(charset, "'"); !ascii(text) && !(strings.HasPrefix(name, "utf8") && utf8.Valid(text)) {
 		return "", false // it may be none of this character set, which only _binary takes
 	}
-	return "_" + strings.Trim(charset, "'") + " 0x" + hexOf(text) + " COLLATE " + strings.Trim(coll, "'"), len(text) > 0
+	digits := " 0x" + hexOf(text)
+	if len(text) == 0 {
+		digits = " ''"
+	}
+	return "_" + strings.Trim(charset, "'") + digits + " COLLATE " + strings.Trim(coll, "'"), true
 }
 
 func ascii(b []byte) bool {

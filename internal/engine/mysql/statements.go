@@ -49,7 +49,7 @@ func (s *session) prepare(pkt, body []byte, h mysqlwire.Header, o *engine.Output
 
 // ownTypes are effects of statements that no two sessions share: MySQL gives a user variable in them the type that it has when
 // they are prepared.
-const ownTypes = sqltext.ReadsUserVariable | sqltext.UserVariable
+const ownTypes = sqltext.ReadsUserVariable | sqltext.UserVariable | sqltext.Assigns
 
 // remember gives a prepared statement its id.
 func (s *session) remember(cs *clientStmt) {
@@ -215,7 +215,11 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 		c.eff, c.statements = eff, 1
 		if eff&^quiet != 0 || runs || len(s.pins) > 0 {
 			sqltext.Analyze(cs.stmt.text, c.mode, &s.l.analysis)
+			if whole {
+				s.l.execute = body
+			}
 			s.before(&s.l.analysis, eff, runs, cs.stmt.text)
+			s.l.execute = nil
 		}
 		s.debug(cs.stmt.text)
 		s.sendWithID(pkt, at, types, e.id, o)

@@ -33,6 +33,7 @@ const (
 	ValueHex               // X'..', 0x.., B'..', 0b..
 	ValueWord              // ON, NULL, TRUE, utf8mb4, ...
 	ValuePhrase            // words and commas, of SET SESSION TRANSACTION
+	ValueParam             // ?, of a prepared statement: Analysis.Assignment's Param says which
 )
 
 // Assignment is one value that a text gives to the session, as a literal.
@@ -43,6 +44,8 @@ type Assignment struct {
 	// SET NAMES; both are 0 if there is none.
 	From, To                   int
 	CollationFrom, CollationTo int
+	// Param is the number of the parameter, from 0, of a ValueParam.
+	Param int
 
 	name nameRef
 }

@@ -157,7 +157,7 @@ func TestEffects(t *testing.T) {
 		{"set @a = 'a' 'b'", UserVariable},
 		{"set @a = x", UserVariable},
 		{"set @a = N'x'", UserVariable},
-		{"set @a = ?", UserVariable},
+		{"set @a = ?", Assigns}, {"set @a = ? + 1", UserVariable}, {"set @a = -?", UserVariable},
 		{"set @a = f(1)", UserVariable | Call},
 		{"set @a = 1, @b = @a + 1", Assigns | UserVariable | ReadsUserVariable},
 		{"select @a", ReadsUserVariable},

@@ -86,6 +86,7 @@ type lexer struct {
 	start, end int      // the whole token
 	from, to   int      // the content, between the quotes
 
+	params  int    // how many ? there were, the token included
 	inCode  bool   // in an executable comment
 	dotEnd  int    // where the last dot ended
 	quotes  bool   // a double quote stands outside of strings: ANSI_QUOTES matters
@@ -170,6 +171,7 @@ func (x *lexer) next() {
 				return
 			}
 		case cParam:
+			x.params++
 			x.kind, x.start, x.end, x.pos = kParam, i, i+1, i+1
 			return
 		case cNul:

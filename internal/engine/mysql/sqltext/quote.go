@@ -114,7 +114,10 @@ func appendEscaped(dst []byte, c byte) []byte {
 // collation_connection what it was before repeating the assignment.
 func (a *Analysis) AppendAssignment(dst, text []byte, from Mode, i int, to Mode) ([]byte, bool) {
 	x := &a.assignments[i]
-	out, name, ok := dst, a.AssignmentName(i), true
+	out, name, ok := dst, a.AssignmentName(i), x.Value != ValueParam
+	if !ok {
+		return dst, false
+	}
 	switch x.Kind {
 	case AssignSchema:
 		return AppendIdentifier(dst, name, to)

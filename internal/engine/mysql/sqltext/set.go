@@ -271,6 +271,7 @@ func (s *scan) setSystem(sc scope) {
 	if sc == scopeGlobal {
 		return
 	}
+	ok = ok && x.Value != ValueParam // the server tells what it has become
 	x.Kind = AssignSystem
 	class := UnknownVariable
 	if known {
@@ -331,6 +332,8 @@ func (s *scan) value() (Assignment, bool) {
 			x.Value = ValueString
 		case kHex:
 			x.Value = ValueHex
+		case kParam:
+			x.Value, x.Param = ValueParam, y.params-1
 		case kWord:
 			x.Value = ValueWord
 			if y.kw.id == wDefault {
