@@ -89,6 +89,11 @@ type scan struct {
 	modeChecked bool // that does not matter for the rest of the text
 	tableless   bool // the last statement was a SELECT without FROM
 
+	// Of the current SET: the client's character set that it names, if it does, and whether it may change more of how the
+	// next statements are read.
+	charset     Charset
+	named, more bool
+
 	// Of the current statement.
 	head    kwid
 	hasFrom bool // it has FROM
@@ -155,13 +160,17 @@ func (s *scan) statement() {
 	s.head, s.hasFrom, s.inner, s.depth = wNone, false, false, 0
 	s.prev, s.prev2, s.prevKw, s.prevKw2 = kEOF, kEOF, &notKeyword, &notKeyword
 	s.mark, s.markCode = s.start, s.inCode
+	s.named, s.more = false, false
 	isSelect := s.word(wSelect)
 	s.statementHead()
 	if !s.ends() {
 		s.skip()
 	}
 	s.tableless = isSelect && !s.hasFrom
-	if s.eff&(SetsMode|Call|Unknown|UsesPrepared) != 0 {
+	switch {
+	case s.named && !s.more && !s.inner && s.eff&(Call|Unknown|UsesPrepared|Look|Role) == 0:
+		s.mode.Charset = s.charset // of the next statements; should it fail, they do not run
+	case s.eff&(SetsMode|Call|Unknown|UsesPrepared) != 0:
 		s.modeChanged = true
 	}
 	s.eff |= before

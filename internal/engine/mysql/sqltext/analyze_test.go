@@ -414,6 +414,21 @@ func TestUnknownMode(t *testing.T) {
 		{"select 'a\xe9\\'b', `\xc3`", 0},
 		{"select a\xa0into @a", ambiguous | ReadsUserVariable},
 	})
+	// Behind SET NAMES, a text is read under the character set named.
+	const names = SetsMode | Assigns
+	checkEffects(t, mysql8, []effectTest{
+		{"set names latin1; select 'é', \"a\\n\"", names},
+		{"SET CHARACTER SET 'latin1'; select 'é'", names},
+		{"set names latin1; set names utf8mb4; select é", names},
+		{"set names latin1; select é", names | ambiguous},
+		{"set names latin1; set @a = 'é'", names},
+		{"set names gbk; select '\xbf\\' or 1 -- '", names | ambiguous},
+		{"set names gbk; select 'a', \"b\"", names},
+		{"set names default; select 'é'", names | ambiguous},
+		{"set names latin1, sql_mode = ''; select \"a\"", names | ambiguous},
+		{"set sql_mode = '', names latin1; select \"a\"", names | ambiguous},
+		{"set names latin1; call p(); select \"a\"", names | Call | ambiguous},
+	})
 	gbk := mysql8
 	gbk.Charset = Unsafe
 	checkEffects(t, gbk, []effectTest{

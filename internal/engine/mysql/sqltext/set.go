@@ -163,6 +163,16 @@ func (s *scan) setNames(kind AssignKind) {
 	s.eff |= SetsMode
 	x := Assignment{Kind: kind, From: s.start, To: s.end, Value: s.nameValue()}
 	ok := x.Value != ValueNone
+	if x.Value == ValueWord || x.Value == ValueString && s.plain {
+		var buf [nameLen]byte
+		n := copy(buf[:], s.text[s.from:s.to])
+		for i, c := range buf[:n] {
+			buf[i] = lower(c)
+		}
+		s.charset, s.named = CharsetOf(string(buf[:n])), true
+	} else {
+		s.more = true
+	}
 	s.step()
 	if s.word(wCollate) {
 		s.step()
@@ -282,6 +292,7 @@ func (s *scan) setSystem(sc scope) {
 		s.eff |= Look
 	case ModeVariable:
 		s.eff |= SetsMode
+		s.more = true
 	case TransactionVariable:
 		switch {
 		case string(buf[:n]) == "autocommit":
