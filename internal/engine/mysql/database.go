@@ -162,21 +162,24 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (*server,
 		if initial, err = d.initialSettings(ctx, s, f); err != nil {
 			return nil, fmt.Errorf("settings after init_query: %w", err)
 		}
-		d.initial.Store(&initial)
-	} else {
-		d.initial.Store(nil)
 	}
 	// What the log-in has said of character sets is not what sessions get that name none: they are always set.
 	row, err := one(ctx, s, "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection, @@sql_mode, DATABASE()", 6)
 	if err != nil {
 		return nil, err
 	}
+	switch {
+	case d.proxy.Load().Pool.InitQuery == "":
+		d.initial.Store(nil)
+	case row[5] != "": // it has a USE: where sessions begin that name no other
+		initial = initial.with(settingSchema, row[5])
+		fallthrough
+	default:
+		d.initial.Store(&initial)
+	}
 	fit := initial
 	for i, name := range []string{varClient, varConnection, varResults, varCollation} {
 		fit = fit.with(name, charsetLiteral(name, row[i]))
-	}
-	if row[5] != "" {
-		fit = fit.with(settingSchema, row[5])
 	}
 	v.fit, v.sqlMode = fit.fit(), row[4]
 	if s.MariaDB || f.number >= 80000 {

@@ -555,9 +555,20 @@ func (c *command) unparsed() bool {
 
 // unexplained pins for changed state that is no variable's, and that the text does not account for.
 func (s *session) unexplained() {
-	if c := s.cmd; c.state && c.eff&explained == 0 {
+	if c := s.cmd; c.state && c.eff&explained == 0 && !s.visits() {
 		s.pin(pinUnknownState, c.digest)
 	}
+}
+
+// visits reports whether the server goes to another default database for the command and back, which it tells of: it does so
+// for a statement that was prepared there.
+func (s *session) visits() bool {
+	c := s.cmd
+	if c.kind != mysqlwire.ComStmtExecute || c.stmt == nil || c.runs || !s.l.db.knownRoutines().SeesTriggers() {
+		return false
+	}
+	now, _ := settingIn(s.want, settingSchema)
+	return now != c.schema
 }
 
 // untoldID reports whether a text may have set LAST_INSERT_ID() without a word in an OK packet: by the function or the

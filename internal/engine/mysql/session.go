@@ -220,6 +220,9 @@ func (s *session) Fit() engine.Fit { return s.want }
 // Takes implements engine.Session: no command makes a connection forget its default database.
 func (s *session) Takes(sv engine.Server) bool {
 	v := sv.(*server)
+	if !s.begun {
+		s.begin() // what init_query sets may be known since
+	}
 	if v.fit == s.want {
 		return true
 	}
@@ -262,6 +265,7 @@ func (s *session) adapt(have, want settings) {
 	s.l.counters.Replays++
 	if schema, ok := want.find(settingSchema); ok {
 		if old, _ := have.find(settingSchema); old != schema {
+			have = s.readUTF8(have, schema, stepSet)
 			s.steps = append(s.steps, step{kind: stepSchema, text: schema})
 		}
 	}
@@ -280,6 +284,17 @@ func (s *session) adapt(have, want settings) {
 		s.steps = append(s.steps, step{kind: stepSet, text: sql})
 	}
 	s.steps = append(s.steps, step{kind: stepAdapted})
+}
+
+// readUTF8 has the server connection read a name, which settings have in UTF-8, as what it is; its settings are then those
+// returned.
+func (s *session) readUTF8(have settings, name string, kind stepKind) settings {
+	const utf8mb4 = "'utf8mb4'"
+	if charset, _ := have.find(varClient); ascii([]byte(name)) || charset == utf8mb4 {
+		return have
+	}
+	s.steps = append(s.steps, step{kind: kind, text: "SET @@SESSION." + varClient + " = " + utf8mb4})
+	return have.with(varClient, utf8mb4)
 }
 
 func hasRole(s settings) bool {

@@ -346,6 +346,7 @@ func (s *session) reprepare(cs *clientStmt, o *engine.Output) {
 func (s *session) contextSteps(have, want settings) {
 	if schema, ok := want.find(settingSchema); ok {
 		if old, _ := have.find(settingSchema); old != schema {
+			have = s.readUTF8(have, schema, stepContext)
 			s.steps = append(s.steps, step{kind: stepContext, text: "USE " + quoteName(schema)})
 		}
 	}
