@@ -272,8 +272,8 @@ func (s *session) query(pkt, body []byte, h mysqlwire.Header, o *engine.Output) 
 	s.debug(text)
 	s.before(a, eff, runs, text)
 	if a.Effects&sqltext.ThreadID != 0 {
-		if own, ok := s.withOwnID(pkt[:mysqlwire.HeaderLen+len(body)-len(text)], text); ok {
-			o.Server.Set(append(o.Server.Grow(), own...))
+		if own, ok := s.withOwnID(pkt[:mysqlwire.HeaderLen+len(body)-len(text)], text, a, s.cmd.mode); ok {
+			o.Server.Set(append(o.Server.Grow(), numbered(own)...))
 			s.sent(len(pkt), h, o)
 			return len(pkt)
 		}

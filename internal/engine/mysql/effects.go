@@ -25,10 +25,14 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 	if eff&sqltext.UsesPrepared != 0 {
 		eff |= reads
 	}
-	if eff&(reads|sqltext.Call) == 0 { // Call: of a routine that may read anything
+	const both = sqltext.LastInsertIDRead | sqltext.RowCountRead
+	s.readsBoth = s.readsBoth || eff&both == both
+	// To make LAST_INSERT_ID() the session's behind an INSERT would cost its ROW_COUNT().
+	ahead := s.readsBoth && eff&sqltext.LastInsertIDWrite != 0
+	if eff&(reads|sqltext.Call) == 0 && !ahead { // Call: of a routine that may read anything
 		return true
 	}
-	if eff&(sqltext.LastInsertIDRead|sqltext.Call) != 0 && !s.hasID() {
+	if (eff&(sqltext.LastInsertIDRead|sqltext.Call) != 0 || ahead) && !s.hasID() {
 		s.steps = append(s.steps, step{kind: stepInsertID, text: "SET last_insert_id = " + strconv.FormatUint(s.insertID, 10)})
 	}
 	rows := eff&(sqltext.FoundRowsRead|sqltext.Call) != 0 && v.rowsOwner != s && v.rowsOwner != nil

@@ -190,3 +190,43 @@ func TestCompressed(t *testing.T) {
 		w.want(c, "Compression", "SELECT ?", "Compression")
 	})
 }
+
+// CONNECTION_ID() as a column of its own is the id that Forebay has handed out, under the name that it has; inside an
+// expression it is the server's.
+func TestConnectionID(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		c := w.connect(nil)
+		id := w.one(c, "SELECT CONNECTION_ID()")
+		for _, args := range [][]any{nil, {1}} {
+			sql := "SELECT connection_id(), CONNECTION_ID() AS x, 5"
+			if args != nil {
+				sql = "SELECT connection_id(), CONNECTION_ID() AS x, ?" // prepared
+			}
+			rows, err := c.QueryContext(t.Context(), sql, args...)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			names, _ := rows.Columns()
+			var a, b, n string
+			for rows.Next() {
+				if err := rows.Scan(&a, &b, &n); err != nil {
+					w.t.Fatal(err)
+				}
+			}
+			if rows.Close(); a != id || b != id || names[0] != "connection_id()" || names[1] != "x" {
+				w.t.Errorf("%s: %s, %s as %q, want %s", sql, a, b, names, id)
+			}
+		}
+		w.want(c, "1", "SELECT COUNT(*) FROM information_schema.processlist WHERE id = CONNECTION_ID()")
+		w.want(c, "1", "SELECT GET_LOCK(CONCAT('l', CONNECTION_ID()), 0)")
+		w.want(c, "1", "SELECT IS_USED_LOCK(CONCAT('l', CONNECTION_ID())) = CONNECTION_ID()")
+		w.want(c, "1", "SELECT RELEASE_LOCK(CONCAT('l', CONNECTION_ID()))")
+		w.exec(c, "KILL QUERY "+id)
+		if _, err := c.ExecContext(t.Context(), "KILL CONNECTION_ID()"); err == nil {
+			w.t.Error("KILL CONNECTION_ID(): no error")
+		}
+		_, _ = c.ExecContext(t.Context(), "DO 1") // may be told of it
+		w.want(c, id, "SELECT CONNECTION_ID()")   // the client lives on
+	})
+}

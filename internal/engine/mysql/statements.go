@@ -13,15 +13,22 @@ import (
 
 // prepare handles COM_STMT_PREPARE. A server connection that has the statement need not be asked.
 func (s *session) prepare(pkt, body []byte, h mysqlwire.Header, o *engine.Output) int {
-	v, c := s.srv, s.cmd
+	v, c, size := s.srv, s.cmd, len(pkt)
 	text := body[1:]
 	s.recent = 0 // what comes behind it is not for another statement, should this one fail
 	if len(s.stmts) >= maxClientStmts || s.stmtBytes+len(text) > maxClientStmtBytes {
 		s.fail(c.seq, errManyStatements, o)
-		return len(pkt)
+		return size
 	}
 	mode := s.readMode()
 	mode.SingleStatement = true
+	if len(text) <= maxOwnID && containsFold(text, "connection_id()") {
+		sqltext.Analyze(text, mode, &s.l.analysis)
+		if own, ok := s.withOwnID(pkt[:mysqlwire.HeaderLen+1], text, &s.l.analysis, mode); ok {
+			pkt = numbered(own)
+			h.Length, text = len(pkt)-mysqlwire.HeaderLen, pkt[mysqlwire.HeaderLen+1:]
+		}
+	}
 	st := s.l.stmts.intern(text, s.stmtContext(), mode, func() sqltext.Effects {
 		sqltext.Analyze(text, mode, &s.l.analysis)
 		return s.l.analysis.Effects
@@ -36,7 +43,7 @@ func (s *session) prepare(pkt, body []byte, h mysqlwire.Header, o *engine.Output
 			dst, _ = mysqlwire.EndPacket(ok.Append(dst, v.caps), at, c.seq)
 			o.Client.Set(append(dst, e.definitions...))
 			s.l.counters.PreparedHits++
-			return len(pkt)
+			return size
 		case e.busy == nil:
 			s.drop(e, o)
 		}
@@ -44,7 +51,7 @@ func (s *session) prepare(pkt, body []byte, h mysqlwire.Header, o *engine.Output
 	c.stmt, c.capturing = &clientStmt{stmt: st, private: st.effects&ownTypes != 0}, h.Sequence == 0
 	s.debug(text)
 	s.send(pkt, h, o)
-	return len(pkt)
+	return size
 }
 
 // ownTypes are effects of statements that no two sessions share: MySQL gives a user variable in them the type that it has when

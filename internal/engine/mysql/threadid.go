@@ -1,45 +1,44 @@
 package mysql
 
 import (
-	"bytes"
 	"strconv"
 
+	"forebay/internal/engine/mysql/sqltext"
 	"forebay/internal/wire/mysqlwire"
 )
 
-// withOwnID returns a COM_QUERY in which CONNECTION_ID() is the id that Forebay has handed out, for the one form in which
-// that changes nothing else: it is all that is selected. head is the packet up to the text.
-func (s *session) withOwnID(head, text []byte) ([]byte, bool) {
-	words := bytes.Fields(bytes.TrimRight(text, "; \t\r\n"))
-	if len(words) < 2 || !bytes.EqualFold(words[0], []byte("select")) || !bytes.EqualFold(words[1], []byte("connection_id()")) {
+// withOwnID returns a text in which CONNECTION_ID() is the id that Forebay has handed out, where that changes nothing else: it
+// is a column of a SELECT without FROM, and nothing more. head, which may be empty, stands before it.
+func (s *session) withOwnID(head, text []byte, a *sqltext.Analysis, mode sqltext.Mode) ([]byte, bool) {
+	var items [4]sqltext.Item
+	if !a.Tableless || a.Statements != 1 || a.Effects&(sqltext.Unknown|sqltext.Unclear) != 0 || len(text) > maxOwnID {
 		return nil, false
 	}
-	name := quoteName(string(words[1]))
-	switch {
-	case len(words) == 2:
-	case !plainName(words[len(words)-1]):
-		return nil, false
-	case len(words) == 4 && bytes.EqualFold(words[2], []byte("as")):
-		name = string(words[3])
-	case len(words) == 3:
-		name = string(words[2])
-	default:
+	if containsAny(text, "is_used_lock", "pseudo_thread_id", "ps_") {
+		return nil, false // what it may be compared with is the server's own
+	}
+	n := sqltext.ConnectionIDs(text, mode, items[:])
+	if n == 0 {
 		return nil, false
 	}
-	out := append(make([]byte, 0, 96), head...)
-	out = append(out, "SELECT CAST("+strconv.FormatUint(uint64(s.id.PID), 10)+" AS UNSIGNED) AS "+name...)
-	h, _ := mysqlwire.ParseHeader(head)
-	mysqlwire.Header{Length: len(out) - mysqlwire.HeaderLen, Sequence: h.Sequence}.Append(out[:0])
-	return out, true
+	out := append(make([]byte, 0, len(head)+len(text)+64*n), head...)
+	at := 0
+	for _, it := range items[:n] {
+		out = append(out, text[at:it.From]...)
+		out = append(out, "CAST("+strconv.FormatUint(uint64(s.id.PID), 10)+" AS UNSIGNED)"...)
+		if at = it.To; !it.Named {
+			out = append(out, " AS "+quoteName(string(text[it.From:it.To]))...)
+		}
+	}
+	return append(out, text[at:]...), true
 }
 
-// plainName reports whether b is a name without quotes.
-func plainName(b []byte) bool {
-	for i, c := range b {
-		if c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || i > 0 && c >= '0' && c <= '9' {
-			continue
-		}
-		return false
-	}
-	return true
+// maxOwnID is how long a text may be that is looked through for CONNECTION_ID(), in bytes.
+const maxOwnID = 4 << 10
+
+// numbered gives a packet the length that it has.
+func numbered(pkt []byte) []byte {
+	h, _ := mysqlwire.ParseHeader(pkt)
+	mysqlwire.Header{Length: len(pkt) - mysqlwire.HeaderLen, Sequence: h.Sequence}.Append(pkt[:0])
+	return pkt
 }
