@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"forebay/internal/localserver"
 )
@@ -20,7 +21,8 @@ func (w *world) prepareProxySQL(p *peer) error {
 	if err != nil {
 		return err
 	}
-	p.version = firstLine(exec.Command(path, "--version"))
+	// "ProxySQL version 2.7.1-0-g..., codename ..": without the code name.
+	p.version, _, _ = strings.Cut(firstLine(exec.Command(path, "--version")), ",")
 	conf := filepath.Join(p.dir, "proxysql.cnf")
 	// As its own service file starts it, but in the foreground, and without asking the internet for a newer release.
 	p.command = func() *exec.Cmd {
