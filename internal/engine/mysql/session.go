@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"slices"
+
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/login"
 	"forebay/internal/engine/mysql/sqltext"
@@ -384,12 +386,13 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 		return
 	}
 	e := lostError(v.last)
-	open, pinned := v.inTransaction(), len(s.pins) > 0 || s.cursors > 0
+	open, pinned, large := v.inTransaction(), len(s.pins) > 0 || s.cursors > 0, s.pinnedFor(pinSettings)
 	comes := s.skip > 0 || s.continued
 	s.discard = comes // no other server connection must see the rest of a command
+	s.forgetVariables()
 	s.unpinAll()
 	s.forgetState()
-	if !s.begun {
+	if !s.begun || large { // nobody else has the settings of its session
 		s.fatal(e, o)
 		return
 	}
@@ -414,6 +417,26 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 		return
 	}
 	s.fail(r.seq, e, o)
+}
+
+// forgetVariables forgets all user variables if the lost server connection may have had some for itself: those that are
+// carried may be older values of the same names.
+func (s *session) forgetVariables() {
+	unsure := slices.Contains(s.temporary, markStatement+unnamed) // of SQL's PREPARE, which may have set any
+	for _, p := range s.pins {
+		r := pinReason(p.Reason)
+		// Where the command under way has pinned, it has failed, and with it what would have set them.
+		unsure = unsure || variablePins[r] && !(s.cmd.active && slices.Contains(s.cmd.pinned, r))
+	}
+	if !unsure {
+		return
+	}
+	s.want = slices.DeleteFunc(settingsOf(s.want), func(e setting) bool { return e.name[0] == '@' }).fit()
+}
+
+// variablePins are the reasons of pins behind which user variables may be set.
+var variablePins = map[pinReason]bool{
+	pinUserVariable: true, pinRoutine: true, pinUnknown: true, pinUnknownState: true, pinLarge: true,
 }
 
 // forgetState forgets what is gone with a server connection.
