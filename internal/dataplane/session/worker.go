@@ -64,6 +64,7 @@ func (w *Worker) open() bool {
 func (w *Worker) tickPools() {
 	w.pools = slices.DeleteFunc(w.pools, func(p *Pool) bool {
 		p.shard.Tick(w.Loop.Nanos())
+		p.shard.Patient(w.Loop.Nanos(), lookAt)
 		if !p.ended {
 			return false
 		}
@@ -113,6 +114,16 @@ func (w *Worker) release(b []byte) {
 	if cap(b) == spareSize && len(w.spare) < maxSpare {
 		w.spare = append(w.spare, b)
 	}
+}
+
+// shrink returns in in memory of its own size, if that is much less: clients that wait for a server connection are many.
+func (w *Worker) shrink(in []byte) []byte {
+	if in == nil || len(in) > spareSize/4 {
+		return in
+	}
+	out := slices.Clone(in)
+	w.release(in)
+	return out
 }
 
 // keep stores what an engine has not consumed: b is a tail of in, or fresh.
