@@ -373,7 +373,9 @@ func (s *Session) borrow() bool {
 		if c == nil {
 			s.in = s.w.shrink(s.in)
 			if st := s.pool.shard.Stats(); st.Waiting > st.Opening { // no new one is on its way for it
-				s.w.giveUpFor(s.pool.budget)
+				if !s.w.giveUpFor(s.pool.budget) {
+					s.pool.ask()
+				}
 			}
 			return s.server != nil
 		}
