@@ -17,8 +17,8 @@ func (s *Shard) grow(now int64) {
 	s.request(n, s.queue.oldest.since, now)
 }
 
-// Seek has a shard whose waiters could use a connection look at other shards at once: one has become idle there.
-func (s *Shard) Seek(now int64) {
+// LookAround has a shard whose waiters could use a connection look at other shards at once: one has become idle there.
+func (s *Shard) LookAround(now int64) {
 	s.nextAsk = min(s.nextAsk, now)
 	s.grow(now)
 }

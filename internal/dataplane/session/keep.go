@@ -85,7 +85,7 @@ func (p *Pool) askFrom(i int) {
 			at := peer.Loop.Nanos()
 			p.w.Loop.Post(func() {
 				p.asking = false
-				p.shard.Seek(max(at, p.w.Loop.Nanos())) // or it would find the connection too fresh
+				p.shard.LookAround(max(at, p.w.Loop.Nanos())) // or it would find the connection too fresh
 				p.ask()
 			})
 		}) {

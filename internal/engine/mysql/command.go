@@ -157,7 +157,7 @@ func (s *session) command(pkt []byte, h mysqlwire.Header, whole bool, o *engine.
 	if s.refuse != nil {
 		return s.refuseCommand(pkt, h, kind, o)
 	}
-	*s.cmd = command{kind: kind, seq: h.Sequence + 1, pinned: s.cmd.pinned[:0], changes: s.cmd.changes[:0], captured: s.cmd.captured[:0], warnings: s.cmd.warnings}
+	*s.cmd = command{kind: kind, seq: h.Sequence + 1, pinned: s.cmd.pinned[:0], changes: s.cmd.changes[:0], captured: s.cmd.captured[:0], warnings: s.cmd.warnings, knew: s.l.db.target.changes.Load()}
 	c := s.cmd
 	switch streamed := kind == mysqlwire.ComStmtExecute || kind == mysqlwire.ComStmtSendLongData || kind == mysqlwire.ComStmtBulkExecute; {
 	case whole || streamed:
@@ -237,6 +237,9 @@ func (s *session) sent(n int, h mysqlwire.Header, _ *engine.Output) {
 	s.comes(h, n)
 	v.r.begin(c.kind)
 	c.active = true
+	if c.program {
+		s.programBegins()
+	}
 	switch c.kind {
 	case mysqlwire.ComQuery, mysqlwire.ComStmtPrepare, mysqlwire.ComStmtExecute, mysqlwire.ComStmtBulkExecute:
 		v.diagOwner = s // others leave what was there
