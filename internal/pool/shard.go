@@ -219,6 +219,9 @@ func (s *Shard) Close(now int64) {
 // Wanted reports whether somebody waits for a connection: of this shard, or of another one long enough to press for it.
 func (s *Shard) Wanted() bool { return s.queue.n > 0 || s.b.pressure.Load() != 0 }
 
+// Short reports whether more wait than connections are being opened.
+func (s *Shard) Short() bool { return s.queue.n > s.opening }
+
 // patience is how long waits of this shard are taken for those of a pool that is busy, rather than stuck, in nanoseconds.
 const patience = int64(50 * time.Millisecond)
 

@@ -62,7 +62,7 @@ func (w *Worker) giveUpFor(b *pool.Budget) bool {
 // ask has a kept server connection given up on another loop, where a session of p waits that no new one is on its way for.
 // One is asked for at a time; whether more is needed is seen when it has come.
 func (p *Pool) ask() {
-	if st := p.shard.Stats(); p.asking || st.Waiting <= st.Opening {
+	if p.asking || !p.shard.Short() {
 		return
 	}
 	p.asking = true

@@ -372,7 +372,7 @@ func (s *Session) borrow() bool {
 		c := s.pool.shard.Borrow(&s.waiter, s.eng.Fit(), now)
 		if c == nil {
 			s.in = s.w.shrink(s.in)
-			if st := s.pool.shard.Stats(); st.Waiting > st.Opening { // no new one is on its way for it
+			if s.pool.shard.Short() { // no new one is on its way for it
 				if !s.w.giveUpFor(s.pool.budget) {
 					s.pool.ask()
 				}
