@@ -219,6 +219,9 @@ func (s *Shard) Close(now int64) {
 // Wanted reports whether somebody waits for a connection: of this shard, or of another one long enough to press for it.
 func (s *Shard) Wanted() bool { return s.queue.n > 0 || s.b.pressure.Load() != 0 }
 
+// Waiting is how many wait.
+func (s *Shard) Waiting() int { return s.queue.n }
+
 // Short reports whether more wait than connections are being opened.
 func (s *Shard) Short() bool { return s.queue.n > s.opening }
 

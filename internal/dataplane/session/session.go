@@ -293,9 +293,10 @@ func lookAt(w *pool.Waiter) {
 	if !s.feed(b) {
 		return
 	}
-	if s.in = s.w.shrink(s.in); len(s.in) == 0 {
+	if len(s.in) == 0 {
 		s.unwait()
 	}
+	s.shrink()
 }
 
 // unwait ends the wait for a server connection, if there is one.
@@ -371,7 +372,7 @@ func (s *Session) borrow() bool {
 	for {
 		c := s.pool.shard.Borrow(&s.waiter, s.eng.Fit(), now)
 		if c == nil {
-			s.in = s.w.shrink(s.in)
+			s.shrink()
 			if s.pool.shard.Short() { // no new one is on its way for it
 				if !s.w.giveUpFor(s.pool.budget) {
 					s.pool.ask()

@@ -127,14 +127,15 @@ func (w *Worker) release(b []byte) {
 	}
 }
 
-// shrink returns in in memory of its own size, if that is much less: clients that wait for a server connection are many.
-func (w *Worker) shrink(in []byte) []byte {
-	if in == nil || len(in) > spareSize/4 {
-		return in
+// shrink keeps the start of a message in memory of its own size, if that is much less, where clients that wait for a server
+// connection are too many for the spare buffers.
+func (s *Session) shrink() {
+	if s.in == nil || len(s.in) > spareSize/4 || s.pool.shard.Waiting() <= maxSpare {
+		return
 	}
-	out := slices.Clone(in)
-	w.release(in)
-	return out
+	in := slices.Clone(s.in)
+	s.w.release(s.in)
+	s.in = in
 }
 
 // keep stores what an engine has not consumed: b is a tail of in, or fresh.
