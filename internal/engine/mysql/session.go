@@ -77,6 +77,8 @@ type command struct {
 	asks       []string     // variables of which the server is to be asked
 	restored   bool         // a change was taken for one that its routine undoes
 	program    bool         // it makes or drops routines, triggers or views
+	underway   bool         // and is counted among those that do now
+	knew       uint64       // target.changes when it began
 	failed     bool
 	untold     bool        // the last packet of the answer could not tell of changed state
 	state      bool        // the server has told that something changed that no variable is
@@ -219,6 +221,9 @@ func (s *session) Fit() engine.Fit { return s.want }
 // Takes implements engine.Session: no command makes a connection forget its default database.
 func (s *session) Takes(sv engine.Server) bool {
 	v := sv.(*server)
+	if v.unseen != nil && v.unseen != s && s.l.db.proxy.Load().Pool.InitQuery != "" {
+		return false // only a new log-in brings back what that has done
+	}
 	if v.fit == s.want {
 		return true
 	}
@@ -235,7 +240,11 @@ func (s *session) Attach(sv engine.Server, o *engine.Output) {
 	if !s.begun {
 		s.begin()
 	}
-	s.adapt(settingsOfUnlessEqual(v.fit, s.want))
+	if v.unseen != nil && v.unseen != s {
+		s.startAgain()
+	} else {
+		s.adapt(settingsOfUnlessEqual(v.fit, s.want))
+	}
 	if len(s.steps) > 0 {
 		s.next(o)
 		return
@@ -299,6 +308,10 @@ func (s *session) multi(set settings) string {
 
 // Detach implements engine.Session.
 func (s *session) Detach() {
+	if s.srv != nil && s.cmd.underway { // how it ends will not be known
+		s.l.db.schemaChanged(true)
+		s.programEnds()
+	}
 	if s.srv != nil && s.srv.inTransaction() {
 		s.l.counters.InTransaction-- // it is closed with its transaction open
 	}
@@ -460,7 +473,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 		return false
 	}
 	s.steps = nil
-	if v.idle() && len(s.pins) == 0 && s.cursors == 0 {
+	if v.idle() && len(s.pins) == 0 && s.cursors == 0 && v.unseen != s {
 		return true
 	}
 	if s.l.db.proxy.Load().Pool.InitQuery != "" {
