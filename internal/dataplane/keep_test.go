@@ -1,6 +1,7 @@
 package dataplane_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -39,4 +40,22 @@ func TestKeeps(t *testing.T) {
 	}
 	a.Close()
 	w.eventually("the kept connection is given back", func() bool { _, idle := figures(); return idle == 1 })
+}
+
+// A server connection that is kept on another loop is given up as soon as somebody waits, not at some tick.
+func TestKeepsOnAnotherLoop(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{loops: 3, pool: 2})
+	clients := make([]*toyClient, 12)
+	for i := range clients {
+		clients[i] = w.login(fmt.Sprintf("app%d toys 0 0 true", i%4/3)) // every fourth is another user
+	}
+	for range 30 {
+		for i, c := range clients {
+			if i%4 != 3 {
+				c.ask("who")
+			}
+		}
+	}
+	clients[3].ask("who")
 }
