@@ -527,6 +527,8 @@ func (s *session) ended(o *engine.Output) {
 		}
 	case c.failed && (eff&sqltext.TxControl != 0 || c.statements > 1 || !v.status.Has(mysqlwire.StatusAutocommit)):
 		s.steps = append(s.steps, step{kind: stepPing}) // an ERR packet does not tell whether a transaction is open
+	case s.disconnects():
+		s.steps = append(s.steps, step{kind: stepPing}) // which shows whether the server has hung up
 	}
 	if c.failed && eff&(sqltext.LastInsertIDWrite|sqltext.Unknown) != 0 {
 		s.maybeID()

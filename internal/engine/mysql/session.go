@@ -442,6 +442,10 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 		s.fatal(e, o)
 		return
 	}
+	if s.disconnects() {
+		o.CloseClient = true // as the server does it
+		return
+	}
 	if v.step != 0 || len(s.steps) > 0 || !s.cmd.active {
 		// The client's command has not been sent, or there is none.
 		if s.cmd.active { // it has been answered, and Forebay was looking at what it left
@@ -463,6 +467,21 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 		return
 	}
 	s.fail(r.seq, e, o)
+}
+
+// disconnects reports whether the server may hang up because the command under way says so: COMMIT RELEASE and the like. A
+// routine need not come to it, and where it does MySQL and MariaDB answer with an error.
+func (s *session) disconnects() bool {
+	c := s.cmd
+	if !c.active {
+		return false
+	}
+	if c.eff&sqltext.TxControl != 0 {
+		if v, ok := settingIn(s.want, "completion_type"); ok && (v == "2" || v == "'RELEASE'") {
+			return true
+		}
+	}
+	return c.eff&sqltext.Disconnects != 0
 }
 
 // forgetVariables forgets all user variables if the lost server connection may have had some for itself: those that are
