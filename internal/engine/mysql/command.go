@@ -244,8 +244,10 @@ func (s *session) sent(n int, h mysqlwire.Header, _ *engine.Output) {
 		s.programBegins()
 	}
 	switch c.kind {
-	case mysqlwire.ComQuery, mysqlwire.ComStmtPrepare, mysqlwire.ComStmtExecute, mysqlwire.ComStmtBulkExecute:
-		v.diagOwner = s // others leave what was there
+	case mysqlwire.ComQuery, mysqlwire.ComStmtExecute, mysqlwire.ComStmtBulkExecute:
+		v.diagOwner, v.countOwner = s, s // others leave what was there
+	case mysqlwire.ComStmtPrepare:
+		v.diagOwner = s
 	}
 	c.warnings = false
 	v.since = *s.l.counters.Now
@@ -266,6 +268,12 @@ func (s *session) query(pkt, body []byte, h mysqlwire.Header, o *engine.Output) 
 	if s.kills(a, text, s.cmd.seq, o) {
 		return len(pkt)
 	}
+	head, changed := pkt[:mysqlwire.HeaderLen+len(body)-len(text)], false
+	if s.countMoved(a.Effects) {
+		if text, changed = s.withCount(text, a, s.cmd.mode); changed {
+			sqltext.Analyze(text, s.cmd.mode, a)
+		}
+	}
 	eff, runs := s.whole(a, text)
 	if !s.settles(eff, o) {
 		return 0
@@ -273,13 +281,16 @@ func (s *session) query(pkt, body []byte, h mysqlwire.Header, o *engine.Output) 
 	s.debug(text)
 	s.before(a, eff, runs, text)
 	if a.Effects&sqltext.ThreadID != 0 {
-		if own, ok := s.withOwnID(pkt[:mysqlwire.HeaderLen+len(body)-len(text)], text, a, s.cmd.mode); ok {
-			o.Server.Set(append(o.Server.Grow(), numbered(own)...))
-			s.sent(len(pkt), h, o)
-			return len(pkt)
-		}
+		var own bool
+		text, own = s.withOwnID(text, a, s.cmd.mode)
+		changed = changed || own
 	}
-	s.send(pkt, h, o)
+	if !changed {
+		s.send(pkt, h, o)
+		return len(pkt)
+	}
+	o.Server.Set(append(o.Server.Grow(), withText(head, text)...))
+	s.sent(len(pkt), h, o)
 	return len(pkt)
 }
 
@@ -394,7 +405,7 @@ func (s *session) reset(o *engine.Output) {
 	c.kind = mysqlwire.ComResetConnection
 	s.stmts, s.stmtBytes = nil, 0
 	s.forgetState()
-	s.insertID, s.wish = 0, &defaultTracking
+	s.insertID, s.rowCount, s.wish = 0, 0, &defaultTracking
 	s.idTurn++
 	v.retire = v.retire || s.sticky()
 	s.resetSteps(stepCleaned)

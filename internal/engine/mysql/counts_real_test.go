@@ -7,8 +7,8 @@ import (
 	"forebay/internal/testkit"
 )
 
-// A session that asks for LAST_INSERT_ID() and ROW_COUNT() at once has both, from the second time on, also where another client
-// had the server connection before the INSERT; and never another's.
+// A session that asks for LAST_INSERT_ID() and ROW_COUNT() at once, within a larger expression, has both, from the second time
+// on, also where another client had the server connection before the INSERT; and never another's.
 func TestInsertIDWithRowCount(t *testing.T) {
 	t.Parallel()
 	each(t, func(w *world) {

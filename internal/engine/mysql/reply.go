@@ -275,6 +275,7 @@ func (s *session) failed(payload []byte) (replaced bool) {
 	if fatalCode(e.Code) {
 		v.last = e
 	}
+	s.rowCount = -1
 	s.cmd.failed, s.cmd.untold, s.cmd.warnings, s.cmd.code = true, true, true, e.Code
 	s.cmd.syntax = e.Code == 1064 && strings.HasPrefix(e.Message, syntaxError)
 	return false
@@ -310,6 +311,9 @@ func (s *session) okPacket(payload []byte, h mysqlwire.Header, o *engine.Output)
 	if p.LastInsertID != 0 {
 		s.newID(p.LastInsertID)
 		c.insertID = true
+	}
+	if s.rowCount = -1; v.r.state == replyFirst {
+		s.rowCount = int64(p.AffectedRows)
 	}
 	if p.Warnings > 0 || p.AffectedRows > 0 || c.eff&sqltext.FoundRowsWrite != 0 {
 		c.warnings = true
@@ -355,6 +359,7 @@ func (s *session) eofPacket(payload []byte) {
 	s.statusNow(e.Status, nil)
 	if s.srv.step == 0 {
 		s.cmd.untold = true
+		s.rowCount = -1
 		if e.Warnings > 0 {
 			s.cmd.warnings = true
 		}

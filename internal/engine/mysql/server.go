@@ -21,13 +21,14 @@ type server struct {
 	role    string // what SET ROLE takes to go back to the role after log-in; empty: unknown to the server
 
 	// What the connection's session has now.
-	fit       engine.Fit
-	status    mysqlwire.Status // of the last OK or EOF packet
-	prepared  preparedSet
-	idOwner   *session // whose LAST_INSERT_ID() this is: insertid.go
-	idTurn    uint32   // and which of its values
-	diagOwner *session // whose statement was the last, so that its warnings and ROW_COUNT() are here; nil: nobody's
-	rowsOwner *session // whose SELECT was the last, so that FOUND_ROWS() is here; nil: nobody's
+	fit        engine.Fit
+	status     mysqlwire.Status // of the last OK or EOF packet
+	prepared   preparedSet
+	idOwner    *session // whose LAST_INSERT_ID() this is: insertid.go
+	idTurn     uint32   // and which of its values
+	diagOwner  *session // whose statement was the last, so that its warnings and ROW_COUNT() are here; nil: nobody's
+	countOwner *session // the same with no command of Forebay's since, so that ROW_COUNT() is here: rowcount.go
+	rowsOwner  *session // whose SELECT was the last, so that FOUND_ROWS() is here; nil: nobody's
 
 	unseen        *session // whose statements may have left what is not known: unseen.go; nil: nobody's
 	sequenceOwner *session // who has last drawn from a sequence (MariaDB); nil: nobody

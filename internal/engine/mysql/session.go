@@ -55,7 +55,8 @@ type session struct {
 	insertID     uint64   // what LAST_INSERT_ID() is: insertid.go
 	idTurn       uint32   // counts its values
 	readsRows    bool     // it has asked for FOUND_ROWS()
-	readsBoth    bool     // it has asked for LAST_INSERT_ID() and ROW_COUNT() in one text
+	readsBoth    bool     // it has asked for LAST_INSERT_ID() and ROW_COUNT() in one text, in which that is not written: rowcount.go
+	rowCount     int64    // what ROW_COUNT() is: rowcount.go
 	learns       bool     // what stepCollation finds holds for every such SET NAMES
 	temporary    []string // named objects of the session: see objects
 	killed       uint32   // whom Killed is about

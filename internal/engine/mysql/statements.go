@@ -24,8 +24,8 @@ func (s *session) prepare(pkt, body []byte, h mysqlwire.Header, o *engine.Output
 	mode.SingleStatement = true
 	if len(text) <= maxOwnID && containsFold(text, "connection_id()") {
 		sqltext.Analyze(text, mode, &s.l.analysis)
-		if own, ok := s.withOwnID(pkt[:mysqlwire.HeaderLen+1], text, &s.l.analysis, mode); ok {
-			pkt = numbered(own)
+		if own, ok := s.withOwnID(text, &s.l.analysis, mode); ok {
+			pkt = withText(pkt[:mysqlwire.HeaderLen+1], own)
 			h.Length, text = len(pkt)-mysqlwire.HeaderLen, pkt[mysqlwire.HeaderLen+1:]
 		}
 	}
@@ -173,6 +173,9 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 			return s.dropped(pkt, h, &mysqlwire.Error{Code: 1243, SQLState: "HY000", Message: fmt.Sprintf("Unknown prepared statement handler (%d) given to %s", id, commandNames[c.kind])}, o)
 		}
 		return s.dropped(pkt, h, nil, o)
+	}
+	if c.kind == mysqlwire.ComStmtExecute && whole && s.countMoved(cs.stmt.effects) {
+		cs = s.countedStmt(cs, body)
 	}
 	e := v.prepared.get(cs.key())
 	if e != nil && e.busy != nil && e.busy != cs && !cs.private {

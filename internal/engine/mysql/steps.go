@@ -108,6 +108,7 @@ func (s *session) next(o *engine.Output) {
 		dst, _ = mysqlwire.EndPacket(dst, at, 0)
 		o.Server.Set(dst)
 		v.r.begin(cmd)
+		v.countOwner = nil
 		if cmd != mysqlwire.ComPing && st.kind != stepRows {
 			if v.diagOwner != s { // what is there may be somebody else's still
 				v.diagOwner = nobody

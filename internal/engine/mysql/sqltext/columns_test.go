@@ -7,7 +7,7 @@ import (
 )
 
 // CONNECTION_ID() is found where it is all of a column, and nowhere else.
-func TestConnectionIDs(t *testing.T) {
+func TestColumns(t *testing.T) {
 	t.Parallel()
 	for sql, want := range map[string]string{
 		"SELECT CONNECTION_ID()":                              "SELECT #",
@@ -36,7 +36,7 @@ func TestConnectionIDs(t *testing.T) {
 	} {
 		var items [4]Item
 		got, at := "", 0
-		n := ConnectionIDs([]byte(sql), mysql8, items[:])
+		n := Columns([]byte(sql), mysql8, "connection_id", items[:])
 		for _, it := range items[:n] {
 			got += sql[at:it.From] + map[bool]string{true: "$", false: "#"}[it.Named]
 			at = it.To
