@@ -245,9 +245,13 @@ func (s *session) sent(n int, h mysqlwire.Header, _ *engine.Output) {
 	}
 	switch c.kind {
 	case mysqlwire.ComQuery, mysqlwire.ComStmtExecute, mysqlwire.ComStmtBulkExecute:
-		v.diagOwner, v.countOwner = s, s // others leave what was there
+		s.leaves() // others leave what was there
+		v.countOwner = s
 	case mysqlwire.ComStmtPrepare:
-		v.diagOwner = s
+		if v.diagOwner != s || v.diagTurn != s.diagTurn {
+			v.countOwner = nil // it is an older statement's
+		}
+		s.leaves()
 	}
 	c.warnings = false
 	v.since = *s.l.counters.Now

@@ -29,3 +29,26 @@ func TestInsertIDWithRowCount(t *testing.T) {
 		w.want(a, "4 0", both)
 	})
 }
+
+// FOUND_ROWS() is not that of an older query of the session's, which is still on the server connection that ran it.
+func TestFoundRowsOfAnOlderQuery(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		w.f = testkit.StartForebayMySQL(w.t, w.m, testkit.ForebayOptions{
+			Users:  map[string]string{w.db.User: w.db.Password},
+			Change: func(p *resource.Proxy) { p.Pool.MaxConnections = 2 },
+		})
+		a, b, c := w.connect(nil), w.connect(nil), w.connect(nil)
+		w.exec(c, "BEGIN") // it has the one,
+		w.exec(a, "SELECT 1 UNION SELECT 2 UNION SELECT 3")
+		w.exec(b, "BEGIN") // and this the other
+		w.exec(c, "COMMIT")
+		w.exec(a, "SELECT 1")
+		w.exec(c, "BEGIN")
+		w.exec(b, "COMMIT")
+		if got := answer(w, a, "SELECT FOUND_ROWS()"); got != "[FOUND_ROWS()] [{0 true}]" && got != "[FOUND_ROWS()] [{1 true}]" {
+			w.t.Errorf("behind one row: %s", got)
+		}
+		w.exec(c, "COMMIT")
+	})
+}

@@ -35,8 +35,8 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 	if (eff&(sqltext.LastInsertIDRead|sqltext.Call) != 0 || ahead) && !s.hasID() {
 		s.steps = append(s.steps, step{kind: stepInsertID, text: "SET last_insert_id = " + strconv.FormatUint(s.insertID, 10)})
 	}
-	rows := eff&(sqltext.FoundRowsRead|sqltext.Call) != 0 && v.rowsOwner != s && v.rowsOwner != nil
-	diagnostics := eff&(sqltext.RowCountRead|sqltext.DiagnosticsRead|sqltext.Call) != 0 && v.diagOwner != s && v.diagOwner != nil
+	rows := eff&(sqltext.FoundRowsRead|sqltext.Call) != 0 && !s.hasRows()
+	diagnostics := eff&(sqltext.RowCountRead|sqltext.DiagnosticsRead|sqltext.Call) != 0 && !s.hasDiagnostics()
 	switch {
 	case diagnostics && v.mariaDB: // there, only a statement that names a table clears the warnings
 		s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM information_schema.ENGINES WHERE 0"})

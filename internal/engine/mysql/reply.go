@@ -515,7 +515,7 @@ func (s *session) replied(o *engine.Output) {
 		s.statementEnded(o)
 	}
 	if c.rows {
-		v.rowsOwner = s
+		s.leavesRows()
 	}
 	if c.eff&sqltext.Unseen != 0 || s.l.db.target.changed(c.knew) {
 		v.unseen = s

@@ -29,6 +29,8 @@ type server struct {
 	diagOwner  *session // whose statement was the last, so that its warnings and ROW_COUNT() are here; nil: nobody's
 	countOwner *session // the same with no command of Forebay's since, so that ROW_COUNT() is here: rowcount.go
 	rowsOwner  *session // whose SELECT was the last, so that FOUND_ROWS() is here; nil: nobody's
+	diagTurn   uint32   // which of its statements that was
+	rowsTurn   uint32   // and which of those with rows
 
 	unseen        *session // whose statements may have left what is not known: unseen.go; nil: nobody's
 	sequenceOwner *session // who has last drawn from a sequence (MariaDB); nil: nobody

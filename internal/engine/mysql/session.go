@@ -57,6 +57,8 @@ type session struct {
 	readsRows    bool     // it has asked for FOUND_ROWS()
 	readsBoth    bool     // it has asked for LAST_INSERT_ID() and ROW_COUNT() in one text, in which that is not written: rowcount.go
 	rowCount     int64    // what ROW_COUNT() is: rowcount.go
+	diagTurn     uint32   // counts its statements: rowcount.go
+	rowsTurn     uint32   // and those with rows
 	learns       bool     // what stepCollation finds holds for every such SET NAMES
 	temporary    []string // named objects of the session: see objects
 	killed       uint32   // whom Killed is about

@@ -213,12 +213,12 @@ func (s *session) stepDone(st step, o *engine.Output) {
 	case stepInsertID:
 		s.ownID()
 	case stepNeutral:
-		v.diagOwner = s
+		s.leaves()
 		if strings.HasPrefix(st.text, "SELECT") {
-			v.rowsOwner = s
+			s.leavesRows()
 		}
 	case stepRows:
-		v.rowsOwner = s
+		s.leavesRows()
 	case stepCollation:
 		if len(v.row) != 2 {
 			o.CloseServer = true
