@@ -1,0 +1,114 @@
+// Package awsapi speaks the wire protocols of AWS for the APIs below controlplane: AWS Query (form in, XML out: RDS, IAM,
+// STS) and JSON 1.1 (Secrets Manager). One Server takes the requests of all services; a request says by its signature,
+// and by its own form, which one it means. The server checks the signature, finds out who is calling, decodes, calls the
+// operation, and encodes its answer or its *Error. An operation is a function from one struct to another.
+//
+// Fields of these structs are named as the members of the service's model. Pointers, slices and maps are optional: nil is
+// absent. A field's tag names what differs:
+//
+//	Auth     []UserAuthConfig                      // Query: Auth.member.N in, <Auth><member> out
+//	Tags     []Tag             `aws:"list=Tag"`    // Tags.Tag.N in, <Tags><Tag> out
+//	Filters  []Filter          `aws:"list=Filter"` // and inside: Values []string `aws:"list=Value"`
+//	TagList  []Tag             `aws:"list=Tag"`
+//	Policies []string          `aws:"required"`    // absent: the service's error for a missing member
+//	Token    string            `aws:"name=nextToken"`
+//
+// A nil slice is left out of an answer and an empty one is an empty element. In a request `Auth=` is an empty slice that
+// is not nil (contract 2.1). time.Time is ISO 8601 in XML and epoch seconds in JSON; []byte is base64.
+package awsapi
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Error is a refusal in AWS's own terms.
+type Error struct {
+	Code    string // such as DBProxyNotFoundFault
+	Message string
+	Status  int  // HTTP
+	Fault   bool // Forebay's own: Receiver rather than Sender
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// Errorf makes a refusal of the caller's request.
+func Errorf(status int, code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Status: status}
+}
+
+// Caller is who has signed a request.
+type Caller interface {
+	ARN() string       // arn:aws:iam::…:user/…, arn:aws:sts::…:assumed-role/…/…, or the account's root
+	AccountID() string // 12 digits
+	UserID() string    // AIDA…, AROA…:session, or the account's number for root
+	// Authorize returns nil if the caller may do action to resource, or an *Error that says why not. The Call's own facts
+	// (time, source address, TLS) are among the condition keys already; keys adds others.
+	Authorize(c *Call, action, resource string, keys map[string][]string) error
+}
+
+// Call is what an operation knows about its request, beside its members.
+type Call struct {
+	Caller    Caller
+	RequestID string
+	Region    string // of the signature's scope
+	Time      time.Time
+	Source    netip.Addr
+	Secure    bool // over TLS
+}
+
+// Authorize returns nil if the caller may do action to resource, or an *Error that says why not.
+func (c *Call) Authorize(action, resource string) error {
+	return c.Caller.Authorize(c, action, resource, nil)
+}
+
+// Protocol is how a service's requests and answers look.
+type Protocol int
+
+const (
+	Query Protocol = iota // AWS Query: form in, XML out
+	JSON                  // JSON 1.1, the operation in X-Amz-Target
+)
+
+// Service is one API.
+type Service struct {
+	Name       string // in the signature's scope: rds, secretsmanager, iam, sts
+	Protocol   Protocol
+	Version    string // Query: the one Version that is served; the XML namespace is made by Namespace
+	Namespace  string // Query: of the answer's root element
+	Target     string // JSON: the part of X-Amz-Target before the point
+	Operations map[string]Operation
+	// Anonymous operations need no signature (sts:AssumeRoleWithWebIdentity). Their Caller is nil.
+	Anonymous map[string]bool
+}
+
+// Operation is one operation of a Service, made by Op.
+type Operation struct {
+	newInput func() any
+	call     func(ctx context.Context, c *Call, in any) (any, error)
+	result   bool // Query: the answer has a <NameResult> element
+}
+
+// Op makes an operation of a function. Out may be struct{}: then a Query answer has a <NameResult/> without content.
+func Op[In, Out any](fn func(ctx context.Context, c *Call, in *In) (*Out, error)) Operation {
+	return Operation{
+		newInput: func() any { return new(In) },
+		call: func(ctx context.Context, c *Call, in any) (any, error) {
+			out, err := fn(ctx, c, in.(*In))
+			if err != nil {
+				return nil, err
+			}
+			return out, nil
+		},
+		result: true,
+	}
+}
+
+// Silent makes an operation whose Query answer has no Result element at all (AddTagsToResource, contract 2.1).
+func Silent[In any](fn func(ctx context.Context, c *Call, in *In) error) Operation {
+	o := Op(func(ctx context.Context, c *Call, in *In) (*struct{}, error) { return nil, fn(ctx, c, in) })
+	o.result = false
+	return o
+}
