@@ -92,6 +92,16 @@ var Rules = []Rule{
 		OnlyIn: []string{"internal/engine/mysql/compress/..."},
 	},
 	{
+		Why:    "etcd, with all it brings, has one package; the others know cluster.Store alone",
+		Import: []string{"go.etcd.io/..."},
+		OnlyIn: []string{"internal/cluster/etcd/..."},
+	},
+	{
+		Why:    "etcd logs by zap, Forebay by slog: the two meet in one place",
+		Import: []string{"go.uber.org/zap/..."},
+		OnlyIn: []string{"internal/cluster/etcd/..."},
+	},
+	{
 		Why:    "names and units of all metrics stand in one place; the others count with plain values",
 		Import: []string{"github.com/prometheus/..."},
 		OnlyIn: []string{"internal/metrics/...", "internal/admin/...", "internal/app/..."},

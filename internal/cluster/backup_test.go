@@ -1,0 +1,51 @@
+package cluster_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"forebay/internal/cluster"
+	"forebay/internal/cluster/memory"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func TestBackup(t *testing.T) {
+	t.Parallel()
+	from := memory.New()
+	for i := range 250 {
+		if _, err := from.Commit(t.Context(), cluster.Txn{Ops: []cluster.Op{{Key: fmt.Sprintf("/p/%03d", i), Value: []byte{byte(i), 0, 255}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var file bytes.Buffer
+	if err := cluster.Backup(t.Context(), from, "/p/", &file); err != nil {
+		t.Fatal(err)
+	}
+	text := file.String()
+	to := memory.New()
+	if err := cluster.Restore(t.Context(), to, "/p/", strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	want, _, _ := from.Load(t.Context(), "/")
+	got, _, _ := to.Load(t.Context(), "/")
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(cluster.Entry{}, "Revision")); diff != "" {
+		t.Errorf("restored (-want +got):\n%s", diff)
+	}
+	if err := cluster.Restore(t.Context(), to, "/p/", strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), "empty store") {
+		t.Errorf("into a store that is not empty: got %v", err)
+	}
+	for name, broken := range map[string]string{
+		"nothing": "", "another file": "{\"Format\":\"x\"}\n", "torn": text[:len(text)-20],
+		"torn between lines": text[:strings.LastIndex(strings.TrimSpace(text), "\n")+1],
+	} {
+		empty := memory.New()
+		err := cluster.Restore(t.Context(), empty, "/p/", strings.NewReader(broken))
+		if left, _, _ := empty.Load(t.Context(), "/"); err == nil || len(left) > 0 {
+			t.Errorf("%s: got %v, and %d entries", name, err, len(left))
+		}
+	}
+}
