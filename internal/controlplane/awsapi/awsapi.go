@@ -44,9 +44,18 @@ type Caller interface {
 	ARN() string       // arn:aws:iam::…:user/…, arn:aws:sts::…:assumed-role/…/…, or the account's root
 	AccountID() string // 12 digits
 	UserID() string    // AIDA…, AROA…:session, or the account's number for root
-	// Authorize returns nil if the caller may do action to resource, or an *Error that says why not. The Call's own facts
-	// (time, source address, TLS) are among the condition keys already; keys adds others.
-	Authorize(c *Call, action, resource string, keys map[string][]string) error
+	// Authorize returns nil if the caller may have the access, or an *Error that says why not.
+	Authorize(c *Call, a Access) error
+}
+
+// Access is what a caller wants to do.
+type Access struct {
+	Action   string // such as rds:CreateDBProxy
+	Resource string // ARN
+	// Keys are condition keys beyond those of the Call itself (time, source address, TLS).
+	Keys map[string][]string
+	// Policy is the resource's own policy; empty: it has none.
+	Policy string
 }
 
 // Call is what an operation knows about its request, beside its members.
@@ -61,7 +70,12 @@ type Call struct {
 
 // Authorize returns nil if the caller may do action to resource, or an *Error that says why not.
 func (c *Call) Authorize(action, resource string) error {
-	return c.Caller.Authorize(c, action, resource, nil)
+	return c.AuthorizeAccess(Access{Action: action, Resource: resource})
+}
+
+// AuthorizeAccess is Authorize with all that can be said of an access.
+func (c *Call) AuthorizeAccess(a Access) error {
+	return c.Caller.Authorize(c, a)
 }
 
 // Protocol is how a service's requests and answers look.
