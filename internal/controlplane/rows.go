@@ -14,7 +14,9 @@ type Account struct {
 	ID     string    // 12 digits
 	Region string    // such as us-east-1
 	Suffix string    // 12 lower-case letters and digits, in the names of endpoints (contract 1.1)
-	Made   time.Time //
+	Made   time.Time
+	// RootKeys are of the account's root, who may do everything. The first one is made with the account.
+	RootKeys []AccessKey
 }
 
 // Tag belongs to a resource.
@@ -160,7 +162,7 @@ type User struct {
 	Keys     []AccessKey
 }
 
-// AccessKey belongs to a user. Its secret is sealed.
+// AccessKey belongs to a user, or to root. Its secret is sealed.
 type AccessKey struct {
 	ID      string // AKIA…
 	Active  bool
@@ -193,6 +195,16 @@ type Policy struct {
 	Updated     time.Time
 	Tags        []Tag
 	Versions    []PolicyVersion
+}
+
+// DefaultVersion is the version in force.
+func (p *Policy) DefaultVersion() *PolicyVersion {
+	for i := range p.Versions {
+		if p.Versions[i].Default {
+			return &p.Versions[i]
+		}
+	}
+	return &PolicyVersion{} // there always is one
 }
 
 // PolicyVersion is one version of a managed policy.
