@@ -11,9 +11,9 @@ import (
 
 // Account is where everything belongs: one row, made at the first start. Key: "account".
 type Account struct {
-	ID     string    // 12 digits
-	Region string    // such as us-east-1
-	Suffix string    // 12 lower-case letters and digits, in the names of endpoints (contract 1.1)
+	ID     string // 12 digits
+	Region string // such as us-east-1
+	Suffix string // 12 lower-case letters and digits, in the names of endpoints (contract 1.1)
 	Made   time.Time
 	// RootKeys are of the account's root, who may do everything. The first one is made with the account.
 	RootKeys []AccessKey
