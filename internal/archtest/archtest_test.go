@@ -55,6 +55,8 @@ func TestRules(t *testing.T) {
 		{"internal/dataplane/session/a.go", "forebay/internal/controlplane", true},
 		{"internal/controlplane/a.go", "forebay/internal/dataplane", true},
 		{"internal/controlplane/a.go", "forebay/internal/resource", false},
+		{"internal/controlplane/awsapi/a.go", "forebay/internal/loopback", false},
+		{"internal/controlplane/awsapi/a.go", "forebay/internal/controlplane", true},
 		{"internal/metrics/a.go", "forebay/internal/app", true},
 		{"internal/demo/a.go", "forebay/internal/app", false},
 		{"internal/storm/a.go", "forebay/internal/testkit", true},

@@ -72,6 +72,11 @@ var Rules = []Rule{
 		Not: []string{"internal/dataplane/...", "internal/app/..."},
 	},
 	{
+		Why:  "awsapi turns requests into calls and answers into bytes: what the calls do, and who may make them, it is told",
+		In:   []string{"internal/controlplane/awsapi/..."},
+		Only: []string{std, "internal/loopback"},
+	},
+	{
 		Why:    "app is the one place that assembles everything; only what starts a whole Forebay imports it",
 		Import: []string{"internal/app/..."},
 		OnlyIn: []string{"internal/app/...", "cmd/...", "internal/demo/...", "internal/testkit/...", "test/..."},

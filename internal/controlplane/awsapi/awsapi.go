@@ -12,15 +12,21 @@
 //	TagList  []Tag             `aws:"list=Tag"`
 //	Policies []string          `aws:"required"`    // absent: the service's error for a missing member
 //	Token    string            `aws:"name=nextToken"`
+//	Domain   string            `aws:"omitempty"`   // left out of an answer where it is empty; else a string is sent as ""
+//	internal int               `aws:"-"`           // no member; so are fields that are not exported
 //
-// A nil slice is left out of an answer and an empty one is an empty element. In a request `Auth=` is an empty slice that
-// is not nil (contract 2.1). time.Time is ISO 8601 in XML and epoch seconds in JSON; []byte is base64.
+// The fields of an embedded structure count as its own. A type is one of string, bool, int, int32, int64, float64,
+// time.Time, []byte, a structure, a slice, a map with string keys (in Query: in answers alone), or a pointer to one. A
+// nil slice is left out of an answer and an empty one is an empty element. In a request `Auth=` is an empty slice that
+// is not nil (contract 2.1). time.Time is ISO 8601 in XML and epoch seconds in JSON, both to the millisecond; a zero one is
+// absent. []byte is base64.
 package awsapi
 
 import (
 	"context"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"time"
 )
 
@@ -96,10 +102,18 @@ type Service struct {
 	Operations map[string]Operation
 	// Anonymous operations need no signature (sts:AssumeRoleWithWebIdentity). Their Caller is nil.
 	Anonymous map[string]bool
+
+	// Missing makes the error for required members that are absent, at least one, each like Auth.member.1.SecretArn. Nil:
+	// RDS's MissingParameter for rds, and Constraint for others.
+	Missing func(members []string) *Error
+	// Invalid makes the error for a member whose text is not of its type, in AWS Query; the problem is like "must be true
+	// or false". Nil: RDS's InvalidParameterValue for rds, and Constraint for others.
+	Invalid func(member, problem string) *Error
 }
 
 // Operation is one operation of a Service, made by Op.
 type Operation struct {
+	in, out  reflect.Type
 	newInput func() any
 	call     func(ctx context.Context, c *Call, in any) (any, error)
 	result   bool // Query: the answer has a <NameResult> element
@@ -108,10 +122,11 @@ type Operation struct {
 // Op makes an operation of a function. Out may be struct{}: then a Query answer has a <NameResult/> without content.
 func Op[In, Out any](fn func(ctx context.Context, c *Call, in *In) (*Out, error)) Operation {
 	return Operation{
+		in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](),
 		newInput: func() any { return new(In) },
 		call: func(ctx context.Context, c *Call, in any) (any, error) {
 			out, err := fn(ctx, c, in.(*In))
-			if err != nil {
+			if err != nil || out == nil {
 				return nil, err
 			}
 			return out, nil
