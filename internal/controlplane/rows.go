@@ -43,6 +43,7 @@ type Proxy struct {
 	Tags                        []Tag
 	Listen                      Listen // of the default endpoint
 	Group                       TargetGroup
+	FromFile                    bool // declared in the configuration file: read-only in the API
 }
 
 // Auth is a UserAuthConfig (contract 3.2): exactly what was sent, but for ClientPasswordAuthType, which has its default.
@@ -96,6 +97,7 @@ type Endpoint struct {
 	Created          time.Time
 	Tags             []Tag
 	Listen           Listen
+	FromFile         bool // declared in the configuration file: read-only in the API
 }
 
 // Database is a database that has been declared: a DB instance of the API. Key: the identifier in lower case.

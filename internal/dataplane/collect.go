@@ -51,7 +51,7 @@ func (p *Plane) targets() []*target {
 	p.mu.Lock()
 	proxies := slices.Collect(maps.Values(p.proxies))
 	p.mu.Unlock()
-	slices.SortFunc(proxies, func(a, b *proxy) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(proxies, func(a, b *proxy) int { return cmp.Compare(a.name(), b.name()) })
 	all := make([]*target, 0, len(proxies))
 	for _, px := range proxies {
 		px.mu.Lock()
@@ -80,7 +80,7 @@ func (d *database) Dropped(sp *session.Pool) {
 func (px *proxy) figures() ProxyFigures {
 	s := &px.stats
 	return ProxyFigures{
-		Proxy: px.name,
+		Proxy: px.name(),
 		Clients: ClientFigures{
 			Open: s.open.Load(), Received: s.received.Load(), Succeeded: s.succeeded.Load(), FailedAuth: s.failedAuth.Load(),
 			FailedOther: s.failedOther.Load(), Refused: s.refused.Load(), Cancels: s.cancels.Load(), Closed: s.closed.Load(),

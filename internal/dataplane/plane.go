@@ -46,7 +46,7 @@ type Plane struct {
 	running sync.WaitGroup
 
 	mu      sync.Mutex
-	proxies map[string]*proxy // guarded by mu
+	proxies map[string]*proxy // guarded by mu; by identity
 	closed  bool              // guarded by mu
 }
 
@@ -97,7 +97,7 @@ func (p *Plane) Apply(ctx context.Context, s resource.Snapshot) error {
 	wanted := make(map[string]bool)
 	for i := range s.Proxies {
 		cfg := &s.Proxies[i]
-		wanted[cfg.Name] = true
+		wanted[identity(cfg)] = true
 		eng := p.opts.Engines[cfg.EngineFamily]
 		if eng == nil {
 			undo()
@@ -110,14 +110,14 @@ func (p *Plane) Apply(ctx context.Context, s resource.Snapshot) error {
 		}
 		changes = append(changes, c)
 	}
-	for name, px := range p.proxies {
-		if !wanted[name] {
-			delete(p.proxies, name)
+	for id, px := range p.proxies {
+		if !wanted[id] {
+			delete(p.proxies, id)
 			px.close()
 		}
 	}
 	for _, c := range changes {
-		p.proxies[c.proxy.name] = c.commit()
+		p.proxies[identity(c.cfg)] = c.commit()
 	}
 	return nil
 }
@@ -127,8 +127,8 @@ func (p *Plane) Addrs() map[string]map[string]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := make(map[string]map[string]string)
-	for name, px := range p.proxies {
-		all[name] = px.addrs()
+	for _, px := range p.proxies {
+		all[px.name()] = px.addrs()
 	}
 	return all
 }

@@ -22,7 +22,6 @@ import (
 // proxy is one proxy at work.
 type proxy struct {
 	plane  *Plane
-	name   string
 	log    *slog.Logger
 	eng    engine.Engine
 	greets engine.Greeter // eng, where clients wait for the server to speak first; else nil
@@ -56,11 +55,11 @@ type change struct {
 
 // prepare does what can fail.
 func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Engine) (*change, error) {
-	c := &change{proxy: p.proxies[cfg.Name], cfg: cfg, bound: make(map[string]*evloop.Listener)}
+	c := &change{proxy: p.proxies[identity(cfg)], cfg: cfg, bound: make(map[string]*evloop.Listener)}
 	if c.proxy == nil || c.proxy.eng != eng {
 		c.fresh = true
 		c.proxy = &proxy{
-			plane: p, name: cfg.Name, eng: eng, log: p.log.With(slog.String("proxy", cfg.Name)),
+			plane: p, eng: eng, log: p.log.With(slog.String("proxy", cfg.Name)),
 			creds: newCredentials(p.opts.Secrets, cfg.Auth), listeners: make(map[string]*evloop.Listener),
 		}
 		c.proxy.greets, _ = eng.(engine.Greeter)
@@ -91,6 +90,17 @@ func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Eng
 	}
 	return c, nil
 }
+
+// identity is what makes a proxy the same after a change, of its name too: its resource id, where it has one.
+func identity(cfg *resource.Proxy) string {
+	if cfg.ResourceID != "" {
+		return cfg.ResourceID
+	}
+	return cfg.Name
+}
+
+// name is what the proxy is called now. It may be asked once the proxy has been applied.
+func (px *proxy) name() string { return px.cfg.Load().Name }
 
 // listenKey is what makes an endpoint's socket the same after a reload: its address, so that a renamed endpoint keeps it,
 // but for those that take any free port.

@@ -20,7 +20,7 @@ type Readiness struct {
 func (p *Plane) Readiness() []Readiness {
 	var all []Readiness
 	for _, t := range p.targets() {
-		r := Readiness{Proxy: t.px.name}
+		r := Readiness{Proxy: t.px.name()}
 		t.mu.Lock()
 		switch {
 		case t.checked.IsZero():
@@ -98,7 +98,7 @@ func (p *Plane) Pools() []ProxyView {
 	all := []ProxyView{}
 	for _, t := range p.targets() {
 		f := t.figures(now)
-		v := ProxyView{Proxy: t.px.name, Clients: t.px.stats.open.Load(), Pools: []PoolView{}, Target: TargetView{
+		v := ProxyView{Proxy: t.px.name(), Clients: t.px.stats.open.Load(), Pools: []PoolView{}, Target: TargetView{
 			Address: f.Address, Available: f.Available, AvailabilityPercentage: f.Availability, Reason: t.unwell(),
 			MaxConnections: f.Capacity.MaxConnections, ReservedConnections: f.Capacity.Reserved,
 			MaxDatabaseConnectionsAllowed: f.Limits.MaxOpen, MaxIdleDatabaseConnections: f.Limits.MaxIdle,
@@ -205,7 +205,7 @@ func sessionView(s *session.Session) SessionView {
 	info, k := s.Info(), s.Pool().Shard().Key()
 	v := SessionView{Target: k.Target, User: k.User, Database: k.Database, PID: info.PID, Application: info.Application, State: info.State}
 	if t := targetOf(s.Pool()); t != nil {
-		v.Proxy = t.px.name
+		v.Proxy = t.px.name()
 	}
 	for _, pin := range info.Pins {
 		v.Pins = append(v.Pins, PinView{Reason: pin.Reason, Since: time.Unix(0, pin.Since).UTC(), Digest: pin.Digest, Fix: pin.Fix})
