@@ -24,6 +24,16 @@ var Rules = []Rule{
 		Only: []string{std},
 	},
 	{
+		Why:  "sigv4 checks signatures for the API and for log-ins alike: it holds no keys, does no I/O and can be fuzzed",
+		In:   []string{"internal/sigv4/..."},
+		Only: []string{std},
+	},
+	{
+		Why:  "policy decides from its arguments alone, so that every rule of IAM's can be a row in a table",
+		In:   []string{"internal/policy/..."},
+		Only: []string{std},
+	},
+	{
 		Why:      "one engine never imports another: adding or removing an engine touches engine/x and wire/x alone",
 		Siblings: "internal/engine",
 	},
