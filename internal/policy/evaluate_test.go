@@ -287,6 +287,11 @@ func TestDecision(t *testing.T) {
 	if d.By == nil || d.By.Policy != "p" || d.Message(r) != "" {
 		t.Errorf("%+v by %v, %q", d, d.By, d.Message(r))
 	}
+	for o, want := range map[policy.Outcome]string{policy.ImplicitDeny: "implicitDeny", policy.ExplicitDeny: "explicitDeny", policy.Allowed: "allowed"} {
+		if o.String() != want {
+			t.Errorf("got %s, want %s", o, want)
+		}
+	}
 	if (policy.Decision{}).Allowed() {
 		t.Error("the zero Decision allows")
 	}

@@ -2,7 +2,6 @@ package sigv4
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"net/http"
 	"slices"
@@ -127,7 +126,7 @@ func (s *Signature) Verify(secretKey string, now time.Time, payload Payload) err
 		hash = s.declaredHash
 	}
 	want := scope{s.date, s.Region, s.Service}.sign(secretKey, s.time, s.canonical+hash)
-	if subtle.ConstantTimeCompare(want[:], s.signature[:]) != 1 {
+	if matches(secretKey, want, s.signature) != 1 {
 		return errMismatch()
 	}
 	return nil

@@ -86,6 +86,27 @@ func TestBotocoreRequests(t *testing.T) {
 	}
 }
 
+// TestSDKRequests verifies what the SDK for Go signed: more headers, and a query that it encodes anew.
+func TestSDKRequests(t *testing.T) {
+	t.Parallel()
+	v := readVectors(t, "sdk-requests.json")
+	for _, c := range v.Cases {
+		r, hash, _ := read(t, c.Request)
+		r.Header.Del("Content-Length") // some servers keep it in ContentLength alone
+		sig, err := sigv4.ParseRequest(r)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", c.Name, err, c.Request)
+			continue
+		}
+		if sig.SessionToken != c.SessionToken || sig.Expires != time.Duration(c.Expires)*time.Second {
+			t.Errorf("%s: ParseRequest = %+v", c.Name, sig)
+		}
+		if err := sig.Verify(v.SecretKey, v.now(t), sigv4.Payload{SHA256: hash}); err != nil {
+			t.Errorf("%s: %v\n%s", c.Name, err, c.Request)
+		}
+	}
+}
+
 func wantKind(t *testing.T, err error, want sigv4.Kind) {
 	t.Helper()
 	var e *sigv4.Error
@@ -234,6 +255,15 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"no date", del("X-Amz-Date"), sigv4.IncompleteSignature},
 		{"a date in the extended format", set("X-Amz-Date", "2026-11-26T10:20:30Z"), sigv4.IncompleteSignature},
 		{"no such date", set("X-Amz-Date", "20261131T102030Z"), sigv4.IncompleteSignature},
+		{"a Date that is none", func(r *http.Request) {
+			r.Header.Del("X-Amz-Date")
+			r.Header.Set("Date", "yesterday")
+			replace(";x-amz-date", "")(r)
+		}, sigv4.IncompleteSignature},
+		{"two payload hashes", func(r *http.Request) {
+			r.Header["X-Amz-Content-Sha256"] = []string{"x", "y"}
+			replace("host;", "host;x-amz-content-sha256;")(r)
+		}, sigv4.IncompleteSignature},
 		{"two dates", add("X-Amz-Date", "20261126T102030Z"), sigv4.IncompleteSignature},
 		{"host not signed", replace("content-type;host;", "content-type;"), sigv4.IncompleteSignature},
 		{"X-Amz-Date not signed", replace("host;x-amz-date", "host"), sigv4.IncompleteSignature},
@@ -288,6 +318,8 @@ func TestPresignedRefuses(t *testing.T) {
 		{"a longer lifetime", "Expires=3600", "Expires=3601", ""},
 		{"another action", "DescribeDBProxies", "DeleteDBProxy", ""},
 		{"one parameter more", "/?", "/?x&", ""},
+		{"another payload hash", "/?", "/?X-Amz-Content-Sha256=" + strings.Repeat("0", 64) + "&", ""},
+		{"the payload hash twice", "/?", "/?X-Amz-Content-Sha256=x&x-amz-content-sha256=x&", sigv4.IncompleteSignature},
 		{"one parameter less", "&Version=2014-10-31", "", ""},
 	}
 	for _, tt := range tests {
@@ -408,7 +440,7 @@ func TestErrorIs(t *testing.T) {
 // FuzzParseRequest checks that no request panics, that none verifies with a key it was not signed with, and that what
 // parses can be signed by us and verifies then.
 func FuzzParseRequest(f *testing.F) {
-	for _, name := range []string{"suite.json", "requests.json"} {
+	for _, name := range []string{"suite.json", "requests.json", "sdk-requests.json"} {
 		for _, c := range readVectors(f, name).Cases {
 			head, rest, _ := strings.Cut(c.Request, "\r\n")
 			if c.Authorization != "" {

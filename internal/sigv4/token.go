@@ -2,7 +2,6 @@ package sigv4
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"net"
 	"strconv"
@@ -42,7 +41,7 @@ type Token struct {
 // LooksLikeToken reports whether a password is meant to be a token, so that a log-in that allows both can tell them
 // apart. It is cheap, and says nothing about whether the token is valid.
 func LooksLikeToken(password string) bool {
-	return strings.Contains(password, "/?") && strings.Contains(password, "X-Amz-Algorithm="+algorithm) &&
+	return strings.Contains(password, "?") && strings.Contains(password, "X-Amz-Algorithm="+algorithm) &&
 		strings.Contains(password, "Action=connect")
 }
 
@@ -55,12 +54,12 @@ func ParseToken(s string) (*Token, error) {
 	if len(s) > MaxTokenLen {
 		return nil, errorf(IncompleteSignature, "The token is longer than %d bytes.", MaxTokenLen)
 	}
-	address, rawQuery, ok := strings.Cut(s, "/?")
+	address, rawQuery, ok := strings.Cut(s, "?")
 	if !ok {
 		return nil, errorf(IncompleteSignature, "The token has no query.")
 	}
 	t := &Token{}
-	if err := t.parseAddress(address); err != nil {
+	if err := t.parseAddress(strings.TrimSuffix(address, "/")); err != nil { // the SDK for Go leaves the slash out
 		return nil, err
 	}
 	params, err := parseQuery(rawQuery)
@@ -141,7 +140,7 @@ func (t *Token) Verify(secretKey string, now time.Time) error {
 	match := 0
 	for _, host := range t.hosts {
 		want := sc.sign(secretKey, t.time, canonicalToken(host, t.query))
-		match |= subtle.ConstantTimeCompare(want[:], t.signature[:])
+		match |= matches(secretKey, want, t.signature)
 	}
 	if match != 1 {
 		return errMismatch()
