@@ -30,9 +30,9 @@ func (user) ARN() string       { return "arn:aws:iam::123456789012:user/u" }
 func (user) AccountID() string { return "123456789012" }
 func (user) UserID() string    { return "AIDAU" }
 
-func (user) Authorize(_ *awsapi.Call, action, resource string, _ map[string][]string) error {
-	if strings.Contains(action, "Forbidden") {
-		return awsapi.Common("AccessDenied", "User: u is not authorized to perform: "+action+" on resource: "+resource)
+func (user) Authorize(_ *awsapi.Call, a awsapi.Access) error {
+	if strings.Contains(a.Action, "Forbidden") {
+		return awsapi.Common("AccessDenied", "User: u is not authorized to perform: "+a.Action+" on resource: "+a.Resource)
 	}
 	return nil
 }

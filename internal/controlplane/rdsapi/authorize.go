@@ -29,7 +29,7 @@ func may(c *awsapi.Call, action string, requested []Tag, subjects ...subject) er
 			keys["aws:RequestTag/"+t.Key] = []string{value(t.Value)}
 			keys["aws:TagKeys"] = append(keys["aws:TagKeys"], t.Key)
 		}
-		if err := c.Caller.Authorize(c, action, s.arn, keys); err != nil {
+		if err := c.AuthorizeAccess(awsapi.Access{Action: action, Resource: s.arn, Keys: keys}); err != nil {
 			return err
 		}
 	}
@@ -38,7 +38,9 @@ func may(c *awsapi.Call, action string, requested []Tag, subjects ...subject) er
 
 // mayPass asks whether the caller may hand a role to a proxy.
 func mayPass(c *awsapi.Call, role string) error {
-	return c.Caller.Authorize(c, "iam:PassRole", role, map[string][]string{"iam:PassedToService": {"rds.amazonaws.com"}})
+	return c.AuthorizeAccess(awsapi.Access{
+		Action: "iam:PassRole", Resource: role, Keys: map[string][]string{"iam:PassedToService": {"rds.amazonaws.com"}},
+	})
 }
 
 // all is everything of a kind.

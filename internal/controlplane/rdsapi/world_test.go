@@ -77,12 +77,12 @@ func (*caller) ARN() string       { return "arn:aws:iam::123456789012:root" }
 func (*caller) AccountID() string { return "123456789012" }
 func (*caller) UserID() string    { return "123456789012" }
 
-func (c *caller) Authorize(_ *awsapi.Call, action, resource string, _ map[string][]string) error {
+func (c *caller) Authorize(_ *awsapi.Call, a awsapi.Access) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asked = append(c.asked, action+" "+resource)
-	if c.deny != nil && c.deny(action, resource) {
-		return awsapi.Errorf(403, "AccessDenied", "not authorized to perform: %s", action)
+	c.asked = append(c.asked, a.Action+" "+a.Resource)
+	if c.deny != nil && c.deny(a.Action, a.Resource) {
+		return awsapi.Errorf(403, "AccessDenied", "not authorized to perform: %s", a.Action)
 	}
 	return nil
 }
