@@ -74,7 +74,7 @@ func (w *world) user(name, statement string) *awsapi.Call {
 		silent(w.t, w.root, w.PutUserPolicy, iamapi.PutUserPolicyInput{UserName: name, PolicyName: "p", PolicyDocument: document(statement)})
 	}
 	k := do(w.t, w.root, w.CreateAccessKey, iamapi.UserInput{UserName: &name}).AccessKey
-	return w.as(k.AccessKeyId, "", k.SecretAccessKey)
+	return w.as(k.AccessKeyID, "", k.SecretAccessKey)
 }
 
 func document(statement string) string {
@@ -124,7 +124,7 @@ func TestRoot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	who := do(t, w.root, w.GetCallerIdentity, struct{}{})
-	if *who != (iamapi.GetCallerIdentityOutput{UserId: "123456789012", Account: "123456789012", Arn: "arn:aws:iam::123456789012:root"}) {
+	if *who != (iamapi.GetCallerIdentityOutput{UserID: "123456789012", Account: "123456789012", Arn: "arn:aws:iam::123456789012:root"}) {
 		t.Errorf("root is %+v", who)
 	}
 	if got := do(t, w.root, w.GetUser, iamapi.UserInput{}).User; got.Arn != who.Arn {
@@ -151,13 +151,13 @@ func TestUser(t *testing.T) {
 
 	second := do(t, who, w.CreateAccessKey, iamapi.UserInput{}).AccessKey
 	refused(t, who, w.CreateAccessKey, iamapi.UserInput{}, "LimitExceeded", 409)
-	silent(t, w.root, w.UpdateAccessKey, iamapi.UpdateAccessKeyInput{UserName: ptr("ann"), AccessKeyId: second.AccessKeyId, Status: "Inactive"})
-	if _, _, err := w.ids.Key(second.AccessKeyId, ""); !errors.Is(err, identity.ErrUnknownKey) {
+	silent(t, w.root, w.UpdateAccessKey, iamapi.UpdateAccessKeyInput{UserName: ptr("ann"), AccessKeyID: second.AccessKeyID, Status: "Inactive"})
+	if _, _, err := w.ids.Key(second.AccessKeyID, ""); !errors.Is(err, identity.ErrUnknownKey) {
 		t.Errorf("an inactive key: %v", err)
 	}
 	refusedSilent(t, w.root, w.DeleteUser, iamapi.UserNameInput{UserName: "ann"}, "DeleteConflict", 409)
 	for _, k := range do(t, w.root, w.ListAccessKeys, iamapi.ListAccessKeysInput{UserName: ptr("ann")}).AccessKeyMetadata {
-		silent(t, w.root, w.DeleteAccessKey, iamapi.AccessKeyInput{UserName: ptr("ann"), AccessKeyId: k.AccessKeyId})
+		silent(t, w.root, w.DeleteAccessKey, iamapi.AccessKeyInput{UserName: ptr("ann"), AccessKeyID: k.AccessKeyID})
 	}
 	refusedSilent(t, w.root, w.DeleteUser, iamapi.UserNameInput{UserName: "ann"}, "DeleteConflict", 409)
 	silent(t, w.root, w.DeleteUserPolicy, iamapi.UserPolicyInput{UserName: "ann", PolicyName: "p"})
@@ -182,14 +182,14 @@ func TestAssumeRole(t *testing.T) {
 		t.Errorf("the trust policy comes back as %s", role.AssumeRolePolicyDocument)
 	}
 	silent(t, w.root, w.PutRolePolicy, iamapi.PutRolePolicyInput{RoleName: "app", PolicyName: "p", PolicyDocument: document(`{"Effect":"Allow","Action":["iam:GetRole","iam:ListRoles"],"Resource":"*"}`)})
-	in := iamapi.AssumeRoleInput{RoleArn: role.Arn, RoleSessionName: "s1", ExternalId: ptr("x")}
+	in := iamapi.AssumeRoleInput{RoleArn: role.Arn, RoleSessionName: "s1", ExternalID: ptr("x")}
 	out := do(t, ann, w.AssumeRole, in)
-	if want := "arn:aws:sts::123456789012:assumed-role/app/s1"; out.AssumedRoleUser.Arn != want || !strings.HasPrefix(out.Credentials.AccessKeyId, "ASIA") {
+	if want := "arn:aws:sts::123456789012:assumed-role/app/s1"; out.AssumedRoleUser.Arn != want || !strings.HasPrefix(out.Credentials.AccessKeyID, "ASIA") {
 		t.Errorf("session %+v", out.AssumedRoleUser)
 	}
 	k := out.Credentials
-	session := w.as(k.AccessKeyId, k.SessionToken, k.SecretAccessKey)
-	if got := do(t, session, w.GetCallerIdentity, struct{}{}); got.Arn != out.AssumedRoleUser.Arn || got.UserId != role.RoleId+":s1" {
+	session := w.as(k.AccessKeyID, k.SessionToken, k.SecretAccessKey)
+	if got := do(t, session, w.GetCallerIdentity, struct{}{}); got.Arn != out.AssumedRoleUser.Arn || got.UserID != role.RoleID+":s1" {
 		t.Errorf("the session is %+v", got)
 	}
 	do(t, session, w.GetRole, iamapi.RoleNameInput{RoleName: "app"})
@@ -201,7 +201,7 @@ func TestAssumeRole(t *testing.T) {
 		}
 	}
 	bad := in
-	bad.ExternalId = ptr("y")
+	bad.ExternalID = ptr("y")
 	refused(t, ann, w.AssumeRole, bad, "AccessDenied", 403)
 	bad = in
 	bad.RoleArn += "x"
@@ -217,18 +217,18 @@ func TestAssumeRole(t *testing.T) {
 	narrow := in
 	narrow.Policy = ptr(document(`{"Effect":"Allow","Action":"iam:ListRoles","Resource":"*"}`))
 	n := do(t, ann, w.AssumeRole, narrow).Credentials
-	refused(t, w.as(n.AccessKeyId, n.SessionToken, n.SecretAccessKey), w.GetRole, iamapi.RoleNameInput{RoleName: "app"}, "AccessDenied", 403)
+	refused(t, w.as(n.AccessKeyID, n.SessionToken, n.SecretAccessKey), w.GetRole, iamapi.RoleNameInput{RoleName: "app"}, "AccessDenied", 403)
 
 	for name, key := range map[string][2]string{
-		"another's token": {k.AccessKeyId, n.SessionToken}, "no token": {k.AccessKeyId, ""}, "no base64": {k.AccessKeyId, "!"},
-		"a changed token": {k.AccessKeyId, k.SessionToken[:20] + "AAAA" + k.SessionToken[24:]}, "a user's key with it": {rootID, k.SessionToken},
+		"another's token": {k.AccessKeyID, n.SessionToken}, "no token": {k.AccessKeyID, ""}, "no base64": {k.AccessKeyID, "!"},
+		"a changed token": {k.AccessKeyID, k.SessionToken[:20] + "AAAA" + k.SessionToken[24:]}, "a user's key with it": {rootID, k.SessionToken},
 	} {
 		if _, _, err := w.ids.Key(key[0], key[1]); !errors.Is(err, identity.ErrSession) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	w.clock = w.clock.Add(time.Hour)
-	if _, _, err := w.ids.Key(k.AccessKeyId, k.SessionToken); !errors.Is(err, identity.ErrExpired) {
+	if _, _, err := w.ids.Key(k.AccessKeyID, k.SessionToken); !errors.Is(err, identity.ErrExpired) {
 		t.Errorf("after an hour: %v", err)
 	}
 	w.clock = w.clock.Add(-time.Minute)
@@ -236,13 +236,13 @@ func TestAssumeRole(t *testing.T) {
 	refused(t, session2(w, k), w.GetRole, iamapi.RoleNameInput{RoleName: "app"}, "AccessDenied", 403)
 	silent(t, w.root, w.DeleteRole, iamapi.RoleNameInput{RoleName: "app"})
 	do(t, w.root, w.CreateRole, iamapi.CreateRoleInput{RoleName: "app", AssumeRolePolicyDocument: document(trustAnn)})
-	if _, _, err := w.ids.Key(k.AccessKeyId, k.SessionToken); !errors.Is(err, identity.ErrUnknownKey) {
+	if _, _, err := w.ids.Key(k.AccessKeyID, k.SessionToken); !errors.Is(err, identity.ErrUnknownKey) {
 		t.Errorf("after the role was made again: %v", err)
 	}
 }
 
 func session2(w *world, k iamapi.Credentials) *awsapi.Call {
-	return w.as(k.AccessKeyId, k.SessionToken, k.SecretAccessKey)
+	return w.as(k.AccessKeyID, k.SessionToken, k.SecretAccessKey)
 }
 
 // TestServiceRole is what a proxy does to read its secrets.
@@ -284,7 +284,7 @@ func TestManagedPolicy(t *testing.T) {
 	silent(t, w.root, w.AttachUserPolicy, iamapi.UserPolicyArnInput{UserName: "ann", PolicyArn: p.Arn})
 	annNow := func() *awsapi.Call {
 		keys := do(t, w.root, w.ListAccessKeys, iamapi.ListAccessKeysInput{UserName: ptr("ann")}).AccessKeyMetadata
-		_, who, err := w.ids.Key(keys[0].AccessKeyId, "")
+		_, who, err := w.ids.Key(keys[0].AccessKeyID, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,17 +296,17 @@ func TestManagedPolicy(t *testing.T) {
 	}
 	v2 := do(t, w.root, w.CreatePolicyVersion, iamapi.CreatePolicyVersionInput{PolicyArn: p.Arn, PolicyDocument: document(`{"Effect":"Deny","Action":"*","Resource":"*"}`)}).PolicyVersion
 	do(t, annNow(), w.ListUsers, iamapi.ListInput{})
-	silent(t, w.root, w.SetDefaultPolicyVersion, iamapi.PolicyVersionInput{PolicyArn: p.Arn, VersionId: v2.VersionId})
+	silent(t, w.root, w.SetDefaultPolicyVersion, iamapi.PolicyVersionInput{PolicyArn: p.Arn, VersionID: v2.VersionID})
 	refused(t, annNow(), w.ListUsers, iamapi.ListInput{}, "AccessDenied", 403)
-	refusedSilent(t, w.root, w.DeletePolicyVersion, iamapi.PolicyVersionInput{PolicyArn: p.Arn, VersionId: "v2"}, "DeleteConflict", 409)
+	refusedSilent(t, w.root, w.DeletePolicyVersion, iamapi.PolicyVersionInput{PolicyArn: p.Arn, VersionID: "v2"}, "DeleteConflict", 409)
 	refusedSilent(t, w.root, w.DeletePolicy, iamapi.PolicyArnInput{PolicyArn: p.Arn}, "DeleteConflict", 409)
-	if got := do(t, w.root, w.GetPolicy, iamapi.PolicyArnInput{PolicyArn: p.Arn}).Policy; got.AttachmentCount != 1 || got.DefaultVersionId != "v2" {
+	if got := do(t, w.root, w.GetPolicy, iamapi.PolicyArnInput{PolicyArn: p.Arn}).Policy; got.AttachmentCount != 1 || got.DefaultVersionID != "v2" {
 		t.Errorf("policy %+v", got)
 	}
 	silent(t, w.root, w.DetachUserPolicy, iamapi.UserPolicyArnInput{UserName: "ann", PolicyArn: p.Arn})
 	refusedSilent(t, w.root, w.DetachUserPolicy, iamapi.UserPolicyArnInput{UserName: "ann", PolicyArn: p.Arn}, "NoSuchEntity", 404)
 	refusedSilent(t, w.root, w.DeletePolicy, iamapi.PolicyArnInput{PolicyArn: p.Arn}, "DeleteConflict", 409)
-	silent(t, w.root, w.DeletePolicyVersion, iamapi.PolicyVersionInput{PolicyArn: p.Arn, VersionId: "v1"})
+	silent(t, w.root, w.DeletePolicyVersion, iamapi.PolicyVersionInput{PolicyArn: p.Arn, VersionID: "v1"})
 	silent(t, w.root, w.DeletePolicy, iamapi.PolicyArnInput{PolicyArn: p.Arn})
 	refused(t, w.root, w.GetPolicy, iamapi.PolicyArnInput{PolicyArn: p.Arn}, "NoSuchEntity", 404)
 	refusedSilent(t, w.root, w.AttachUserPolicy, iamapi.UserPolicyArnInput{UserName: "ann", PolicyArn: p.Arn}, "NoSuchEntity", 404)

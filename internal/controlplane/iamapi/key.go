@@ -17,7 +17,7 @@ const maxKeys = 2
 // AccessKey is an access key with its secret, which is shown this once.
 type AccessKey struct {
 	UserName        string
-	AccessKeyId     string
+	AccessKeyID     string `aws:"name=AccessKeyId"`
 	Status          string
 	SecretAccessKey string
 	CreateDate      time.Time
@@ -78,7 +78,7 @@ type ListAccessKeysOutput struct {
 // AccessKeyMetadata is an access key without its secret.
 type AccessKeyMetadata struct {
 	UserName    string
-	AccessKeyId string
+	AccessKeyID string `aws:"name=AccessKeyId"`
 	Status      string
 	CreateDate  time.Time
 }
@@ -95,8 +95,8 @@ func (a *API) ListAccessKeys(_ context.Context, c *awsapi.Call, in *ListAccessKe
 	for _, k := range u.Keys {
 		all = append(all, AccessKeyMetadata{u.Name, k.ID, keyStatus(k), k.Created})
 	}
-	slices.SortFunc(all, func(a, b AccessKeyMetadata) int { return strings.Compare(a.AccessKeyId, b.AccessKeyId) })
-	page, more, marker, err := paginate(all, Page{in.Marker, in.MaxItems}, func(k AccessKeyMetadata) string { return k.AccessKeyId })
+	slices.SortFunc(all, func(a, b AccessKeyMetadata) int { return strings.Compare(a.AccessKeyID, b.AccessKeyID) })
+	page, more, marker, err := paginate(all, Page{in.Marker, in.MaxItems}, func(k AccessKeyMetadata) string { return k.AccessKeyID })
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func keyStatus(k controlplane.AccessKey) string {
 // UpdateAccessKeyInput is the input of UpdateAccessKey.
 type UpdateAccessKeyInput struct {
 	UserName    *string
-	AccessKeyId string `aws:"required"`
+	AccessKeyID string `aws:"name=AccessKeyId,required"`
 	Status      string `aws:"required"`
 }
 
@@ -123,7 +123,7 @@ func (a *API) UpdateAccessKey(ctx context.Context, c *awsapi.Call, in *UpdateAcc
 		return invalid("1 validation error detected: Value '%s' at 'status' failed to satisfy constraint: Member must satisfy enum value set: [Active, Inactive]", in.Status)
 	}
 	return a.changeKeys(ctx, c, "UpdateAccessKey", (&UserInput{in.UserName}).name(c), func(u *controlplane.User) error {
-		i, err := keyOf(u, in.AccessKeyId)
+		i, err := keyOf(u, in.AccessKeyID)
 		if err != nil {
 			return err
 		}
@@ -135,13 +135,13 @@ func (a *API) UpdateAccessKey(ctx context.Context, c *awsapi.Call, in *UpdateAcc
 // AccessKeyInput names a key of a user; without a name, of the caller.
 type AccessKeyInput struct {
 	UserName    *string
-	AccessKeyId string `aws:"required"`
+	AccessKeyID string `aws:"name=AccessKeyId,required"`
 }
 
 // DeleteAccessKey removes a key.
 func (a *API) DeleteAccessKey(ctx context.Context, c *awsapi.Call, in *AccessKeyInput) error {
 	return a.changeKeys(ctx, c, "DeleteAccessKey", (&UserInput{in.UserName}).name(c), func(u *controlplane.User) error {
-		i, err := keyOf(u, in.AccessKeyId)
+		i, err := keyOf(u, in.AccessKeyID)
 		if err != nil {
 			return err
 		}

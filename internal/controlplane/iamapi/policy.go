@@ -16,10 +16,10 @@ import (
 // Policy is a managed policy.
 type Policy struct {
 	PolicyName                    string
-	PolicyId                      string
+	PolicyID                      string `aws:"name=PolicyId"`
 	Arn                           string
 	Path                          string
-	DefaultVersionId              string
+	DefaultVersionID              string `aws:"name=DefaultVersionId"`
 	AttachmentCount               int
 	PermissionsBoundaryUsageCount int
 	IsAttachable                  bool
@@ -34,7 +34,7 @@ type PolicyOutput struct{ Policy Policy }
 
 func apiPolicy(s *controlplane.State, p *controlplane.Policy) Policy {
 	return Policy{
-		PolicyName: p.Name, PolicyId: p.ID, Arn: p.ARN, Path: p.Path, DefaultVersionId: p.DefaultVersion().ID,
+		PolicyName: p.Name, PolicyID: p.ID, Arn: p.ARN, Path: p.Path, DefaultVersionID: p.DefaultVersion().ID,
 		AttachmentCount: attachments(s, p.ARN), IsAttachable: true, Description: optional(p.Description),
 		CreateDate: p.Created, UpdateDate: p.Updated, Tags: apiTags(p.Tags),
 	}
@@ -224,7 +224,7 @@ func (a *API) DeletePolicy(ctx context.Context, c *awsapi.Call, in *PolicyArnInp
 // PolicyVersion is one version of a managed policy.
 type PolicyVersion struct {
 	Document         *string // percent-encoded; lists come without
-	VersionId        string
+	VersionID        string  `aws:"name=VersionId"`
 	IsDefaultVersion bool
 	CreateDate       time.Time
 }
@@ -268,7 +268,7 @@ func (a *API) CreatePolicyVersion(ctx context.Context, c *awsapi.Call, in *Creat
 	if err != nil {
 		return nil, err
 	}
-	return &PolicyVersionOutput{PolicyVersion{VersionId: added.ID, IsDefaultVersion: added.Default, CreateDate: added.Created}}, nil
+	return &PolicyVersionOutput{PolicyVersion{VersionID: added.ID, IsDefaultVersion: added.Default, CreateDate: added.Created}}, nil
 }
 
 func setDefault(p *controlplane.Policy, id string, now time.Time) {
@@ -281,7 +281,7 @@ func setDefault(p *controlplane.Policy, id string, now time.Time) {
 // PolicyVersionInput names a version.
 type PolicyVersionInput struct {
 	PolicyArn string `aws:"required"`
-	VersionId string `aws:"required"`
+	VersionID string `aws:"name=VersionId,required"`
 }
 
 func version(p *controlplane.Policy, id string) (int, error) {
@@ -298,7 +298,7 @@ func (a *API) GetPolicyVersion(_ context.Context, c *awsapi.Call, in *PolicyVers
 	if err != nil {
 		return nil, err
 	}
-	i, err := version(p, in.VersionId)
+	i, err := version(p, in.VersionID)
 	if err != nil {
 		return nil, err
 	}
@@ -337,7 +337,7 @@ func (a *API) ListPolicyVersions(_ context.Context, c *awsapi.Call, in *PagedPol
 // DeletePolicyVersion removes a version that is not in force.
 func (a *API) DeletePolicyVersion(ctx context.Context, c *awsapi.Call, in *PolicyVersionInput) error {
 	return a.changePolicy(ctx, c, "DeletePolicyVersion", in.PolicyArn, func(_ *controlplane.State, p *controlplane.Policy) error {
-		i, err := version(p, in.VersionId)
+		i, err := version(p, in.VersionID)
 		if err != nil {
 			return err
 		}
@@ -352,10 +352,10 @@ func (a *API) DeletePolicyVersion(ctx context.Context, c *awsapi.Call, in *Polic
 // SetDefaultPolicyVersion puts a version in force.
 func (a *API) SetDefaultPolicyVersion(ctx context.Context, c *awsapi.Call, in *PolicyVersionInput) error {
 	return a.changePolicy(ctx, c, "SetDefaultPolicyVersion", in.PolicyArn, func(_ *controlplane.State, p *controlplane.Policy) error {
-		if _, err := version(p, in.VersionId); err != nil {
+		if _, err := version(p, in.VersionID); err != nil {
 			return err
 		}
-		setDefault(p, in.VersionId, a.now().UTC())
+		setDefault(p, in.VersionID, a.now().UTC())
 		return nil
 	})
 }

@@ -15,7 +15,7 @@ import (
 type Role struct {
 	Path                     string
 	RoleName                 string
-	RoleId                   string
+	RoleID                   string `aws:"name=RoleId"`
 	Arn                      string
 	CreateDate               time.Time
 	AssumeRolePolicyDocument string // percent-encoded

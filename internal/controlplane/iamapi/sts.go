@@ -12,7 +12,11 @@ import (
 )
 
 // GetCallerIdentityOutput says who is calling.
-type GetCallerIdentityOutput struct{ UserId, Account, Arn string }
+type GetCallerIdentityOutput struct {
+	UserID  string `aws:"name=UserId"`
+	Account string
+	Arn     string
+}
 
 // GetCallerIdentity says who is calling. Nobody needs a permission for it.
 func (a *API) GetCallerIdentity(_ context.Context, c *awsapi.Call, _ *struct{}) (*GetCallerIdentityOutput, error) {
@@ -26,7 +30,7 @@ type AssumeRoleInput struct {
 	DurationSeconds   *int
 	Policy            *string
 	PolicyArns        []PolicyDescriptor
-	ExternalId        *string
+	ExternalID        *string `aws:"name=ExternalId"`
 	SourceIdentity    *string
 	Tags              []Tag
 	TransitiveTagKeys []string
@@ -48,14 +52,17 @@ type AssumeRoleOutput struct {
 
 // Credentials are of a session.
 type Credentials struct {
-	AccessKeyId     string
+	AccessKeyID     string `aws:"name=AccessKeyId"`
 	SecretAccessKey string
 	SessionToken    string
 	Expiration      time.Time
 }
 
 // AssumedRoleUser names a session.
-type AssumedRoleUser struct{ AssumedRoleId, Arn string }
+type AssumedRoleUser struct {
+	AssumedRoleID string `aws:"name=AssumedRoleId"`
+	Arn           string
+}
 
 var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 
@@ -89,8 +96,8 @@ func (a *API) AssumeRole(_ context.Context, c *awsapi.Call, in *AssumeRoleInput)
 		return nil, denied
 	}
 	keys := map[string][]string{"sts:RoleSessionName": {in.RoleSessionName}}
-	if in.ExternalId != nil {
-		keys["sts:ExternalId"] = []string{*in.ExternalId}
+	if in.ExternalID != nil {
+		keys["sts:ExternalId"] = []string{*in.ExternalID}
 	}
 	if err := caller.AssumeRole(c, in.RoleArn, role.Trust, keys); err != nil {
 		return nil, err

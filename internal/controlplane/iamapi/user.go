@@ -14,7 +14,7 @@ import (
 type User struct {
 	Path       string
 	UserName   string
-	UserId     string
+	UserID     string `aws:"name=UserId"`
 	Arn        string
 	CreateDate time.Time
 	Tags       []Tag
@@ -88,7 +88,7 @@ func (a *API) GetUser(_ context.Context, c *awsapi.Call, in *UserInput) (*UserOu
 	name := in.name(c)
 	if name == "" {
 		if p, ok := c.Caller.(*identity.Principal); ok && p.Root() {
-			return &UserOutput{User{Path: "/", UserId: p.UserID(), Arn: p.ARN(), CreateDate: s.Account().Made}}, nil
+			return &UserOutput{User{Path: "/", UserID: p.UserID(), Arn: p.ARN(), CreateDate: s.Account().Made}}, nil
 		}
 		return nil, invalid("Must specify userName when calling with non-User credentials")
 	}

@@ -47,7 +47,7 @@ type CreateSecretInput struct {
 	Name                        string `aws:"required"`
 	ClientRequestToken          *string
 	Description                 *string
-	KmsKeyId                    *string
+	KmsKeyID                    *string `aws:"name=KmsKeyId"`
 	SecretString                *string
 	SecretBinary                []byte
 	Tags                        []Tag
@@ -57,13 +57,16 @@ type CreateSecretInput struct {
 }
 
 // ReplicaRegion is where AWS would keep a copy.
-type ReplicaRegion struct{ Region, KmsKeyId *string }
+type ReplicaRegion struct {
+	Region   *string
+	KmsKeyID *string `aws:"name=KmsKeyId"`
+}
 
 // SecretVersionOutput says which version an operation was about.
 type SecretVersionOutput struct {
 	ARN       string
 	Name      string
-	VersionId *string
+	VersionID *string `aws:"name=VersionId"`
 }
 
 var nameRule = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`)
@@ -104,7 +107,7 @@ func (a *API) CreateSecret(ctx context.Context, c *awsapi.Call, in *CreateSecret
 			row = old
 			return a.createdBefore(old, version, text)
 		}
-		row.Description, row.KMSKeyID = value(in.Description), value(in.KmsKeyId)
+		row.Description, row.KMSKeyID = value(in.Description), value(in.KmsKeyID)
 		row.Tags = rowTags(in.Tags)
 		if text != nil {
 			a.addVersion(row, version, text, binary, []string{controlplane.StageCurrent})
@@ -117,7 +120,7 @@ func (a *API) CreateSecret(ctx context.Context, c *awsapi.Call, in *CreateSecret
 	}
 	out := &SecretVersionOutput{ARN: row.ARN, Name: row.Name}
 	if text != nil {
-		out.VersionId = &version
+		out.VersionID = &version
 	}
 	return out, nil
 }

@@ -10,7 +10,7 @@ import (
 
 // DeleteSecretInput is the input of DeleteSecret.
 type DeleteSecretInput struct {
-	SecretId                   string `aws:"required"`
+	SecretID                   string `aws:"name=SecretId,required"`
 	RecoveryWindowInDays       *int
 	ForceDeleteWithoutRecovery *bool
 }
@@ -39,7 +39,7 @@ func (a *API) DeleteSecret(ctx context.Context, c *awsapi.Call, in *DeleteSecret
 	var out *DeleteSecretOutput
 	_, err := a.plane.Update(ctx, func(tx *controlplane.Tx) error {
 		now := a.now()
-		row, err := find(tx.State(), c, "DeleteSecret", in.SecretId, nil)
+		row, err := find(tx.State(), c, "DeleteSecret", in.SecretID, nil)
 		if err != nil {
 			return err
 		}
@@ -61,10 +61,10 @@ func (a *API) DeleteSecret(ctx context.Context, c *awsapi.Call, in *DeleteSecret
 }
 
 // RestoreSecret takes a deletion back.
-func (a *API) RestoreSecret(ctx context.Context, c *awsapi.Call, in *SecretIdInput) (*SecretOutput, error) {
+func (a *API) RestoreSecret(ctx context.Context, c *awsapi.Call, in *SecretIDInput) (*SecretOutput, error) {
 	var out *SecretOutput
 	_, err := a.plane.Update(ctx, func(tx *controlplane.Tx) error {
-		row, err := find(tx.State(), c, "RestoreSecret", in.SecretId, nil)
+		row, err := find(tx.State(), c, "RestoreSecret", in.SecretID, nil)
 		if err != nil {
 			return err
 		}

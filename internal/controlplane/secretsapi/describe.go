@@ -8,9 +8,9 @@ import (
 	"forebay/internal/controlplane/awsapi"
 )
 
-// SecretIdInput is the input of operations that need nothing else.
-type SecretIdInput struct { //nolint:revive // AWS's spelling
-	SecretId string `aws:"required"`
+// SecretIDInput is the input of operations that need nothing else.
+type SecretIDInput struct {
+	SecretID string `aws:"name=SecretId,required"`
 }
 
 // DescribeSecretOutput is the answer of DescribeSecret.
@@ -18,7 +18,7 @@ type DescribeSecretOutput struct {
 	ARN                string
 	Name               string
 	Description        *string
-	KmsKeyId           *string
+	KmsKeyID           *string `aws:"name=KmsKeyId"`
 	RotationEnabled    *bool
 	LastChangedDate    *time.Time
 	LastAccessedDate   *time.Time
@@ -29,13 +29,13 @@ type DescribeSecretOutput struct {
 }
 
 // DescribeSecret says everything about a secret but its content.
-func (a *API) DescribeSecret(_ context.Context, c *awsapi.Call, in *SecretIdInput) (*DescribeSecretOutput, error) {
-	row, err := find(a.plane.State(), c, "DescribeSecret", in.SecretId, nil)
+func (a *API) DescribeSecret(_ context.Context, c *awsapi.Call, in *SecretIDInput) (*DescribeSecretOutput, error) {
+	row, err := find(a.plane.State(), c, "DescribeSecret", in.SecretID, nil)
 	if err != nil {
 		return nil, err
 	}
 	out := &DescribeSecretOutput{
-		ARN: row.ARN, Name: row.Name, Description: optional(row.Description), KmsKeyId: optional(row.KMSKeyID),
+		ARN: row.ARN, Name: row.Name, Description: optional(row.Description), KmsKeyID: optional(row.KMSKeyID),
 		LastChangedDate: timestamp(row.Changed), LastAccessedDate: timestamp(row.Accessed), DeletedDate: timestamp(row.Deleted),
 		CreatedDate: timestamp(row.Created), Tags: apiTags(row.Tags), VersionIdsToStages: stagesByVersion(row),
 	}
@@ -58,7 +58,7 @@ func stagesByVersion(row *controlplane.Secret) map[string][]string {
 
 // ListSecretVersionIdsInput is the input of ListSecretVersionIds.
 type ListSecretVersionIdsInput struct {
-	SecretId          string `aws:"required"`
+	SecretID          string `aws:"name=SecretId,required"`
 	MaxResults        *int
 	NextToken         *string
 	IncludeDeprecated *bool
@@ -74,7 +74,7 @@ type ListSecretVersionIdsOutput struct {
 
 // VersionEntry is a version in a list.
 type VersionEntry struct {
-	VersionId     string
+	VersionID     string `aws:"name=VersionId"`
 	VersionStages []string
 	CreatedDate   time.Time
 	KmsKeyIds     []string
@@ -82,7 +82,7 @@ type VersionEntry struct {
 
 // ListSecretVersionIds lists the versions, newest first.
 func (a *API) ListSecretVersionIds(_ context.Context, c *awsapi.Call, in *ListSecretVersionIdsInput) (*ListSecretVersionIdsOutput, error) {
-	row, err := find(a.plane.State(), c, "ListSecretVersionIds", in.SecretId, nil)
+	row, err := find(a.plane.State(), c, "ListSecretVersionIds", in.SecretID, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -90,10 +90,10 @@ func (a *API) ListSecretVersionIds(_ context.Context, c *awsapi.Call, in *ListSe
 	for i := range row.Versions {
 		v := &row.Versions[i]
 		if len(v.Stages) > 0 || in.IncludeDeprecated != nil && *in.IncludeDeprecated {
-			versions = append(versions, VersionEntry{VersionId: v.ID, VersionStages: stages(v), CreatedDate: v.Created})
+			versions = append(versions, VersionEntry{VersionID: v.ID, VersionStages: stages(v), CreatedDate: v.Created})
 		}
 	}
-	page, next, err := paginate(versions, in.MaxResults, in.NextToken, func(v VersionEntry) string { return v.VersionId })
+	page, next, err := paginate(versions, in.MaxResults, in.NextToken, func(v VersionEntry) string { return v.VersionID })
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ type SecretEntry struct {
 	ARN                    string
 	Name                   string
 	Description            *string
-	KmsKeyId               *string
+	KmsKeyID               *string `aws:"name=KmsKeyId"`
 	LastChangedDate        *time.Time
 	LastAccessedDate       *time.Time
 	DeletedDate            *time.Time
@@ -87,7 +87,7 @@ func (a *API) ListSecrets(_ context.Context, c *awsapi.Call, in *ListSecretsInpu
 
 func entry(row *controlplane.Secret) SecretEntry {
 	return SecretEntry{
-		ARN: row.ARN, Name: row.Name, Description: optional(row.Description), KmsKeyId: optional(row.KMSKeyID),
+		ARN: row.ARN, Name: row.Name, Description: optional(row.Description), KmsKeyID: optional(row.KMSKeyID),
 		LastChangedDate: timestamp(row.Changed), LastAccessedDate: timestamp(row.Accessed), DeletedDate: timestamp(row.Deleted),
 		Tags: apiTags(row.Tags), SecretVersionsToStages: stagesByVersion(row), CreatedDate: &row.Created,
 	}

@@ -16,8 +16,8 @@ type GetResourcePolicyOutput struct {
 }
 
 // GetResourcePolicy returns the policy that the secret itself has.
-func (a *API) GetResourcePolicy(_ context.Context, c *awsapi.Call, in *SecretIdInput) (*GetResourcePolicyOutput, error) {
-	row, err := find(a.plane.State(), c, "GetResourcePolicy", in.SecretId, nil)
+func (a *API) GetResourcePolicy(_ context.Context, c *awsapi.Call, in *SecretIDInput) (*GetResourcePolicyOutput, error) {
+	row, err := find(a.plane.State(), c, "GetResourcePolicy", in.SecretID, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (a *API) GetResourcePolicy(_ context.Context, c *awsapi.Call, in *SecretIdI
 
 // PutResourcePolicyInput is the input of PutResourcePolicy.
 type PutResourcePolicyInput struct {
-	SecretId          string `aws:"required"`
+	SecretID          string `aws:"name=SecretId,required"`
 	ResourcePolicy    string `aws:"required"`
 	BlockPublicPolicy *bool
 }
@@ -40,7 +40,7 @@ func (a *API) PutResourcePolicy(ctx context.Context, c *awsapi.Call, in *PutReso
 	if in.BlockPublicPolicy != nil && *in.BlockPublicPolicy && public(doc) {
 		return nil, refuse("PublicPolicyException", "You can't attach a policy that gives everybody access to the secret.")
 	}
-	row, err := a.change(ctx, c, "PutResourcePolicy", in.SecretId, nil, func(row *controlplane.Secret) error {
+	row, err := a.change(ctx, c, "PutResourcePolicy", in.SecretID, nil, func(row *controlplane.Secret) error {
 		row.ResourcePolicy = in.ResourcePolicy
 		return nil
 	})
@@ -60,8 +60,8 @@ func public(doc *policy.Document) bool {
 }
 
 // DeleteResourcePolicy takes the secret's own policy away.
-func (a *API) DeleteResourcePolicy(ctx context.Context, c *awsapi.Call, in *SecretIdInput) (*SecretOutput, error) {
-	row, err := a.change(ctx, c, "DeleteResourcePolicy", in.SecretId, nil, func(row *controlplane.Secret) error {
+func (a *API) DeleteResourcePolicy(ctx context.Context, c *awsapi.Call, in *SecretIDInput) (*SecretOutput, error) {
+	row, err := a.change(ctx, c, "DeleteResourcePolicy", in.SecretID, nil, func(row *controlplane.Secret) error {
 		row.ResourcePolicy = ""
 		return nil
 	})

@@ -95,14 +95,14 @@ func refused[In, Out any](t *testing.T, w *world, op func(context.Context, *awsa
 
 func (w *world) value(id string, stage *string) string {
 	w.t.Helper()
-	return *do(w.t, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretId: id, VersionStage: stage}).SecretString
+	return *do(w.t, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretID: id, VersionStage: stage}).SecretString
 }
 
 func TestLife(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	made := do(t, w.CreateSecret, secretsapi.CreateSecretInput{Name: "app/db", SecretString: ptr("one"), Description: ptr("d"), Tags: []secretsapi.Tag{{Key: "team", Value: "blue"}}})
-	if !strings.HasPrefix(made.ARN, "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app/db-") || made.VersionId == nil {
+	if !strings.HasPrefix(made.ARN, "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app/db-") || made.VersionID == nil {
 		t.Errorf("made %+v", made)
 	}
 	for _, id := range []string{"app/db", made.ARN, made.ARN[:len(made.ARN)-7]} {
@@ -110,50 +110,50 @@ func TestLife(t *testing.T) {
 			t.Errorf("by %s: %q", id, got)
 		}
 	}
-	do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretId: "app/db", SecretString: ptr("two")})
+	do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: "app/db", SecretString: ptr("two")})
 	if now, before := w.value("app/db", nil), w.value("app/db", ptr("AWSPREVIOUS")); now != "two" || before != "one" {
 		t.Errorf("after PutSecretValue: %q and %q", now, before)
 	}
-	pending := do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretId: "app/db", SecretString: ptr("three"), VersionStages: []string{"AWSPENDING"}})
+	pending := do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: "app/db", SecretString: ptr("three"), VersionStages: []string{"AWSPENDING"}})
 	if got := w.value("app/db", nil); got != "two" {
 		t.Errorf("with a pending version: %q", got)
 	}
-	current := do(t, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretId: "app/db"}).VersionId
-	do(t, w.UpdateSecretVersionStage, secretsapi.UpdateSecretVersionStageInput{SecretId: "app/db", VersionStage: "AWSCURRENT", MoveToVersionId: &pending.VersionId, RemoveFromVersionId: &current})
+	current := do(t, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretID: "app/db"}).VersionID
+	do(t, w.UpdateSecretVersionStage, secretsapi.UpdateSecretVersionStageInput{SecretID: "app/db", VersionStage: "AWSCURRENT", MoveToVersionID: &pending.VersionID, RemoveFromVersionID: &current})
 	if now, before := w.value("app/db", nil), w.value("app/db", ptr("AWSPREVIOUS")); now != "three" || before != "two" {
 		t.Errorf("after the pending version was made current: %q and %q", now, before)
 	}
-	d := do(t, w.DescribeSecret, secretsapi.SecretIdInput{SecretId: "app/db"})
+	d := do(t, w.DescribeSecret, secretsapi.SecretIDInput{SecretID: "app/db"})
 	if len(d.VersionIdsToStages) != 2 || *d.Description != "d" || d.Tags[0].Value != "blue" {
 		t.Errorf("described as %+v", d)
 	}
-	all := do(t, w.ListSecretVersionIds, secretsapi.ListSecretVersionIdsInput{SecretId: "app/db", IncludeDeprecated: ptr(true)})
-	if len(all.Versions) != 3 || all.Versions[0].VersionId != pending.VersionId {
+	all := do(t, w.ListSecretVersionIds, secretsapi.ListSecretVersionIdsInput{SecretID: "app/db", IncludeDeprecated: ptr(true)})
+	if len(all.Versions) != 3 || all.Versions[0].VersionID != pending.VersionID {
 		t.Errorf("versions %+v", all.Versions)
 	}
 
-	deleted := do(t, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretId: "app/db", RecoveryWindowInDays: ptr(7)})
+	deleted := do(t, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretID: "app/db", RecoveryWindowInDays: ptr(7)})
 	if want := w.clock.AddDate(0, 0, 7); !deleted.DeletionDate.Equal(want) {
 		t.Errorf("goes at %v, want %v", deleted.DeletionDate, want)
 	}
-	refused(t, w, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretId: "app/db"}, "InvalidRequestException")
+	refused(t, w, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretID: "app/db"}, "InvalidRequestException")
 	refused(t, w, w.CreateSecret, secretsapi.CreateSecretInput{Name: "app/db", SecretString: ptr("x")}, "InvalidRequestException")
-	do(t, w.RestoreSecret, secretsapi.SecretIdInput{SecretId: "app/db"})
+	do(t, w.RestoreSecret, secretsapi.SecretIDInput{SecretID: "app/db"})
 	if got := w.value("app/db", nil); got != "three" {
 		t.Errorf("restored: %q", got)
 	}
-	do(t, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretId: "app/db"})
+	do(t, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretID: "app/db"})
 	w.clock = w.clock.AddDate(0, 0, 31)
 	if err := w.Expire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, w, w.RestoreSecret, secretsapi.SecretIdInput{SecretId: "app/db"}, "ResourceNotFoundException")
+	refused(t, w, w.RestoreSecret, secretsapi.SecretIDInput{SecretID: "app/db"}, "ResourceNotFoundException")
 	again := do(t, w.CreateSecret, secretsapi.CreateSecretInput{Name: "app/db", SecretString: ptr("new")})
 	if again.ARN == made.ARN {
 		t.Error("a secret that is made again has the old one's ARN")
 	}
-	do(t, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretId: again.ARN, ForceDeleteWithoutRecovery: ptr(true)})
-	refused(t, w, w.DescribeSecret, secretsapi.SecretIdInput{SecretId: again.ARN}, "ResourceNotFoundException")
+	do(t, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretID: again.ARN, ForceDeleteWithoutRecovery: ptr(true)})
+	refused(t, w, w.DescribeSecret, secretsapi.SecretIDInput{SecretID: again.ARN}, "ResourceNotFoundException")
 }
 
 func TestNothingReadableIsStored(t *testing.T) {
@@ -182,9 +182,9 @@ func TestSameRequestAgain(t *testing.T) {
 	}
 	in.SecretString = ptr("two")
 	refused(t, w, w.CreateSecret, in, "ResourceExistsException")
-	do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretId: "s", SecretString: ptr("one"), ClientRequestToken: token})
-	refused(t, w, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretId: "s", SecretString: ptr("two"), ClientRequestToken: token}, "ResourceExistsException")
-	if v := do(t, w.ListSecretVersionIds, secretsapi.ListSecretVersionIdsInput{SecretId: "s"}); len(v.Versions) != 1 {
+	do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: "s", SecretString: ptr("one"), ClientRequestToken: token})
+	refused(t, w, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: "s", SecretString: ptr("two"), ClientRequestToken: token}, "ResourceExistsException")
+	if v := do(t, w.ListSecretVersionIds, secretsapi.ListSecretVersionIdsInput{SecretID: "s"}); len(v.Versions) != 1 {
 		t.Errorf("versions %+v", v.Versions)
 	}
 }
@@ -193,7 +193,7 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	do(t, w.CreateSecret, secretsapi.CreateSecretInput{Name: "s", SecretString: ptr("one")})
-	one := do(t, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretId: "s"}).VersionId
+	one := do(t, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretID: "s"}).VersionID
 	long := strings.Repeat("x", 65537)
 
 	refused(t, w, w.CreateSecret, secretsapi.CreateSecretInput{Name: "s", SecretString: ptr("x")}, "ResourceExistsException")
@@ -205,19 +205,19 @@ func TestRefused(t *testing.T) {
 	refused(t, w, w.CreateSecret, secretsapi.CreateSecretInput{Name: "n", AddReplicaRegions: []secretsapi.ReplicaRegion{{}}}, "InvalidParameterException")
 	refused(t, w, w.CreateSecret, secretsapi.CreateSecretInput{Name: "n", Tags: []secretsapi.Tag{{Key: "aws:x"}}}, "InvalidParameterException")
 	refused(t, w, w.CreateSecret, secretsapi.CreateSecretInput{Name: "n", Tags: []secretsapi.Tag{{Key: "k"}, {Key: "k"}}}, "InvalidParameterException")
-	refused(t, w, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretId: "none"}, "ResourceNotFoundException")
-	refused(t, w, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretId: ""}, "InvalidParameterException")
-	refused(t, w, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretId: "s", VersionStage: ptr("AWSPENDING")}, "ResourceNotFoundException")
-	refused(t, w, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretId: "s", VersionId: ptr("none")}, "ResourceNotFoundException")
-	refused(t, w, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretId: "s", VersionId: &one, VersionStage: ptr("AWSPREVIOUS")}, "InvalidRequestException")
-	refused(t, w, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretId: "s"}, "InvalidParameterException")
-	refused(t, w, w.UpdateSecretVersionStage, secretsapi.UpdateSecretVersionStageInput{SecretId: "s", VersionStage: "AWSCURRENT", RemoveFromVersionId: &one}, "InvalidParameterException")
-	refused(t, w, w.UpdateSecretVersionStage, secretsapi.UpdateSecretVersionStageInput{SecretId: "s", VersionStage: "AWSCURRENT", MoveToVersionId: ptr("none")}, "ResourceNotFoundException")
-	refused(t, w, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretId: "s", RecoveryWindowInDays: ptr(6)}, "InvalidParameterException")
-	refused(t, w, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretId: "s", RecoveryWindowInDays: ptr(7), ForceDeleteWithoutRecovery: ptr(true)}, "InvalidParameterException")
-	refused(t, w, w.RotateSecret, secretsapi.RotateSecretInput{SecretId: "s"}, "InvalidRequestException")
-	refused(t, w, w.PutResourcePolicy, secretsapi.PutResourcePolicyInput{SecretId: "s", ResourcePolicy: "{"}, "MalformedPolicyDocumentException")
-	refused(t, w, w.PutResourcePolicy, secretsapi.PutResourcePolicyInput{SecretId: "s", BlockPublicPolicy: ptr(true), ResourcePolicy: `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"secretsmanager:GetSecretValue","Resource":"*"}}`}, "PublicPolicyException")
+	refused(t, w, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretID: "none"}, "ResourceNotFoundException")
+	refused(t, w, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretID: ""}, "InvalidParameterException")
+	refused(t, w, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretID: "s", VersionStage: ptr("AWSPENDING")}, "ResourceNotFoundException")
+	refused(t, w, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretID: "s", VersionID: ptr("none")}, "ResourceNotFoundException")
+	refused(t, w, w.GetSecretValue, secretsapi.GetSecretValueInput{SecretID: "s", VersionID: &one, VersionStage: ptr("AWSPREVIOUS")}, "InvalidRequestException")
+	refused(t, w, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: "s"}, "InvalidParameterException")
+	refused(t, w, w.UpdateSecretVersionStage, secretsapi.UpdateSecretVersionStageInput{SecretID: "s", VersionStage: "AWSCURRENT", RemoveFromVersionID: &one}, "InvalidParameterException")
+	refused(t, w, w.UpdateSecretVersionStage, secretsapi.UpdateSecretVersionStageInput{SecretID: "s", VersionStage: "AWSCURRENT", MoveToVersionID: ptr("none")}, "ResourceNotFoundException")
+	refused(t, w, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretID: "s", RecoveryWindowInDays: ptr(6)}, "InvalidParameterException")
+	refused(t, w, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretID: "s", RecoveryWindowInDays: ptr(7), ForceDeleteWithoutRecovery: ptr(true)}, "InvalidParameterException")
+	refused(t, w, w.RotateSecret, secretsapi.RotateSecretInput{SecretID: "s"}, "InvalidRequestException")
+	refused(t, w, w.PutResourcePolicy, secretsapi.PutResourcePolicyInput{SecretID: "s", ResourcePolicy: "{"}, "MalformedPolicyDocumentException")
+	refused(t, w, w.PutResourcePolicy, secretsapi.PutResourcePolicyInput{SecretID: "s", BlockPublicPolicy: ptr(true), ResourcePolicy: `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"secretsmanager:GetSecretValue","Resource":"*"}}`}, "PublicPolicyException")
 	refused(t, w, w.ListSecrets, secretsapi.ListSecretsInput{NextToken: ptr("?")}, "InvalidNextTokenException")
 	refused(t, w, w.ListSecrets, secretsapi.ListSecretsInput{MaxResults: ptr(101)}, "InvalidParameterException")
 	refused(t, w, w.ListSecrets, secretsapi.ListSecretsInput{Filters: []secretsapi.Filter{{Key: "colour", Values: []string{"x"}}}}, "ValidationException")
@@ -230,11 +230,11 @@ func TestAuthorised(t *testing.T) {
 	w := newWorld(t)
 	made := do(t, w.CreateSecret, secretsapi.CreateSecretInput{Name: "s", SecretString: ptr("one"), Tags: []secretsapi.Tag{{Key: "team", Value: "blue"}}})
 	text := `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"secretsmanager:DeleteSecret","Resource":"*"}}`
-	do(t, w.PutResourcePolicy, secretsapi.PutResourcePolicyInput{SecretId: "s", ResourcePolicy: text})
+	do(t, w.PutResourcePolicy, secretsapi.PutResourcePolicyInput{SecretID: "s", ResourcePolicy: text})
 
 	who := &caller{denies: "secretsmanager:GetSecretValue"}
 	for _, id := range []string{"s", "none"} {
-		_, err := w.GetSecretValue(t.Context(), call(who), &secretsapi.GetSecretValueInput{SecretId: id})
+		_, err := w.GetSecretValue(t.Context(), call(who), &secretsapi.GetSecretValueInput{SecretID: id})
 		var e *awsapi.Error
 		if !errors.As(err, &e) || e.Code != "AccessDenied" {
 			t.Errorf("%s: got %v, want AccessDenied", id, err)
@@ -277,7 +277,7 @@ func TestList(t *testing.T) {
 	if out := do(t, w.ListSecrets, secretsapi.ListSecretsInput{Filters: []secretsapi.Filter{{Key: "name", Values: []string{"!s/0", "s/001"}}}}); len(out.SecretList) != 100 {
 		t.Errorf("%d secrets by name", len(out.SecretList))
 	}
-	do(t, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretId: "s/000"})
+	do(t, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretID: "s/000"})
 	byName := []secretsapi.Filter{{Key: "name", Values: []string{"s/000"}}}
 	if out := do(t, w.ListSecrets, secretsapi.ListSecretsInput{Filters: byName}); len(out.SecretList) != 0 {
 		t.Errorf("a deleted secret is listed: %+v", out.SecretList)
@@ -292,9 +292,9 @@ func TestVersionsArePruned(t *testing.T) {
 	w := newWorld(t)
 	do(t, w.CreateSecret, secretsapi.CreateSecretInput{Name: "s", SecretString: ptr("0")})
 	for i := range 40 {
-		do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretId: "s", SecretString: ptr(fmt.Sprint(i))})
+		do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: "s", SecretString: ptr(fmt.Sprint(i))})
 	}
-	v := do(t, w.ListSecretVersionIds, secretsapi.ListSecretVersionIdsInput{SecretId: "s", IncludeDeprecated: ptr(true)})
+	v := do(t, w.ListSecretVersionIds, secretsapi.ListSecretVersionIdsInput{SecretID: "s", IncludeDeprecated: ptr(true)})
 	if len(v.Versions) != 12 || w.value("s", nil) != "39" || w.value("s", ptr("AWSPREVIOUS")) != "38" {
 		t.Errorf("%d versions, the current one %s", len(v.Versions), w.value("s", nil))
 	}
@@ -333,9 +333,9 @@ func TestTags(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	do(t, w.CreateSecret, secretsapi.CreateSecretInput{Name: "s", Tags: []secretsapi.Tag{{Key: "a", Value: "1"}, {Key: "b", Value: "2"}}})
-	do(t, w.TagResource, secretsapi.TagResourceInput{SecretId: "s", Tags: []secretsapi.Tag{{Key: "a", Value: "3"}, {Key: "c", Value: ""}}})
-	do(t, w.UntagResource, secretsapi.UntagResourceInput{SecretId: "s", TagKeys: []string{"b", "none"}})
-	got := do(t, w.DescribeSecret, secretsapi.SecretIdInput{SecretId: "s"}).Tags
+	do(t, w.TagResource, secretsapi.TagResourceInput{SecretID: "s", Tags: []secretsapi.Tag{{Key: "a", Value: "3"}, {Key: "c", Value: ""}}})
+	do(t, w.UntagResource, secretsapi.UntagResourceInput{SecretID: "s", TagKeys: []string{"b", "none"}})
+	got := do(t, w.DescribeSecret, secretsapi.SecretIDInput{SecretID: "s"}).Tags
 	if want := []secretsapi.Tag{{Key: "a", Value: "3"}, {Key: "c"}}; !slices.Equal(got, want) {
 		t.Errorf("tags %v, want %v", got, want)
 	}

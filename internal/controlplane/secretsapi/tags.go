@@ -12,19 +12,19 @@ import (
 
 // TagResourceInput is the input of TagResource.
 type TagResourceInput struct {
-	SecretId string `aws:"required"`
+	SecretID string `aws:"name=SecretId,required"`
 	Tags     []Tag  `aws:"required"`
 }
 
 // UntagResourceInput is the input of UntagResource.
 type UntagResourceInput struct {
-	SecretId string   `aws:"required"`
+	SecretID string   `aws:"name=SecretId,required"`
 	TagKeys  []string `aws:"required"`
 }
 
 // TagResource sets tags.
 func (a *API) TagResource(ctx context.Context, c *awsapi.Call, in *TagResourceInput) (*struct{}, error) {
-	_, err := a.change(ctx, c, "TagResource", in.SecretId, tagKeys(in.Tags), func(row *controlplane.Secret) error {
+	_, err := a.change(ctx, c, "TagResource", in.SecretID, tagKeys(in.Tags), func(row *controlplane.Secret) error {
 		if err := checkTags(row.Tags, in.Tags); err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ func (a *API) TagResource(ctx context.Context, c *awsapi.Call, in *TagResourceIn
 // UntagResource removes tags.
 func (a *API) UntagResource(ctx context.Context, c *awsapi.Call, in *UntagResourceInput) (*struct{}, error) {
 	keys := map[string][]string{"aws:TagKeys": in.TagKeys}
-	_, err := a.change(ctx, c, "UntagResource", in.SecretId, keys, func(row *controlplane.Secret) error {
+	_, err := a.change(ctx, c, "UntagResource", in.SecretID, keys, func(row *controlplane.Secret) error {
 		row.Tags = slices.DeleteFunc(row.Tags, func(t controlplane.Tag) bool { return slices.Contains(in.TagKeys, t.Key) })
 		return nil
 	})

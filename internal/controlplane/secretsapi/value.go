@@ -11,8 +11,8 @@ import (
 
 // GetSecretValueInput is the input of GetSecretValue.
 type GetSecretValueInput struct {
-	SecretId     string `aws:"required"`
-	VersionId    *string
+	SecretID     string  `aws:"name=SecretId,required"`
+	VersionID    *string `aws:"name=VersionId"`
 	VersionStage *string
 }
 
@@ -20,7 +20,7 @@ type GetSecretValueInput struct {
 type GetSecretValueOutput struct {
 	ARN           string
 	Name          string
-	VersionId     string
+	VersionID     string `aws:"name=VersionId"`
 	SecretString  *string
 	SecretBinary  []byte
 	VersionStages []string
@@ -30,10 +30,10 @@ type GetSecretValueOutput struct {
 // GetSecretValue gives out the content of a version.
 func (a *API) GetSecretValue(ctx context.Context, c *awsapi.Call, in *GetSecretValueInput) (*GetSecretValueOutput, error) {
 	keys := map[string][]string{"secretsmanager:VersionStage": {stageOf(in)}}
-	if in.VersionId != nil {
-		keys["secretsmanager:VersionId"] = []string{*in.VersionId}
+	if in.VersionID != nil {
+		keys["secretsmanager:VersionId"] = []string{*in.VersionID}
 	}
-	row, err := live(a.plane.State(), c, "GetSecretValue", in.SecretId, keys)
+	row, err := live(a.plane.State(), c, "GetSecretValue", in.SecretID, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (a *API) GetSecretValue(ctx context.Context, c *awsapi.Call, in *GetSecretV
 		return nil, sealed(row.ARN)
 	}
 	a.accessed(ctx, row)
-	out := &GetSecretValueOutput{ARN: row.ARN, Name: row.Name, VersionId: v.ID, VersionStages: stages(v), CreatedDate: v.Created}
+	out := &GetSecretValueOutput{ARN: row.ARN, Name: row.Name, VersionID: v.ID, VersionStages: stages(v), CreatedDate: v.Created}
 	if v.Binary {
 		out.SecretBinary = text
 	} else {
@@ -64,17 +64,17 @@ func stageOf(in *GetSecretValueInput) string {
 }
 
 func pickVersion(row *controlplane.Secret, in *GetSecretValueInput) (*controlplane.SecretVersion, error) {
-	if in.VersionId == nil {
+	if in.VersionID == nil {
 		stage := stageOf(in)
 		if v := row.Staged(stage); v != nil {
 			return v, nil
 		}
 		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for staging label: %s", stage)
 	}
-	v := row.Version(*in.VersionId)
+	v := row.Version(*in.VersionID)
 	switch {
 	case v == nil:
-		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: %s", *in.VersionId)
+		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionID: %s", *in.VersionID)
 	case in.VersionStage != nil && !slices.Contains(v.Stages, *in.VersionStage):
 		return nil, badRequest("You provided a VersionStage that is not associated to the provided VersionId.")
 	}
@@ -106,7 +106,7 @@ func stages(v *controlplane.SecretVersion) []string {
 
 // PutSecretValueInput is the input of PutSecretValue.
 type PutSecretValueInput struct {
-	SecretId           string `aws:"required"`
+	SecretID           string `aws:"name=SecretId,required"`
 	ClientRequestToken *string
 	SecretString       *string
 	SecretBinary       []byte
@@ -118,7 +118,7 @@ type PutSecretValueInput struct {
 type PutSecretValueOutput struct {
 	ARN           string
 	Name          string
-	VersionId     string
+	VersionID     string `aws:"name=VersionId"`
 	VersionStages []string
 }
 
@@ -144,13 +144,13 @@ func (a *API) PutSecretValue(ctx context.Context, c *awsapi.Call, in *PutSecretV
 	if labels == nil {
 		labels = []string{controlplane.StageCurrent}
 	}
-	row, err := a.change(ctx, c, "PutSecretValue", in.SecretId, nil, func(row *controlplane.Secret) error {
+	row, err := a.change(ctx, c, "PutSecretValue", in.SecretID, nil, func(row *controlplane.Secret) error {
 		return a.newVersion(row, id, text, binary, labels)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &PutSecretValueOutput{ARN: row.ARN, Name: row.Name, VersionId: id, VersionStages: stages(row.Version(id))}, nil
+	return &PutSecretValueOutput{ARN: row.ARN, Name: row.Name, VersionID: id, VersionStages: stages(row.Version(id))}, nil
 }
 
 // newVersion adds a version, or finds that the same request has done so before.
@@ -179,10 +179,10 @@ func checkStages(labels ...string) error {
 
 // UpdateSecretInput is the input of UpdateSecret.
 type UpdateSecretInput struct {
-	SecretId           string `aws:"required"`
+	SecretID           string `aws:"name=SecretId,required"`
 	ClientRequestToken *string
 	Description        *string
-	KmsKeyId           *string
+	KmsKeyID           *string `aws:"name=KmsKeyId"`
 	SecretString       *string
 	SecretBinary       []byte
 	Type               *string
@@ -203,12 +203,12 @@ func (a *API) UpdateSecret(ctx context.Context, c *awsapi.Call, in *UpdateSecret
 	if err != nil {
 		return nil, err
 	}
-	row, err := a.change(ctx, c, "UpdateSecret", in.SecretId, nil, func(row *controlplane.Secret) error {
+	row, err := a.change(ctx, c, "UpdateSecret", in.SecretID, nil, func(row *controlplane.Secret) error {
 		if in.Description != nil {
 			row.Description = *in.Description
 		}
-		if in.KmsKeyId != nil {
-			row.KMSKeyID = *in.KmsKeyId
+		if in.KmsKeyID != nil {
+			row.KMSKeyID = *in.KmsKeyID
 		}
 		if text == nil {
 			return nil
@@ -220,17 +220,17 @@ func (a *API) UpdateSecret(ctx context.Context, c *awsapi.Call, in *UpdateSecret
 	}
 	out := &SecretVersionOutput{ARN: row.ARN, Name: row.Name}
 	if text != nil {
-		out.VersionId = &id
+		out.VersionID = &id
 	}
 	return out, nil
 }
 
 // UpdateSecretVersionStageInput is the input of UpdateSecretVersionStage.
 type UpdateSecretVersionStageInput struct {
-	SecretId            string `aws:"required"`
-	VersionStage        string `aws:"required"`
-	RemoveFromVersionId *string
-	MoveToVersionId     *string
+	SecretID            string  `aws:"name=SecretId,required"`
+	VersionStage        string  `aws:"required"`
+	RemoveFromVersionID *string `aws:"name=RemoveFromVersionId"`
+	MoveToVersionID     *string `aws:"name=MoveToVersionId"`
 }
 
 // SecretOutput says which secret an operation was about.
@@ -241,11 +241,11 @@ func (a *API) UpdateSecretVersionStage(ctx context.Context, c *awsapi.Call, in *
 	if err := checkStages(in.VersionStage); err != nil {
 		return nil, err
 	}
-	if in.RemoveFromVersionId == nil && in.MoveToVersionId == nil {
+	if in.RemoveFromVersionID == nil && in.MoveToVersionID == nil {
 		return nil, invalid("You must provide RemoveFromVersionId, MoveToVersionId, or both.")
 	}
 	keys := map[string][]string{"secretsmanager:VersionStage": {in.VersionStage}}
-	row, err := a.change(ctx, c, "UpdateSecretVersionStage", in.SecretId, keys, func(row *controlplane.Secret) error {
+	row, err := a.change(ctx, c, "UpdateSecretVersionStage", in.SecretID, keys, func(row *controlplane.Secret) error {
 		return moveStage(row, in)
 	})
 	if err != nil {
@@ -256,10 +256,10 @@ func (a *API) UpdateSecretVersionStage(ctx context.Context, c *awsapi.Call, in *
 
 func moveStage(row *controlplane.Secret, in *UpdateSecretVersionStageInput) error {
 	holder := row.Staged(in.VersionStage)
-	if from := in.RemoveFromVersionId; from != nil && (holder == nil || holder.ID != *from) {
+	if from := in.RemoveFromVersionID; from != nil && (holder == nil || holder.ID != *from) {
 		return invalid("The staging label %s isn't attached to the version %s.", in.VersionStage, *from)
 	}
-	to := in.MoveToVersionId
+	to := in.MoveToVersionID
 	if to == nil {
 		if in.VersionStage == controlplane.StageCurrent {
 			return invalid("You can't remove the staging label AWSCURRENT: move it to another version.")
@@ -269,8 +269,8 @@ func moveStage(row *controlplane.Secret, in *UpdateSecretVersionStageInput) erro
 	}
 	switch v := row.Version(*to); {
 	case v == nil:
-		return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: %s", *to)
-	case holder != nil && holder.ID != *to && in.RemoveFromVersionId == nil:
+		return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionID: %s", *to)
+	case holder != nil && holder.ID != *to && in.RemoveFromVersionID == nil:
 		return invalid("The parameter RemoveFromVersionId can't be empty. Staging label %s is currently attached to version %s, so you must explicitly reference that version in RemoveFromVersionId.", in.VersionStage, holder.ID)
 	}
 	row.Stage(*to, in.VersionStage)
@@ -279,7 +279,7 @@ func moveStage(row *controlplane.Secret, in *UpdateSecretVersionStageInput) erro
 
 // RotateSecretInput is the input of RotateSecret.
 type RotateSecretInput struct {
-	SecretId                   string `aws:"required"`
+	SecretID                   string `aws:"name=SecretId,required"`
 	ClientRequestToken         *string
 	RotationLambdaARN          *string
 	RotationRules              *RotationRules
@@ -297,7 +297,7 @@ type RotationRules struct {
 // RotateSecret is refused: Forebay runs no Lambda function. A rotation from outside works: PutSecretValue or
 // UpdateSecretVersionStage, which proxies follow at once.
 func (a *API) RotateSecret(_ context.Context, c *awsapi.Call, in *RotateSecretInput) (*SecretVersionOutput, error) {
-	if _, err := live(a.plane.State(), c, "RotateSecret", in.SecretId, nil); err != nil {
+	if _, err := live(a.plane.State(), c, "RotateSecret", in.SecretID, nil); err != nil {
 		return nil, err
 	}
 	return nil, badRequest("Forebay runs no rotation function. Rotate from outside: change the password in the database, then call PutSecretValue.")
@@ -305,12 +305,12 @@ func (a *API) RotateSecret(_ context.Context, c *awsapi.Call, in *RotateSecretIn
 
 // CancelRotateSecretInput is the input of CancelRotateSecret.
 type CancelRotateSecretInput struct {
-	SecretId string `aws:"required"`
+	SecretID string `aws:"name=SecretId,required"`
 }
 
 // CancelRotateSecret finds nothing to cancel, as no secret rotates here.
 func (a *API) CancelRotateSecret(_ context.Context, c *awsapi.Call, in *CancelRotateSecretInput) (*SecretVersionOutput, error) {
-	row, err := live(a.plane.State(), c, "CancelRotateSecret", in.SecretId, nil)
+	row, err := live(a.plane.State(), c, "CancelRotateSecret", in.SecretID, nil)
 	if err != nil {
 		return nil, err
 	}
