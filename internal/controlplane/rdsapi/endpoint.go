@@ -2,7 +2,6 @@ package rdsapi
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"forebay/internal/controlplane"
@@ -263,7 +262,6 @@ func (s *server) describeDBProxyEndpoints(_ context.Context, c *awsapi.Call, in 
 		}
 	}
 	key := func(e *controlplane.Endpoint) string { return strings.ToLower(e.Name) }
-	slices.SortFunc(rows, func(a, b *controlplane.Endpoint) int { return compare(key(a), key(b)) })
 	rows, next, err := page(rows, key, in.Marker, in.MaxRecords)
 	if err != nil {
 		return nil, err

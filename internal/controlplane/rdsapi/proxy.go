@@ -2,7 +2,6 @@ package rdsapi
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"forebay/internal/controlplane"
@@ -261,7 +260,6 @@ func (s *server) describeDBProxies(_ context.Context, c *awsapi.Call, in *Descri
 		}
 	}
 	key := func(p *controlplane.Proxy) string { return strings.ToLower(p.Name) }
-	slices.SortFunc(rows, func(a, b *controlplane.Proxy) int { return compare(key(a), key(b)) })
 	rows, next, err := page(rows, key, in.Marker, in.MaxRecords)
 	if err != nil {
 		return nil, err
