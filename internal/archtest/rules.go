@@ -62,6 +62,11 @@ var Rules = []Rule{
 		Not: []string{"internal/dataplane/...", "internal/app/..."},
 	},
 	{
+		Why: "imports point downwards: the APIs are ways to the desired state, which knows none of them",
+		In:  []string{"internal/controlplane"},
+		Not: []string{"internal/controlplane/rdsapi/...", "internal/controlplane/forebayapi/..."},
+	},
+	{
 		Why:    "app is the one place that assembles everything; only what starts a whole Forebay imports it",
 		Import: []string{"internal/app/..."},
 		OnlyIn: []string{"internal/app/...", "cmd/...", "internal/demo/...", "internal/testkit/...", "test/..."},
