@@ -276,7 +276,7 @@ func (s *server) describeDBProxyEndpoints(_ context.Context, c *awsapi.Call, in 
 func endpointOf(a *controlplane.Account, p *controlplane.Proxy, e *controlplane.Endpoint, status string) DBProxyEndpoint {
 	return DBProxyEndpoint{
 		DBProxyEndpointName: e.Name, DBProxyEndpointArn: a.ARN(controlplane.KindEndpoint, e.ID), DBProxyName: p.Name, Status: status,
-		VpcId: e.VPCID, VpcSecurityGroupIds: e.SecurityGroupIDs, VpcSubnetIds: e.SubnetIDs, Endpoint: e.Listen.Endpoint(p.EngineFamily),
+		VpcID: e.VPCID, VpcSecurityGroupIds: e.SecurityGroupIDs, VpcSubnetIds: e.SubnetIDs, Endpoint: e.Listen.Endpoint(p.EngineFamily),
 		CreatedDate: e.Created, TargetRole: e.TargetRole, EndpointNetworkType: e.NetworkType,
 	}
 }

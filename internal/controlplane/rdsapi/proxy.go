@@ -322,7 +322,7 @@ func (s *server) listen(st *controlplane.State, f resource.EngineFamily, network
 func proxyOf(a *controlplane.Account, p *controlplane.Proxy, status string) DBProxy {
 	out := DBProxy{
 		DBProxyName: p.Name, DBProxyArn: a.ARN(controlplane.KindProxy, p.ID), Status: status, EngineFamily: string(p.EngineFamily),
-		VpcId: p.VPCID, VpcSecurityGroupIds: p.SecurityGroupIDs, VpcSubnetIds: p.SubnetIDs, DefaultAuthScheme: p.DefaultAuthScheme,
+		VpcID: p.VPCID, VpcSecurityGroupIds: p.SecurityGroupIDs, VpcSubnetIds: p.SubnetIDs, DefaultAuthScheme: p.DefaultAuthScheme,
 		Auth: []UserAuthConfig{}, RoleArn: p.RoleARN, Endpoint: p.Listen.Endpoint(p.EngineFamily), RequireTLS: p.RequireTLS,
 		IdleClientTimeout: p.IdleClientTimeout, DebugLogging: p.DebugLogging, CreatedDate: p.Created, UpdatedDate: p.Updated,
 		EndpointNetworkType: p.EndpointNetworkType, TargetConnectionNetworkType: p.TargetConnectionNetworkType,
