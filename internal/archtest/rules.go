@@ -77,6 +77,11 @@ var Rules = []Rule{
 		Only: []string{std, "internal/loopback"},
 	},
 	{
+		Why: "imports point downwards: the APIs are ways to the desired state, which knows none of them",
+		In:  []string{"internal/controlplane"},
+		Not: []string{"internal/controlplane/rdsapi/...", "internal/controlplane/secretsapi/...", "internal/controlplane/iamapi/...", "internal/controlplane/forebayapi/..."},
+	},
+	{
 		Why:    "app is the one place that assembles everything; only what starts a whole Forebay imports it",
 		Import: []string{"internal/app/..."},
 		OnlyIn: []string{"internal/app/...", "cmd/...", "internal/demo/...", "internal/testkit/...", "test/..."},

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"forebay/internal/controlplane"
 	"forebay/internal/resource"
 )
 
@@ -27,6 +28,8 @@ type Config struct {
 	DrainTimeout time.Duration // for open transactions after a request to stop; Forever = as long as they take
 	Secrets      []Secret
 	Snapshot     resource.Snapshot
+	API          API
+	Databases    []controlplane.DatabaseSpec
 }
 
 // Forever stands for unlimited where zero means something else: longer than any process lives, and safe to add to any

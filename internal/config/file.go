@@ -9,13 +9,15 @@ import (
 // The structs below are the file's sections, one for one. Their tags are the keys; docs/configuration.md explains each.
 
 type file struct {
-	Log          logSection      `yaml:"log"`
-	Admin        adminSection    `yaml:"admin"`
-	Loops        int             `yaml:"loops"`
-	DrainTimeout span            `yaml:"drain_timeout"`
-	Handshakes   int             `yaml:"handshakes"`
-	Secrets      []secretSection `yaml:"secrets"`
-	Proxies      []proxySection  `yaml:"proxies"`
+	Log          logSection        `yaml:"log"`
+	Admin        adminSection      `yaml:"admin"`
+	Loops        int               `yaml:"loops"`
+	DrainTimeout span              `yaml:"drain_timeout"`
+	Handshakes   int               `yaml:"handshakes"`
+	Secrets      []secretSection   `yaml:"secrets"`
+	Proxies      []proxySection    `yaml:"proxies"`
+	API          apiSection        `yaml:"api"`
+	Databases    []databaseSection `yaml:"databases"`
 }
 
 type logSection struct {
@@ -105,6 +107,7 @@ var defaults = struct {
 		Loops:        0, // half the cores
 		DrainTimeout: span{of: 30 * time.Second},
 		Handshakes:   512,
+		API:          apiSection{Listen: "127.0.0.1:9190", Region: "us-east-1", MaxProxies: 20},
 	},
 	proxy: proxySection{
 		IdleClientTimeout:  span{of: 1800 * time.Second}, // contract

@@ -75,6 +75,15 @@ func (d *DatabaseSpec) complete() error {
 	return nil
 }
 
+// Check says which member is wrong and what was expected. Both are empty for a database that can be added.
+func (d DatabaseSpec) Check() (field, reason string) {
+	var e *FieldError
+	if errors.As(d.complete(), &e) {
+		return e.Field, e.Reason
+	}
+	return "", ""
+}
+
 // AddDatabase declares a database. Its cluster, if it names one, is made with the first; proxies of that cluster have one
 // more target from then on. Errors are *FieldError, ErrDatabaseExists and ErrFromFile.
 func (tx *Tx) AddDatabase(now time.Time, d DatabaseSpec) (*Database, error) {

@@ -37,7 +37,7 @@ type DBInstance struct {
 	MultiAZ                          bool
 	EngineVersion                    *string
 	DBClusterIdentifier              *string
-	DbiResourceId                    string
+	DbiResourceID                    string `aws:"name=DbiResourceId"`
 	DBInstanceArn                    string
 	IAMDatabaseAuthenticationEnabled bool
 	TagList                          []Tag `aws:"list=Tag"`
@@ -50,13 +50,16 @@ type Endpoint struct {
 }
 
 // VpcSecurityGroupMembership is a security group of a database.
-type VpcSecurityGroupMembership struct{ VpcSecurityGroupId, Status string }
+type VpcSecurityGroupMembership struct {
+	VpcSecurityGroupID string `aws:"name=VpcSecurityGroupId"`
+	Status             string
+}
 
 // DBSubnetGroup is the network that a database seems to be in.
 type DBSubnetGroup struct {
 	DBSubnetGroupName        string
 	DBSubnetGroupDescription string
-	VpcId                    string
+	VpcID                    string `aws:"name=VpcId"`
 	SubnetGroupStatus        string
 	Subnets                  []Subnet `aws:"list=Subnet"`
 }
@@ -148,7 +151,7 @@ func instanceOf(a *controlplane.Account, d *controlplane.Database) DBInstance {
 	return DBInstance{
 		DBInstanceIdentifier: d.Identifier, Engine: d.Engine, DBInstanceStatus: available, Endpoint: Endpoint{d.Host, d.Port},
 		InstanceCreateTime: d.Created, VpcSecurityGroups: memberships(a), AvailabilityZone: a.Region + "a", DBSubnetGroup: subnetGroup(a),
-		EngineVersion: optional(d.Version), DBClusterIdentifier: optional(d.Cluster), DbiResourceId: d.ResourceID,
+		EngineVersion: optional(d.Version), DBClusterIdentifier: optional(d.Cluster), DbiResourceID: d.ResourceID,
 		DBInstanceArn: a.ARN(controlplane.KindDatabase, d.Identifier), TagList: tagList(d.Tags),
 	}
 }
@@ -158,7 +161,7 @@ func memberships(a *controlplane.Account) []VpcSecurityGroupMembership {
 }
 
 func subnetGroup(a *controlplane.Account) DBSubnetGroup {
-	g := DBSubnetGroup{DBSubnetGroupName: defaultName, DBSubnetGroupDescription: defaultName, VpcId: a.VPCID(), SubnetGroupStatus: "Complete"}
+	g := DBSubnetGroup{DBSubnetGroupName: defaultName, DBSubnetGroupDescription: defaultName, VpcID: a.VPCID(), SubnetGroupStatus: "Complete"}
 	for i, id := range a.DefaultSubnetIDs() {
 		g.Subnets = append(g.Subnets, Subnet{id, AvailabilityZone{a.Region + string(rune('a'+i))}, "Active"})
 	}
@@ -193,7 +196,7 @@ type DBCluster struct {
 	Port                             *int
 	DBClusterMembers                 []DBClusterMember            `aws:"list=DBClusterMember"`
 	VpcSecurityGroups                []VpcSecurityGroupMembership `aws:"list=VpcSecurityGroupMembership"`
-	DbClusterResourceId              string
+	DBClusterResourceID              string                       `aws:"name=DbClusterResourceId"`
 	DBClusterArn                     string
 	IAMDatabaseAuthenticationEnabled bool
 	ClusterCreateTime                time.Time
@@ -264,7 +267,7 @@ func clusterOf(a *controlplane.Account, st *controlplane.State, k *controlplane.
 	out := DBCluster{
 		AvailabilityZones: []string{a.Region + "a", a.Region + "b"}, DBClusterIdentifier: k.Identifier, DBSubnetGroup: defaultName,
 		Status: available, Engine: k.Engine, DBClusterMembers: []DBClusterMember{}, VpcSecurityGroups: memberships(a),
-		DbClusterResourceId: k.ResourceID, DBClusterArn: a.ARN(controlplane.KindCluster, k.Identifier), ClusterCreateTime: k.Created,
+		DBClusterResourceID: k.ResourceID, DBClusterArn: a.ARN(controlplane.KindCluster, k.Identifier), ClusterCreateTime: k.Created,
 		TagList: tagList(k.Tags),
 	}
 	for i, d := range st.Members(k.Identifier) {

@@ -17,18 +17,18 @@ func TestInstances(t *testing.T) {
 		DBInstanceIdentifier: "pg", Engine: "postgres", DBInstanceStatus: "available", Endpoint: Endpoint{"10.0.0.1", 5432},
 		InstanceCreateTime: start, AvailabilityZone: "us-east-1a", EngineVersion: p("18.1"), DBInstanceArn: arn + "pg", TagList: []Tag{},
 	}
-	if d := cmp.Diff(want, id, cmpopts.IgnoreFields(DBInstance{}, "VpcSecurityGroups", "DBSubnetGroup", "DbiResourceId")); d != "" {
+	if d := cmp.Diff(want, id, cmpopts.IgnoreFields(DBInstance{}, "VpcSecurityGroups", "DBSubnetGroup", "DbiResourceID")); d != "" {
 		t.Error(d)
 	}
 	// As in the guides: what a database says of its network makes a proxy.
 	w.create("p1", func(in *CreateDBProxyInput) {
-		in.VpcSubnetIds, in.VpcSecurityGroupIds = nil, []string{id.VpcSecurityGroups[0].VpcSecurityGroupId}
+		in.VpcSubnetIds, in.VpcSecurityGroupIds = nil, []string{id.VpcSecurityGroups[0].VpcSecurityGroupID}
 		for _, s := range id.DBSubnetGroup.Subnets {
 			in.VpcSubnetIds = append(in.VpcSubnetIds, s.SubnetIdentifier)
 		}
 	})
-	if got := w.describe("p1"); got.VpcId != id.DBSubnetGroup.VpcId {
-		t.Errorf("networks %s and %s", got.VpcId, id.DBSubnetGroup.VpcId)
+	if got := w.describe("p1"); got.VpcID != id.DBSubnetGroup.VpcID {
+		t.Errorf("networks %s and %s", got.VpcID, id.DBSubnetGroup.VpcID)
 	}
 	filter := func(name string, values ...string) []Filter { return []Filter{{name, values}} }
 	for _, tt := range []struct {
@@ -42,7 +42,7 @@ func TestInstances(t *testing.T) {
 		{"filter by name or ARN", DescribeDBInstancesInput{Filters: filter("db-instance-id", "PG", arn+"my")}, []string{"my", "pg"}},
 		{"filter by cluster", DescribeDBInstancesInput{Filters: filter("db-cluster-id", "Shop")}, []string{"shop-1", "shop-2"}},
 		{"filter by cluster's ARN", DescribeDBInstancesInput{Filters: filter("db-cluster-id", "arn:aws:rds:us-east-1:123456789012:cluster:shop")}, []string{"shop-1", "shop-2"}},
-		{"filter by resource id", DescribeDBInstancesInput{Filters: filter("dbi-resource-id", id.DbiResourceId)}, []string{"pg"}},
+		{"filter by resource id", DescribeDBInstancesInput{Filters: filter("dbi-resource-id", id.DbiResourceID)}, []string{"pg"}},
 		{"filter by engine", DescribeDBInstancesInput{Filters: filter("engine", "postgres", "mariadb")}, []string{"my", "pg"}},
 		{"filter by domain", DescribeDBInstancesInput{Filters: filter("domain", "d-1")}, nil},
 		{"both filters", DescribeDBInstancesInput{Filters: append(filter("engine", "postgres"), filter("db-instance-id", "my")...)}, nil},
@@ -81,7 +81,7 @@ func TestClusters(t *testing.T) {
 		Endpoint: p("10.0.0.3"), Engine: "aurora-mysql", Port: p(3306), DBClusterArn: arn + "shop", ClusterCreateTime: start.Add(2 * time.Second), TagList: []Tag{},
 		DBClusterMembers: []DBClusterMember{{"shop-1", true, "in-sync", 1}, {"shop-2", false, "in-sync", 1}},
 	}}
-	if d := cmp.Diff(want, got, cmpopts.IgnoreFields(DBCluster{}, "VpcSecurityGroups", "DbClusterResourceId")); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.IgnoreFields(DBCluster{}, "VpcSecurityGroups", "DBClusterResourceID")); d != "" {
 		t.Error(d)
 	}
 	for _, tt := range []struct {
@@ -91,7 +91,7 @@ func TestClusters(t *testing.T) {
 	}{
 		{"db-cluster-id", "SHOP", 1},
 		{"db-cluster-id", arn + "shop", 1},
-		{"db-cluster-resource-id", got[0].DbClusterResourceId, 1},
+		{"db-cluster-resource-id", got[0].DBClusterResourceID, 1},
 		{"engine", "aurora-mysql", 1},
 		{"engine", "mysql", 0},
 		{"domain", "x", 0},

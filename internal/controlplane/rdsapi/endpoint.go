@@ -2,7 +2,6 @@ package rdsapi
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"forebay/internal/controlplane"
@@ -263,7 +262,6 @@ func (s *server) describeDBProxyEndpoints(_ context.Context, c *awsapi.Call, in 
 		}
 	}
 	key := func(e *controlplane.Endpoint) string { return strings.ToLower(e.Name) }
-	slices.SortFunc(rows, func(a, b *controlplane.Endpoint) int { return compare(key(a), key(b)) })
 	rows, next, err := page(rows, key, in.Marker, in.MaxRecords)
 	if err != nil {
 		return nil, err
@@ -278,7 +276,7 @@ func (s *server) describeDBProxyEndpoints(_ context.Context, c *awsapi.Call, in 
 func endpointOf(a *controlplane.Account, p *controlplane.Proxy, e *controlplane.Endpoint, status string) DBProxyEndpoint {
 	return DBProxyEndpoint{
 		DBProxyEndpointName: e.Name, DBProxyEndpointArn: a.ARN(controlplane.KindEndpoint, e.ID), DBProxyName: p.Name, Status: status,
-		VpcId: e.VPCID, VpcSecurityGroupIds: e.SecurityGroupIDs, VpcSubnetIds: e.SubnetIDs, Endpoint: e.Listen.Endpoint(p.EngineFamily),
+		VpcID: e.VPCID, VpcSecurityGroupIds: e.SecurityGroupIDs, VpcSubnetIds: e.SubnetIDs, Endpoint: e.Listen.Endpoint(p.EngineFamily),
 		CreatedDate: e.Created, TargetRole: e.TargetRole, EndpointNetworkType: e.NetworkType,
 	}
 }

@@ -22,7 +22,7 @@ func TestEndpoint(t *testing.T) {
 	in.Tags = []Tag{{"a", p("b")}}
 	answer := do(w, w.createDBProxyEndpoint, in).DBProxyEndpoint
 	want := DBProxyEndpoint{
-		DBProxyEndpointName: "e1", DBProxyName: "p1", Status: "creating", VpcId: px.VpcId, VpcSecurityGroupIds: px.VpcSecurityGroupIds,
+		DBProxyEndpointName: "e1", DBProxyName: "p1", Status: "creating", VpcID: px.VpcID, VpcSecurityGroupIds: px.VpcSecurityGroupIds,
 		VpcSubnetIds: []string{"subnet-1", "subnet-2"}, Endpoint: "127.0.1.1", CreatedDate: start, TargetRole: "READ_WRITE", EndpointNetworkType: "IPV4",
 	}
 	if d := cmp.Diff(want, answer, cmpopts.IgnoreFields(DBProxyEndpoint{}, "DBProxyEndpointArn")); d != "" {

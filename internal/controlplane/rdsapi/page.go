@@ -3,7 +3,6 @@ package rdsapi
 import (
 	"encoding/base64"
 	"slices"
-	"sort"
 )
 
 // Pages have 20 to 100 rows (contract 2.5).
@@ -13,25 +12,42 @@ const (
 	maxRecords     = 100
 )
 
-// page cuts a page out of rows, which are sorted by key. A marker names the last key of the page before, so that rows which
-// come and go meanwhile neither repeat nor hide others.
+// page cuts a page out of rows, in the order of their keys. A marker names the last key of the page before, so that rows
+// which come and go meanwhile neither repeat nor hide others.
 func page[T any](rows []T, key func(T) string, marker *string, records *int) ([]T, *string, error) {
 	if err := checkRange("MaxRecords", records, minRecords, maxRecords); err != nil {
 		return nil, nil, err
 	}
+	after := ""
 	if marker != nil && *marker != "" {
 		last, err := base64.RawURLEncoding.DecodeString(*marker)
-		if err != nil || len(last) == 0 || last[0] != '1' {
+		if err != nil || len(last) < 2 || last[0] != '1' {
 			return nil, nil, invalid("Invalid Marker.")
 		}
-		rows = rows[sort.Search(len(rows), func(i int) bool { return key(rows[i]) > string(last[1:]) }):]
+		after = string(last[1:])
 	}
+	type keyed struct {
+		key string
+		row T
+	}
+	var found []keyed
+	for _, row := range rows {
+		if k := key(row); k > after {
+			found = append(found, keyed{k, row})
+		}
+	}
+	slices.SortFunc(found, func(a, b keyed) int { return compare(a.key, b.key) })
 	n := or(records, defaultRecords)
-	if len(rows) <= n {
-		return rows, nil, nil
+	var next *string
+	if len(found) > n {
+		m := base64.RawURLEncoding.EncodeToString([]byte("1" + found[n-1].key))
+		found, next = found[:n], &m
 	}
-	next := base64.RawURLEncoding.EncodeToString([]byte("1" + key(rows[n-1])))
-	return rows[:n], &next, nil
+	out := make([]T, len(found))
+	for i, f := range found {
+		out[i] = f.row
+	}
+	return out, next, nil
 }
 
 // noFilters refuses filters where RDS declares them unsupported: to leave them aside would be to answer another question.

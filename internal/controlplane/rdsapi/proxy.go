@@ -2,7 +2,6 @@ package rdsapi
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"forebay/internal/controlplane"
@@ -261,7 +260,6 @@ func (s *server) describeDBProxies(_ context.Context, c *awsapi.Call, in *Descri
 		}
 	}
 	key := func(p *controlplane.Proxy) string { return strings.ToLower(p.Name) }
-	slices.SortFunc(rows, func(a, b *controlplane.Proxy) int { return compare(key(a), key(b)) })
 	rows, next, err := page(rows, key, in.Marker, in.MaxRecords)
 	if err != nil {
 		return nil, err
@@ -324,7 +322,7 @@ func (s *server) listen(st *controlplane.State, f resource.EngineFamily, network
 func proxyOf(a *controlplane.Account, p *controlplane.Proxy, status string) DBProxy {
 	out := DBProxy{
 		DBProxyName: p.Name, DBProxyArn: a.ARN(controlplane.KindProxy, p.ID), Status: status, EngineFamily: string(p.EngineFamily),
-		VpcId: p.VPCID, VpcSecurityGroupIds: p.SecurityGroupIDs, VpcSubnetIds: p.SubnetIDs, DefaultAuthScheme: p.DefaultAuthScheme,
+		VpcID: p.VPCID, VpcSecurityGroupIds: p.SecurityGroupIDs, VpcSubnetIds: p.SubnetIDs, DefaultAuthScheme: p.DefaultAuthScheme,
 		Auth: []UserAuthConfig{}, RoleArn: p.RoleARN, Endpoint: p.Listen.Endpoint(p.EngineFamily), RequireTLS: p.RequireTLS,
 		IdleClientTimeout: p.IdleClientTimeout, DebugLogging: p.DebugLogging, CreatedDate: p.Created, UpdatedDate: p.Updated,
 		EndpointNetworkType: p.EndpointNetworkType, TargetConnectionNetworkType: p.TargetConnectionNetworkType,

@@ -22,20 +22,20 @@ func TestCreateDefaults(t *testing.T) {
 		Auth:                []UserAuthConfig{{AuthScheme: p("SECRETS"), SecretArn: p(secret), IAMAuth: p("DISABLED"), ClientPasswordAuthType: p("MYSQL_CACHING_SHA2_PASSWORD")}},
 		EndpointNetworkType: "IPV4", TargetConnectionNetworkType: "IPV4",
 	}
-	if d := cmp.Diff(want, got, cmpopts.IgnoreFields(DBProxy{}, "DBProxyArn", "VpcId", "VpcSecurityGroupIds")); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.IgnoreFields(DBProxy{}, "DBProxyArn", "VpcID", "VpcSecurityGroupIds")); d != "" {
 		t.Error(d)
 	}
 	for what, re := range map[string]string{
 		got.DBProxyArn:                    `^arn:aws:rds:us-east-1:123456789012:db-proxy:prx-[0-9a-f]{17}$`,
-		got.VpcId:                         `^vpc-[0-9a-f]{17}$`,
+		got.VpcID:                         `^vpc-[0-9a-f]{17}$`,
 		w.group("sales-1").TargetGroupArn: `^arn:aws:rds:us-east-1:123456789012:target-group:prx-tg-[0-9a-f]{17}$`,
 	} {
 		if !regexp.MustCompile(re).MatchString(what) {
 			t.Errorf("%s does not match %s", what, re)
 		}
 	}
-	if other := w.create("other"); len(got.VpcSecurityGroupIds) != 1 || !cmp.Equal(other.VpcSecurityGroupIds, got.VpcSecurityGroupIds) || other.VpcId != got.VpcId {
-		t.Errorf("security groups %v and %v, networks %s and %s", got.VpcSecurityGroupIds, other.VpcSecurityGroupIds, got.VpcId, other.VpcId)
+	if other := w.create("other"); len(got.VpcSecurityGroupIds) != 1 || !cmp.Equal(other.VpcSecurityGroupIds, got.VpcSecurityGroupIds) || other.VpcID != got.VpcID {
+		t.Errorf("security groups %v and %v, networks %s and %s", got.VpcSecurityGroupIds, other.VpcSecurityGroupIds, got.VpcID, other.VpcID)
 	}
 }
 
@@ -59,7 +59,7 @@ func TestCreateEverything(t *testing.T) {
 		VpcSecurityGroupIds: []string{"sg-1", "sg-2"}, DefaultAuthScheme: "IAM_AUTH", Auth: auth, RoleArn: role, Endpoint: "::1", RequireTLS: true,
 		IdleClientTimeout: 28800, DebugLogging: true, CreatedDate: start, UpdatedDate: start, EndpointNetworkType: "IPV6", TargetConnectionNetworkType: "IPV6",
 	}
-	if d := cmp.Diff(want, got, cmpopts.IgnoreFields(DBProxy{}, "DBProxyArn", "VpcId")); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.IgnoreFields(DBProxy{}, "DBProxyArn", "VpcID")); d != "" {
 		t.Error(d)
 	}
 	tags := do(w, w.listTagsForResource, ListTagsForResourceInput{ResourceName: got.DBProxyArn})

@@ -214,9 +214,9 @@ func (s *server) describeDBProxyTargets(_ context.Context, c *awsapi.Call, in *D
 	// The cluster's row comes first, and its members in their own order: the key is the place.
 	place := map[string]string{}
 	for i, t := range targets {
-		place[t.Type+"/"+t.RdsResourceId] = fmt.Sprintf("%06d", i)
+		place[t.Type+"/"+t.RdsResourceID] = fmt.Sprintf("%06d", i)
 	}
-	rows, next, err := page(targets, func(t DBProxyTarget) string { return place[t.Type+"/"+t.RdsResourceId] }, in.Marker, in.MaxRecords)
+	rows, next, err := page(targets, func(t DBProxyTarget) string { return place[t.Type+"/"+t.RdsResourceID] }, in.Marker, in.MaxRecords)
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +238,7 @@ func (s *server) targetsOf(st *controlplane.State, p *controlplane.Proxy, fresh 
 	if g.Cluster == "" || len(members) == 0 {
 		return out
 	}
-	out = append(out, DBProxyTarget{RdsResourceId: g.Cluster, Port: members[0].Port, Type: trackedCluster, TargetHealth: health})
+	out = append(out, DBProxyTarget{RdsResourceID: g.Cluster, Port: members[0].Port, Type: trackedCluster, TargetHealth: health})
 	for i, d := range members {
 		if i > 0 && !fresh {
 			// Only the writer is connected to: nothing is known of the others (issue 6).
@@ -251,7 +251,7 @@ func (s *server) targetsOf(st *controlplane.State, p *controlplane.Proxy, fresh 
 
 func targetOf(d *controlplane.Database, health *TargetHealth, role string) DBProxyTarget {
 	return DBProxyTarget{
-		Endpoint: &d.Host, TrackedClusterId: optional(d.Cluster), RdsResourceId: d.Identifier, Port: d.Port, Type: rdsInstance,
+		Endpoint: &d.Host, TrackedClusterID: optional(d.Cluster), RdsResourceID: d.Identifier, Port: d.Port, Type: rdsInstance,
 		Role: &role, TargetHealth: health,
 	}
 }

@@ -28,7 +28,7 @@ func TestInstance(t *testing.T) {
 	}
 	in := DBProxyTargetsInput{DBProxyName: "p1", DBInstanceIdentifiers: []string{"my"}}
 	want := []DBProxyTarget{{
-		Endpoint: p("db.example.com"), RdsResourceId: "my", Port: 13306, Type: "RDS_INSTANCE", Role: p("UNKNOWN"),
+		Endpoint: p("db.example.com"), RdsResourceID: "my", Port: 13306, Type: "RDS_INSTANCE", Role: p("UNKNOWN"),
 		TargetHealth: &TargetHealth{State: "REGISTERING"},
 	}}
 	if d := cmp.Diff(want, do(w, w.registerDBProxyTargets, in).DBProxyTargets); d != "" {
@@ -70,13 +70,13 @@ func TestCluster(t *testing.T) {
 	w.create("p1")
 	member := func(name, host, state string, description *string, role string) DBProxyTarget {
 		return DBProxyTarget{
-			Endpoint: &host, TrackedClusterId: p("shop"), RdsResourceId: name, Port: 3306, Type: "RDS_INSTANCE", Role: &role,
+			Endpoint: &host, TrackedClusterID: p("shop"), RdsResourceID: name, Port: 3306, Type: "RDS_INSTANCE", Role: &role,
 			TargetHealth: &TargetHealth{State: state, Description: description},
 		}
 	}
 	in := DBProxyTargetsInput{DBProxyName: "p1", TargetGroupName: p("default"), DBClusterIdentifiers: []string{"SHOP"}}
 	want := []DBProxyTarget{
-		{RdsResourceId: "shop", Port: 3306, Type: "TRACKED_CLUSTER", TargetHealth: &TargetHealth{State: "REGISTERING"}},
+		{RdsResourceID: "shop", Port: 3306, Type: "TRACKED_CLUSTER", TargetHealth: &TargetHealth{State: "REGISTERING"}},
 		member("shop-1", "10.0.0.3", "REGISTERING", nil, "UNKNOWN"), member("shop-2", "10.0.0.4", "REGISTERING", nil, "UNKNOWN"),
 	}
 	if d := cmp.Diff(want, do(w, w.registerDBProxyTargets, in).DBProxyTargets); d != "" {
@@ -84,7 +84,7 @@ func TestCluster(t *testing.T) {
 	}
 	w.server.health = how{state: "AVAILABLE", role: "READ_WRITE"}
 	want = []DBProxyTarget{
-		{RdsResourceId: "shop", Port: 3306, Type: "TRACKED_CLUSTER", TargetHealth: &TargetHealth{State: "AVAILABLE"}},
+		{RdsResourceID: "shop", Port: 3306, Type: "TRACKED_CLUSTER", TargetHealth: &TargetHealth{State: "AVAILABLE"}},
 		member("shop-1", "10.0.0.3", "AVAILABLE", nil, "READ_WRITE"),
 		member("shop-2", "10.0.0.4", "UNUSED", p("Forebay connects to the cluster's writer alone."), "UNKNOWN"),
 	}

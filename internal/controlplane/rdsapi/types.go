@@ -32,7 +32,7 @@ type DBProxy struct {
 	DBProxyArn                  string
 	Status                      string
 	EngineFamily                string
-	VpcId                       string
+	VpcID                       string `aws:"name=VpcId"`
 	VpcSecurityGroupIds         []string
 	VpcSubnetIds                []string
 	DefaultAuthScheme           string
@@ -57,7 +57,7 @@ type DBProxyEndpoint struct {
 	DBProxyEndpointArn  string
 	DBProxyName         string
 	Status              string
-	VpcId               string
+	VpcID               string `aws:"name=VpcId"`
 	VpcSecurityGroupIds []string
 	VpcSubnetIds        []string
 	Endpoint            string
@@ -110,8 +110,8 @@ type TargetHealth struct {
 // DBProxyTarget is a target in an answer.
 type DBProxyTarget struct {
 	Endpoint         *string
-	TrackedClusterId *string
-	RdsResourceId    string
+	TrackedClusterID *string `aws:"name=TrackedClusterId"`
+	RdsResourceID    string  `aws:"name=RdsResourceId"`
 	Port             int
 	Type             string
 	Role             *string
