@@ -19,10 +19,10 @@ type API struct {
 	DataDir    string               // path
 	Etcd       Etcd
 	Region     string
-	AccountID  string // twelve digits; empty: drawn at the first start
-	KeyFile    string // the keys that seal; empty: a file in DataDir, made at the first start
-	Listeners  controlplane.Listeners
-	MaxProxies int // quota of the account
+	AccountID  string                 // twelve digits; empty: drawn at the first start
+	KeyFile    string                 // the keys that seal; empty: a file in DataDir, made at the first start
+	Listeners  controlplane.Listeners `json:"-"`
+	MaxProxies int                    // quota of the account
 }
 
 // Enabled reports whether there is a control plane.
