@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"forebay/internal/admin"
 	"forebay/internal/certs"
@@ -32,6 +33,10 @@ type Options struct {
 	LookupEnv  func(string) (string, bool) // nil: the process's environment
 	Signals    <-chan os.Signal            // for Run; nil: the process's own SIGHUP, SIGINT and SIGTERM
 	NewPlane   NewPlane                    // nil: the real data plane
+	DataDir    string                      // in place of the file's api.data_dir; empty: what the file says
+	Etcd       []string                    // in place of the file's api.etcd.endpoints; nil: what the file says
+	// FirstStart is told the key of the account's root when the account has been made, once. nil: it is in its file alone.
+	FirstStart func(accessKeyID, secretKey, file string)
 }
 
 // App is a running Forebay. Open makes one; Close ends it.
@@ -47,6 +52,9 @@ type App struct {
 	plane    Plane
 	view     View
 	admin    *admin.Server // nil: none configured
+	control  *control      // nil: the configuration file is all there is
+	follow   sync.WaitGroup
+	unfollow context.CancelFunc // ends follow
 
 	config   atomic.Pointer[config.Config] // what is in force
 	draining atomic.Bool
@@ -69,7 +77,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		o.NewPlane = defaultPlane
 	}
 	_ = steadyHeap()
-	cfg, err := config.LoadEnv(o.ConfigPath, o.LookupEnv)
+	cfg, err := load(o)
 	if err != nil {
 		return nil, err
 	}
@@ -80,25 +88,67 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	a.certs = certs.New(a.log, listenHosts(cfg.Snapshot)...)
 	a.raiseDescriptorLimit()
 
-	a.plane, a.view, err = o.NewPlane(PlaneOptions{
-		Log: a.log, Secrets: a.secrets, Certificates: a.certs.Config,
-		Loops: cfg.Loops, Handshakes: cfg.Handshakes, Registry: a.registry,
-	})
-	if err != nil {
+	if err := a.open(ctx, cfg); err != nil {
+		a.Close()
 		return nil, fmt.Errorf("app: %w", err)
 	}
+	a.log.Info("ready", "version", o.Version, "endpoints", a.endpoints(), "admin", a.AdminAddr(), "api", a.APIAddr())
+	return a, nil
+}
+
+// open starts one thing after the other. What it has started when it fails is Close's to end.
+func (a *App) open(ctx context.Context, cfg *config.Config) (err error) {
+	o := PlaneOptions{
+		Log: a.log, Secrets: a.secrets, Certificates: a.certs.Config,
+		Loops: cfg.Loops, Handshakes: cfg.Handshakes, Registry: a.registry,
+	}
+	if cfg.API.Enabled() {
+		if a.control, err = openControl(ctx, cfg.API, a.log, a.opts.FirstStart); err != nil {
+			return err
+		}
+		o.Tokens = &tokens{plane: a.control.plane, ids: a.control.ids, now: time.Now}
+	}
+	if a.plane, a.view, err = a.opts.NewPlane(o); err != nil {
+		return err
+	}
 	if err := a.apply(ctx, cfg); err != nil {
-		a.plane.Close()
-		return nil, fmt.Errorf("app: %w", err)
+		return err
 	}
 	if cfg.Admin.Listen != "" {
 		if a.admin, err = admin.Open(ctx, a.adminOptions(cfg.Admin)); err != nil {
-			a.plane.Close()
-			return nil, fmt.Errorf("app: %w", err)
+			return err
 		}
 	}
-	a.log.Info("ready", "version", o.Version, "endpoints", a.endpoints(), "admin", a.AdminAddr())
-	return a, nil
+	return a.openAPI(ctx, cfg)
+}
+
+// openAPI serves the API, and has the data plane follow the state from then on.
+func (a *App) openAPI(ctx context.Context, cfg *config.Config) error {
+	if a.control == nil {
+		return nil
+	}
+	o := apiOptions{
+		requests: metrics.NewAPIRequests(a.registry),
+		health:   &health{plane: a.control.plane, targets: a.view.Targets},
+	}
+	if cfg.API.TLS != (resource.Certificate{}) {
+		var err error
+		if o.tls, err = a.certs.Config(&resource.Proxy{Certificate: cfg.API.TLS}); err != nil {
+			return err
+		}
+	}
+	if err := a.control.serve(ctx, o); err != nil {
+		return err
+	}
+	following, stop := context.WithCancel(context.Background())
+	a.unfollow = stop
+	a.follow.Go(func() { a.followState(following) })
+	return nil
+}
+
+// load reads the configuration. With a data folder or an etcd from elsewhere, there need not be a file.
+func load(o Options) (*config.Config, error) {
+	return config.LoadWith(o.ConfigPath, o.LookupEnv, config.Overrides{DataDir: o.DataDir, Etcd: o.Etcd})
 }
 
 // Drain takes no new clients and lets transactions finish: as long as the configuration allows, or until ctx ends.
@@ -112,12 +162,22 @@ func (a *App) Drain(ctx context.Context) error {
 // Close ends everything at once, in reverse order of the start. The admin server goes last: until then it says how far
 // things are.
 func (a *App) Close() error {
-	a.plane.Close()
+	if a.unfollow != nil {
+		a.unfollow()
+		a.follow.Wait()
+	}
+	if a.plane != nil {
+		a.plane.Close()
+	}
+	a.control.close()
 	if a.admin == nil {
 		return nil
 	}
 	return a.admin.Close()
 }
+
+// APIAddr is the address of the management API, or empty if there is none.
+func (a *App) APIAddr() string { return a.control.addr() }
 
 // Addrs returns the addresses that are listened on, by proxy and endpoint name.
 func (a *App) Addrs() map[string]map[string]string { return a.plane.Addrs() }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
+	"time"
 
 	"forebay/internal/config"
+	"forebay/internal/resource"
 	"forebay/internal/secret"
 	"forebay/internal/secret/env"
 	"forebay/internal/secret/file"
@@ -15,7 +18,7 @@ import (
 func (a *App) Reload(ctx context.Context) error {
 	a.reload.Lock()
 	defer a.reload.Unlock()
-	cfg, err := config.LoadEnv(a.opts.ConfigPath, a.opts.LookupEnv)
+	cfg, err := load(a.opts)
 	if err == nil {
 		before := a.config.Load()
 		a.certs.Refresh()
@@ -69,19 +72,105 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 		}
 		next[s.Name], sources[s] = store, store
 	}
+	snapshot, err := a.snapshotLocked(ctx, cfg, next)
+	if err != nil {
+		return err
+	}
 	before := a.known
 	both := maps.Clone(before)
 	maps.Copy(both, next)
 	a.secrets.Swap(both)
-	if err := a.plane.Apply(ctx, cfg.Snapshot); err != nil {
+	if err := a.plane.Apply(ctx, snapshot); err != nil {
 		a.secrets.Swap(before)
 		return err
 	}
 	a.secrets.Swap(next)
 	a.known, a.sources = next, sources
-	a.certs.Keep(cfg.Snapshot)
+	a.certs.Keep(snapshot)
 	a.config.Store(cfg)
 	return nil
+}
+
+// snapshotLocked is what the file and the state of the control plane want together. The secrets of the state are added to
+// stores.
+func (a *App) snapshotLocked(ctx context.Context, cfg *config.Config, stores map[string]secret.Store) (resource.Snapshot, error) {
+	if a.control == nil {
+		return cfg.Snapshot, nil
+	}
+	if err := a.control.declare(ctx, cfg.Databases); err != nil {
+		return resource.Snapshot{}, err
+	}
+	snapshot := resource.Snapshot{Proxies: slices.Clone(cfg.Snapshot.Proxies)}
+	for _, p := range a.control.snapshot().Proxies {
+		if slices.ContainsFunc(cfg.Snapshot.Proxies, func(of resource.Proxy) bool { return of.Name == p.Name }) {
+			a.log.Error("a proxy of the API is not served: one of the configuration file has its name", "proxy", p.Name)
+			continue
+		}
+		for _, e := range p.Auth {
+			stores[e.Secret] = a.control.secrets
+		}
+		snapshot.Proxies = append(snapshot.Proxies, p)
+	}
+	return snapshot, nil
+}
+
+// settle is how long a change of the state is waited with, since another one often follows at once; it may be put off
+// by no more than settleMost.
+const (
+	settle     = 20 * time.Millisecond
+	settleMost = 200 * time.Millisecond
+)
+
+// followState has the data plane do what the state says, whenever that changes, until ctx ends. What cannot be applied is
+// tried again: an address may be free later.
+func (a *App) followState(ctx context.Context) {
+	hourly := time.NewTicker(time.Hour)
+	defer hourly.Stop()
+	applied := int64(-1)
+	for ctx.Err() == nil {
+		changed := a.control.plane.Changed()
+		var again <-chan time.Time
+		if revision := a.control.plane.State().Revision; revision != applied {
+			if err := a.applyState(ctx); err == nil {
+				applied = revision
+			} else if ctx.Err() == nil {
+				a.log.Error("a change of the control plane's state is not in force yet", "err", err)
+				again = time.After(2 * time.Second)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again:
+		case <-hourly.C:
+			if err := a.control.expire(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("secrets whose time has come are not deleted yet", "err", err)
+			}
+		case <-changed:
+			a.letSettle(ctx)
+		}
+	}
+}
+
+func (a *App) letSettle(ctx context.Context) {
+	most := time.After(settleMost)
+	for {
+		select {
+		case <-a.control.plane.Changed():
+		case <-time.After(settle):
+			return
+		case <-most:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (a *App) applyState(ctx context.Context) error {
+	a.reload.Lock()
+	defer a.reload.Unlock()
+	return a.applyLocked(ctx, a.config.Load())
 }
 
 func (a *App) source(s config.Secret) secret.Store {
@@ -102,6 +191,7 @@ func (a *App) warnOfRestart(before, after *config.Config) {
 		{"handshakes", before.Handshakes != after.Handshakes},
 		{"log.format", before.Log.Format != after.Log.Format},
 		{"admin", !before.Admin.Equal(after.Admin)},
+		{"api", !before.API.Equal(after.API)},
 	} {
 		if k.changed {
 			keys = append(keys, k.name)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -27,6 +28,11 @@ type API struct {
 
 // Enabled reports whether there is a control plane.
 func (a *API) Enabled() bool { return a.DataDir != "" || len(a.Etcd.Endpoints) > 0 }
+
+// Equal reports whether a and b say the same.
+func (a API) Equal(b API) bool {
+	return reflect.DeepEqual(a, b) // Listeners.Free is nil in both
+}
 
 // Etcd is a cluster that is there already. Without endpoints the state is kept by a member inside this process.
 type Etcd struct {

@@ -69,8 +69,23 @@ func Load(path string) (*Config, error) { return LoadEnv(path, os.LookupEnv) }
 
 // LoadEnv is Load with another environment.
 func LoadEnv(path string, lookup func(string) (string, bool)) (*Config, error) {
+	return LoadWith(path, lookup, Overrides{})
+}
+
+// Overrides come from the command line. With one of them there need not be a file: a path that leads nowhere is an empty
+// file then.
+type Overrides struct {
+	DataDir string   // api.data_dir; empty: what the file says
+	Etcd    []string // api.etcd.endpoints; nil: what the file says
+}
+
+// LoadWith is LoadEnv with parts of the file overridden.
+func LoadWith(path string, lookup func(string) (string, bool), over Overrides) (*Config, error) {
 	r := newReport(path)
 	data, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) && (over.DataDir != "" || over.Etcd != nil) {
+		data, err = []byte("{}\n"), nil
+	}
 	if err != nil {
 		r.errorAt(0, "", "expected a configuration file that can be read: %v", reason(err))
 		return nil, r.err()
@@ -78,6 +93,15 @@ func LoadEnv(path string, lookup func(string) (string, bool)) (*Config, error) {
 	f := defaults.file
 	if !decode(r, data, &f) {
 		return nil, r.err()
+	}
+	if over.DataDir != "" {
+		f.API.DataDir, err = filepath.Abs(over.DataDir)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if over.Etcd != nil {
+		f.API.Etcd.Endpoints = over.Etcd
 	}
 	c := &checker{report: r, dir: filepath.Dir(path), lookup: lookup}
 	cfg := c.file(path, &f)

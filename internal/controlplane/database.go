@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strings"
 	"time"
@@ -177,4 +178,45 @@ func (s *State) registered(instance, cluster string) []*Proxy {
 // newResourceID makes an id as RDS gives databases: a prefix and 26 capital letters and digits.
 func newResourceID(prefix string) string {
 	return prefix + strings.ToUpper(NewID("") + NewID(""))[:26]
+}
+
+// DeclareDatabases makes the databases of the configuration file those of the state: it adds what is new, replaces what
+// has changed, and takes back what is no longer there, of which a proxy is left without its target. What was declared by
+// the API under one of the names is the file's from then on.
+func (tx *Tx) DeclareDatabases(now time.Time, specs []DatabaseSpec) error {
+	wanted := map[string]bool{}
+	for _, d := range specs {
+		if err := d.complete(); err != nil {
+			return fmt.Errorf("database %s: %w", d.Identifier, err)
+		}
+		d.FromFile = true
+		key := strings.ToLower(d.Identifier)
+		wanted[key] = true
+		old := tx.Databases.Get(key)
+		if old == nil || !strings.EqualFold(old.Cluster, d.Cluster) {
+			if old != nil { // to another cluster: it leaves the former one as any database does
+				if _, err := tx.RemoveDatabase(now, old.Identifier, true, true); err != nil {
+					return fmt.Errorf("database %s: %w", d.Identifier, err)
+				}
+			}
+			if _, err := tx.AddDatabase(now, d); err != nil {
+				return fmt.Errorf("database %s: %w", d.Identifier, err)
+			}
+			continue
+		}
+		row := *old
+		row.Identifier, row.Engine, row.Version, row.Host, row.Port = d.Identifier, d.Engine, d.Version, d.Host, d.Port
+		row.TLSMode, row.CA, row.FromFile = d.TLSMode, d.CA, true
+		if !reflect.DeepEqual(row, *old) {
+			tx.Databases.Put(key, &row)
+		}
+	}
+	for key, d := range tx.State().Databases.All() {
+		if d.FromFile && !wanted[key] {
+			if _, err := tx.RemoveDatabase(now, d.Identifier, true, true); err != nil {
+				return fmt.Errorf("database %s: %w", d.Identifier, err)
+			}
+		}
+	}
+	return nil
 }

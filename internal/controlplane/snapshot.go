@@ -72,6 +72,10 @@ func (s *State) Snapshot(o SnapshotOptions) (resource.Snapshot, []Omission) {
 	return snap, left
 }
 
+// SecretName is the name under which the data plane asks for a secret in the name of a proxy, whose role must be allowed to
+// read it.
+func SecretName(proxyID, arn string) string { return proxyID + "/" + arn }
+
 func (s *State) proxy(p *Proxy) resource.Proxy {
 	out := resource.Proxy{
 		Name: p.Name, ResourceID: p.ID, EngineFamily: p.EngineFamily, RequireTLS: p.RequireTLS, DebugLogging: p.DebugLogging,
@@ -82,7 +86,7 @@ func (s *State) proxy(p *Proxy) resource.Proxy {
 	}
 	for _, a := range p.Auth {
 		out.Auth = append(out.Auth, resource.AuthEntry{
-			Secret: a.SecretARN, Description: a.Description, IAMAuth: resource.IAMAuth(a.IAMAuth),
+			Secret: SecretName(p.ID, a.SecretARN), Description: a.Description, IAMAuth: resource.IAMAuth(a.IAMAuth),
 			ClientPasswordAuthType: resource.ClientPasswordAuthType(a.ClientPasswordAuthType),
 		})
 	}

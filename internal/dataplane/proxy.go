@@ -230,6 +230,7 @@ type target struct {
 	capacity engine.Capacity          // guarded by mu
 	dbs      map[engine.Key]*database // guarded by mu
 	health   error                    // guarded by mu; nil: it answered
+	refused  error                    // guarded by mu; it answered, and would not have the user whom it was asked as
 	checked  time.Time                // guarded by mu; when health was last found out, zero: not yet
 	closed   bool                     // guarded by mu
 

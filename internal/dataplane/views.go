@@ -36,6 +36,28 @@ func (p *Plane) Readiness() []Readiness {
 	return all
 }
 
+// TargetHealth says how the target of a proxy is.
+type TargetHealth struct {
+	Proxy      string
+	ResourceID string
+	Checked    bool  // it has been asked
+	Err        error // why it is not available
+	Refused    error // it answers, and would not have the user whom it was asked as
+}
+
+// TargetHealth returns one entry for each proxy, ordered by name.
+func (p *Plane) TargetHealth() []TargetHealth {
+	var all []TargetHealth
+	for _, t := range p.targets() {
+		t.mu.Lock()
+		all = append(all, TargetHealth{
+			Proxy: t.px.name(), ResourceID: t.px.cfg.Load().ResourceID, Checked: !t.checked.IsZero(), Err: t.health, Refused: t.refused,
+		})
+		t.mu.Unlock()
+	}
+	return all
+}
+
 // ProxyView is a proxy with its target and pools, for operators. Field names in JSON are part of the admin endpoint.
 type ProxyView struct {
 	Proxy   string     `json:"proxy"`

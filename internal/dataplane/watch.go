@@ -132,7 +132,14 @@ func (t *target) maintain(db engine.Database) bool {
 	}
 	t.learn(c)
 	var answered *engine.AnswerError
-	if err != nil && errors.As(err, &answered) {
+	refused := errors.As(err, &answered)
+	t.mu.Lock()
+	t.refused = nil
+	if refused {
+		t.refused = err
+	}
+	t.mu.Unlock()
+	if refused {
 		t.px.log.Debug("the target answers, but not to this user", slog.Any("error", err))
 		err = nil
 	}
