@@ -57,14 +57,14 @@ var Rules = []Rule{
 		Not: []string{"internal/config/...", "internal/controlplane/...", "internal/cluster/...", "internal/app/..."},
 	},
 	{
-		Why: "the planes meet in app: the control plane is handed dataplane.Apply as a function",
-		In:  []string{"internal/controlplane/..."},
-		Not: []string{"internal/dataplane/...", "internal/app/..."},
-	},
-	{
 		Why: "imports point downwards: the APIs are ways to the desired state, which knows none of them",
 		In:  []string{"internal/controlplane"},
 		Not: []string{"internal/controlplane/rdsapi/...", "internal/controlplane/forebayapi/..."},
+	},
+	{
+		Why: "the planes meet in app: the control plane is handed dataplane.Apply as a function",
+		In:  []string{"internal/controlplane/..."},
+		Not: []string{"internal/dataplane/...", "internal/app/..."},
 	},
 	{
 		Why:    "app is the one place that assembles everything; only what starts a whole Forebay imports it",
