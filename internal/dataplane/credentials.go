@@ -76,15 +76,16 @@ func (c *credentials) Lookup(ctx context.Context, user string) (secret.Secret, r
 		if err != nil {
 			return secret.Secret{}, e, err
 		}
+		own, ok := s.For(user)
 		c.mu.Lock()
-		if s.Username == user {
+		if ok {
 			if now, ok := c.byUser[user]; ok && now == e { // the entries may have been replaced meanwhile
-				c.recent[user] = found{secret: s, entry: e, at: time.Now()}
+				c.recent[user] = found{secret: own, entry: e, at: time.Now()}
 			}
 			c.mu.Unlock()
-			return s, e, nil
+			return own, e, nil
 		}
-		c.byUser = nil // the secret has another user now
+		c.byUser = nil // the secret has other users now
 		delete(c.recent, user)
 		c.mu.Unlock()
 	}
@@ -107,6 +108,7 @@ func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntr
 		auth, gen := c.auth, c.gen
 		c.mu.Unlock()
 		byUser := make(map[string]resource.AuthEntry)
+		former := make(map[string]resource.AuthEntry) // of a rotation that alternates between two users
 		var failed error
 		for _, a := range auth {
 			s, err := c.store.Get(ctx, a.Secret)
@@ -115,6 +117,14 @@ func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntr
 				continue
 			}
 			byUser[s.Username] = a
+			if p := s.Previous; p != nil && p.Username != s.Username {
+				former[p.Username] = a
+			}
+		}
+		for user, a := range former {
+			if _, current := byUser[user]; !current {
+				byUser[user] = a
+			}
 		}
 		c.mu.Lock()
 		replaced := c.gen != gen // meanwhile: what was read is of entries that are no more

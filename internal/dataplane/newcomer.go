@@ -147,7 +147,7 @@ func (n *newcomer) connect(t *evloop.Task) {
 		defer stop()
 	}
 	o := n.options()
-	o.Block, o.Early = t.Block, n.early
+	o.Block, o.Early, o.VerifyToken = t.Block, n.early, n.verifyToken
 	accept := px.eng.Accept
 	if n.relogin != nil {
 		accept = n.relogin
@@ -193,6 +193,10 @@ func (n *newcomer) connect(t *evloop.Task) {
 	if n.relogin == nil {
 		px.stats.succeeded.Add(1)
 	}
+	if l.Token {
+		px.stats.tokens.Add(1)
+		px.log.Info("client let in by a token", slog.String("client", n.net.RemoteAddr().String()), slog.String("user", l.Key.User))
+	}
 }
 
 // Relogin implements session.Host.
@@ -227,6 +231,9 @@ func (n *newcomer) refused(err error) {
 	n.net.Close()
 	n.gone()
 	if px.plane.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	if n.tokenRefused(err) {
 		return
 	}
 	var auth interface{ AuthFailure() bool }

@@ -28,8 +28,10 @@ type Options struct {
 	// Certificates returns how a proxy encrypts, and the same value until the proxy's Certificate changes. nil: clients
 	// are not offered TLS.
 	Certificates func(p *resource.Proxy) (*tls.Config, error)
-	Loops        int // event loops, at most MaxLoops; 0 = half the processors, at least one
-	Handshakes   int // connection phases under way at once; 0 = 512
+	// Tokens judges tokens sent in place of a password. nil: an auth entry that takes them is an error of Apply.
+	Tokens     engine.Tokens
+	Loops      int // event loops, at most MaxLoops; 0 = half the processors, at least one
+	Handshakes int // connection phases under way at once; 0 = 512
 }
 
 // Plane is the data plane. Make one with New; Apply gives it work; Close ends it.

@@ -42,6 +42,9 @@ type proxy struct {
 // clientStats counts clients before they have a session. Safe for concurrent use.
 type clientStats struct {
 	open, received, succeeded, failedAuth, failedOther, closed, refused, cancels atomic.Int64
+
+	tokens        atomic.Int64 // clients let in by one
+	tokensRefused [engine.NumTokenReasons]atomic.Int64
 }
 
 // change is a proxy's step from what it is to what is wanted: prepared first, then committed or undone.
@@ -56,6 +59,9 @@ type change struct {
 
 // prepare does what can fail.
 func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Engine) (*change, error) {
+	if err := p.checkTokens(cfg); err != nil {
+		return nil, err
+	}
 	c := &change{proxy: p.proxies[cfg.Name], cfg: cfg, bound: make(map[string]*evloop.Listener)}
 	if c.proxy == nil || c.proxy.eng != eng {
 		c.fresh = true
@@ -218,6 +224,7 @@ type target struct {
 	closed   bool                     // guarded by mu
 
 	availability availability // guarded by mu
+	previous     atomic.Int64 // server connections that needed a secret's previous password
 	past         []PoolTotals // by loop, each owned by it: the counters of pools that are no more
 }
 
@@ -361,6 +368,9 @@ func (d *database) Open(p *session.Pool, done func(session.Opened, error)) {
 			t.px.log.Warn("a server connection could not be opened", slog.String("target", addrOf(cfg)), slog.String("user", d.key.User), slog.String("database", d.key.Database), slog.Any("error", err))
 		}
 		t.learn(o.Dialed.Limits)
+		if o.Dialed.Previous {
+			t.previous.Add(1)
+		}
 		if !loop.Post(func() { done(o, err) }) && err == nil {
 			o.Dialed.Conn.Close()
 		}
