@@ -46,10 +46,8 @@ func (n *newcomer) verifyToken(ctx context.Context, user string, token secret.Pa
 
 var errNoEndpoint = errors.New("the endpoint that the client came through is no more")
 
-// cameTo says what a token is held against of a client that has come to a listener's address. Endpoints that share one are
-// as one, since which of them the client meant is in the token alone.
+// cameTo says what a token is held against of a client that has come to a listener's address.
 func (px *proxy) cameTo(cfg *resource.Proxy, addr net.Addr) (l engine.TokenLogin, ok bool) {
-	l.Proxy, l.ResourceID = cfg.Name, cfg.ResourceID
 	px.mu.Lock()
 	defer px.mu.Unlock()
 	for _, e := range cfg.Endpoints {
@@ -57,15 +55,13 @@ func (px *proxy) cameTo(cfg *resource.Proxy, addr net.Addr) (l engine.TokenLogin
 		if listener == nil || listener.Addr().String() != addr.String() {
 			continue
 		}
-		if !ok {
-			l.Endpoint, ok = e.Name, true
-			if a, isTCP := addr.(*net.TCPAddr); isTCP {
-				l.Port = a.Port
-			}
+		l = engine.TokenLogin{Proxy: cfg.Name, ResourceID: cfg.ResourceID, Endpoint: e.Name, Hostnames: e.Hostnames}
+		if a, isTCP := addr.(*net.TCPAddr); isTCP {
+			l.Port = a.Port
 		}
-		l.Hostnames = append(l.Hostnames, e.Hostnames...)
+		return l, true
 	}
-	return l, ok
+	return l, false
 }
 
 // maxLoggedUser is how many bytes of a user name, which is the client's to choose, the log has.

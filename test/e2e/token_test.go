@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -97,11 +98,14 @@ func TestTokens(t *testing.T) {
 		Proxy: "test", ResourceID: "prx-1", Endpoint: "default", Hostnames: []string{"db.test", "db"}, Port: f.Port, User: db.User,
 		Token: goodToken, TLS: true,
 	}}
-	if diff := cmp.Diff(want, k.seen, cmpopts.IgnoreFields(engine.TokenLogin{}, "Remote")); diff != "" {
+	k.mu.Lock()
+	seen := slices.Clone(k.seen)
+	k.mu.Unlock()
+	if diff := cmp.Diff(want, seen, cmpopts.IgnoreFields(engine.TokenLogin{}, "Remote")); diff != "" {
 		t.Errorf("what Verify was given (-want +got):\n%s", diff)
 	}
-	if a, ok := k.seen[0].Remote.(*net.TCPAddr); !ok || a.String() != c.Conn().LocalAddr().String() {
-		t.Errorf("remote address %v, want %v", k.seen[0].Remote, c.Conn().LocalAddr())
+	if a, ok := seen[0].Remote.(*net.TCPAddr); !ok || a.String() != c.Conn().LocalAddr().String() {
+		t.Errorf("remote address %v, want %v", seen[0].Remote, c.Conn().LocalAddr())
 	}
 	c.Close(context.Background())
 
@@ -137,7 +141,7 @@ func TestTokens(t *testing.T) {
 		}
 	}
 
-	f.Proxy.Auth[0].IAMAuth = resource.IAMEnabled
+	f.Proxy.Auth = []resource.AuthEntry{{Secret: db.User, IAMAuth: resource.IAMEnabled}} // what was applied is the plane's
 	f.Apply(t)
 	for _, password := range []string{goodToken, db.Password} {
 		c, err := connect(password, "sslmode=require")
@@ -147,7 +151,7 @@ func TestTokens(t *testing.T) {
 		}
 		c.Close(context.Background())
 	}
-	f.Proxy.Auth[0].IAMAuth = "required"
+	f.Proxy.Auth = []resource.AuthEntry{{Secret: db.User, IAMAuth: "required"}}
 	if err := f.Plane.Apply(t.Context(), resource.Snapshot{Proxies: []resource.Proxy{f.Proxy}}); err == nil || !strings.Contains(err.Error(), `"required"`) {
 		t.Errorf("an unknown IAMAuth: %v", err)
 	}
