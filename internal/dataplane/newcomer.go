@@ -147,7 +147,10 @@ func (n *newcomer) connect(t *evloop.Task) {
 		defer stop()
 	}
 	o := n.options()
-	o.Block, o.Early, o.VerifyToken = t.Block, n.early, n.verifyToken
+	o.Block, o.Early = t.Block, n.early
+	if px.plane.opts.Tokens != nil {
+		o.VerifyToken = n.verifyToken
+	}
 	accept := px.eng.Accept
 	if n.relogin != nil {
 		accept = n.relogin

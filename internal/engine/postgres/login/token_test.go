@@ -200,7 +200,7 @@ func TestTokenOnTheWire(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		io.WriteString(raw, string(packet(sslCode)))
+		raw.Write(packet(sslCode))
 		io.ReadFull(raw, make([]byte, 1))
 		c := tls.Client(raw, &tls.Config{RootCAs: ca.pool, ServerName: "localhost"})
 		c.Write(start)
