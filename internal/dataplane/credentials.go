@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 type credentials struct {
 	store secret.Store
 
-	reading sync.Mutex // held while the secrets are read; taken before mu
+	reading chan struct{} // has one value while the secrets are read; taken before mu
 
 	mu     sync.Mutex
 	auth   []resource.AuthEntry          // guarded by mu
@@ -22,7 +23,18 @@ type credentials struct {
 	read   time.Time                     // guarded by mu; when byUser was made
 	failed error                         // guarded by mu; why byUser may be incomplete
 	recent map[string]found              // guarded by mu; what Lookup has found of late, by user
+	asked  map[string]*answer            // guarded by mu; what the store is being asked now, by secret
 }
+
+// answer is one of the store's.
+type answer struct {
+	there  chan struct{} // closed when the rest is
+	secret secret.Secret
+	err    error
+}
+
+// lookupLimit is how long a look for a user may take.
+const lookupLimit = 10 * time.Second
 
 // found is an answer of Lookup.
 type found struct {
@@ -39,7 +51,7 @@ const recentFor = 100 * time.Millisecond
 const rereadAfter = time.Second
 
 func newCredentials(store secret.Store, auth []resource.AuthEntry) *credentials {
-	return &credentials{store: store, auth: auth, recent: make(map[string]found)}
+	return &credentials{store: store, auth: auth, recent: make(map[string]found), reading: make(chan struct{}, 1), asked: make(map[string]*answer)}
 }
 
 // apply replaces the entries.
@@ -67,12 +79,14 @@ func (c *credentials) Recent(user string) (s secret.Secret, e resource.AuthEntry
 
 // Lookup implements engine.Credentials.
 func (c *credentials) Lookup(ctx context.Context, user string) (secret.Secret, resource.AuthEntry, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
 	for range 2 {
 		e, err := c.entry(ctx, user)
 		if err != nil {
 			return secret.Secret{}, resource.AuthEntry{}, err
 		}
-		s, err := c.store.Get(ctx, e.Secret)
+		s, err := c.ask(ctx, e.Secret).wait(ctx)
 		if err != nil {
 			return secret.Secret{}, e, err
 		}
@@ -92,17 +106,70 @@ func (c *credentials) Lookup(ctx context.Context, user string) (secret.Secret, r
 	return secret.Secret{}, resource.AuthEntry{}, secret.ErrNotFound
 }
 
+// ask asks the store: one goroutine at a time for each secret, whose answer all take that ask meanwhile. Nobody but those
+// waits for it: a store may hang, such as a file on a network, and what hangs in a system call cannot be ended.
+func (c *credentials) ask(ctx context.Context, name string) *answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a := c.asked[name]; a != nil {
+		return a
+	}
+	a := &answer{there: make(chan struct{})}
+	c.asked[name] = a
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupLimit)
+	go func() {
+		defer cancel()
+		a.secret, a.err = c.store.Get(ctx, name)
+		c.mu.Lock()
+		delete(c.asked, name)
+		c.mu.Unlock()
+		close(a.there)
+	}()
+	return a
+}
+
+// askAll asks for the secrets of all entries at once, so that one that hangs hides no other.
+func (c *credentials) askAll(ctx context.Context, auth []resource.AuthEntry) []*answer {
+	all := make([]*answer, len(auth))
+	for i, a := range auth {
+		all[i] = c.ask(ctx, a.Secret)
+	}
+	return all
+}
+
+// wait returns the answer, or an error when ctx has ended before.
+func (a *answer) wait(ctx context.Context) (secret.Secret, error) {
+	select {
+	case <-a.there:
+		return a.secret, a.err
+	default:
+	}
+	select {
+	case <-a.there:
+		return a.secret, a.err
+	case <-ctx.Done():
+		return secret.Secret{}, fmt.Errorf("secret: no answer: %w", ctx.Err())
+	}
+}
+
 // entry finds the auth entry of a user. An unknown one has the secrets read again, at most once in a while; if one of
 // them cannot be read, that is the error, since it may be the user's.
 func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntry, error) {
 	if e, err, known := c.known(user); known {
 		return e, err
 	}
-	c.reading.Lock()
-	defer c.reading.Unlock()
+	select {
+	case c.reading <- struct{}{}:
+		defer func() { <-c.reading }()
+	case <-ctx.Done():
+		return resource.AuthEntry{}, fmt.Errorf("secrets: no answer: %w", ctx.Err())
+	}
 	if e, err, known := c.known(user); known {
 		return e, err // somebody else has read them meanwhile
 	}
+	// What comes of it is for others, too: they are not to suffer if this one leaves.
+	all, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupLimit)
+	defer cancel()
 	for {
 		c.mu.Lock()
 		auth, gen := c.auth, c.gen
@@ -110,8 +177,9 @@ func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntr
 		byUser := make(map[string]resource.AuthEntry)
 		former := make(map[string]resource.AuthEntry) // of a rotation that alternates between two users
 		var failed error
-		for _, a := range auth {
-			s, err := c.store.Get(ctx, a.Secret)
+		answers := c.askAll(all, auth)
+		for i, a := range auth {
+			s, err := answers[i].wait(all)
 			if err != nil {
 				failed = err
 				continue
@@ -157,12 +225,14 @@ func (c *credentials) known(user string) (e resource.AuthEntry, err error, known
 
 // first returns some user, for asking the target how it is.
 func (c *credentials) first(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
 	c.mu.Lock()
 	auth := c.auth
 	c.mu.Unlock()
 	err := error(secret.ErrNotFound)
-	for _, a := range auth {
-		s, e := c.store.Get(ctx, a.Secret)
+	for _, a := range c.askAll(ctx, auth) {
+		s, e := a.wait(ctx)
 		if e == nil {
 			return s.Username, nil
 		}

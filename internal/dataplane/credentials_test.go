@@ -3,6 +3,7 @@ package dataplane
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,4 +170,61 @@ func TestEntriesReplacedMeanwhile(t *testing.T) {
 	if s, _, err := c.Lookup(t.Context(), "bob"); s.Name != "b" || err != nil {
 		t.Errorf("bob: %q, %v", s.Name, err)
 	}
+}
+
+// hanging is a store in which one secret hangs, whatever the caller says.
+type hanging struct {
+	secrets
+	name  string
+	until chan struct{}
+	asked atomic.Int64
+}
+
+func (h *hanging) Get(ctx context.Context, name string) (secret.Secret, error) {
+	if name == h.name {
+		h.asked.Add(1)
+		<-h.until
+	}
+	return h.secrets.Get(ctx, name)
+}
+
+// A secret that hangs holds up no log-in for longer than its limit, and no other user's at all once that is known.
+func TestSecretHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &hanging{
+			secrets: secrets{"a": {Name: "a", Username: "alice"}, "b": {Name: "b", Username: "bob"}},
+			name:    "a", until: make(chan struct{}),
+		}
+		c := newCredentials(store, []resource.AuthEntry{{Secret: "a"}, {Secret: "b"}})
+		look := func(user string, limit time.Duration) error {
+			begun := time.Now() // of a clock that stands still but for waits
+			_, _, err := c.Lookup(t.Context(), user)
+			if d := time.Since(begun); d > limit {
+				t.Errorf("%s: %v took %v", user, err, d)
+			}
+			return err
+		}
+		for range 2 {
+			if err := look("alice", lookupLimit); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("alice: %v, want %v", err, context.DeadlineExceeded)
+			}
+			if err := look("bob", 0); err != nil {
+				t.Errorf("bob: %v", err)
+			}
+			time.Sleep(rereadAfter)
+		}
+		if u, err := c.first(t.Context()); u != "bob" || err != nil {
+			t.Errorf("first: %q, %v", u, err)
+		}
+		if n := store.asked.Load(); n != 1 {
+			t.Errorf("asked %d times at once", n)
+		}
+		close(store.until)
+		synctest.Wait()
+		time.Sleep(rereadAfter)
+		if err := look("alice", 0); err != nil {
+			t.Errorf("alice, afterwards: %v", err)
+		}
+	})
 }

@@ -1,6 +1,9 @@
 package dataplane_test
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // A session keeps its server connection for its next request, while nobody else wants one.
 func TestKeeps(t *testing.T) {
@@ -24,4 +27,22 @@ func TestKeeps(t *testing.T) {
 	a.ask("who")
 	a.Close()
 	w.eventually("the kept connection is given back", func() bool { _, idle := figures(); return idle == 1 })
+}
+
+// A server connection that is kept on another loop is given up as soon as somebody waits, not at some tick.
+func TestKeepsOnAnotherLoop(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{loops: 3, pool: 2})
+	clients := make([]*toyClient, 12)
+	for i := range clients {
+		clients[i] = w.login(fmt.Sprintf("app%d toys 0 0 true", i%4/3)) // every fourth is another user
+	}
+	for range 30 {
+		for i, c := range clients {
+			if i%4 != 3 {
+				c.ask("who")
+			}
+		}
+	}
+	clients[3].ask("who")
 }

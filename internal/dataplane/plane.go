@@ -78,6 +78,7 @@ func New(o Options) (*Plane, error) {
 		p.arrived = append(p.arrived, newArrivals(l))
 		p.running.Go(l.Run)
 	}
+	session.Meet(p.workers)
 	return p, nil
 }
 

@@ -20,7 +20,7 @@ import (
 // The toy protocol has one line for each message. A client is greeted with "hello PID", says "USER DATABASE PROTOCOL", or
 // "tls" before that (answered with "go"), and is answered "welcome". Then each request is a line, and so is each answer. A client that says
 // "USER DATABASE PROTOCOL GENERATION" takes only server connections of that generation. Requests that the engine answers
-// itself are "quit", and "kill PID" and "killquery PID", answered with "killed: true" or "killed: false".
+// itself are "quit", "ping", answered with "pong", and "kill PID" and "killquery PID", answered with "killed: true" or "killed: false".
 
 // toyEngine speaks the toy protocol, whose server speaks first. Tests change its behaviour before clients come.
 type toyEngine struct {
@@ -286,12 +286,16 @@ func (s *toySession) FromClient(b []byte, o *engine.Output) int {
 		case s.refused != nil:
 			s.say(o, "refused: %v", s.refused)
 			s.refused = nil
-		case s.srv == nil:
+		case s.due > 0 && (verb == "ping" || strings.HasPrefix(verb, "kill")): // in its turn
 			return n
+		case verb == "ping":
+			s.say(o, "pong")
 		case verb == "kill" || verb == "killquery":
 			pid, _ := strconv.ParseUint(rest, 10, 32)
 			o.Kill = &engine.Kill{PID: uint32(pid), Connection: verb == "kill"}
 			return n + len(whole)
+		case s.srv == nil:
+			return n
 		default:
 			switch verb {
 			case "begin":

@@ -190,7 +190,8 @@ type Session interface {
 	Detach()
 
 	// FromClient takes bytes that the client sent and returns how many it has consumed; the rest comes again, with more
-	// behind it. Without a server connection it consumes only what needs none.
+	// behind it. Without a server connection it consumes only what needs none: what it answers itself, where that is cheap
+	// to see, and a farewell.
 	FromClient(b []byte, o *Output) int
 	// FromServer does the same for what the server connection sent.
 	FromServer(b []byte, o *Output) int

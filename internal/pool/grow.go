@@ -17,6 +17,12 @@ func (s *Shard) grow(now int64) {
 	s.request(n, s.queue.oldest.since, now)
 }
 
+// LookAround has a shard whose waiters could use a connection look at other shards at once: one has become idle there.
+func (s *Shard) LookAround(now int64) {
+	s.nextAsk = min(s.nextAsk, now)
+	s.grow(now)
+}
+
 // growForNobody opens a connection, or gets one from elsewhere, for borrows to come.
 func (s *Shard) growForNobody(now int64) {
 	if s.mayOpen(now) == 0 {

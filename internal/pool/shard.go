@@ -41,6 +41,7 @@ type Shard struct {
 	failures  int   // attempts that failed since the last success
 	lastErr   error // of the last of them
 	retired   int64 // connections opened until then are out of date
+	looked    int64 // those who wait since then or longer have been Patient's
 	closed    bool
 	stats     Stats
 }
@@ -217,6 +218,42 @@ func (s *Shard) Close(now int64) {
 
 // Wanted reports whether somebody waits for a connection: of this shard, or of another one long enough to press for it.
 func (s *Shard) Wanted() bool { return s.queue.n > 0 || s.b.pressure.Load() != 0 }
+
+// Waiting is how many wait.
+func (s *Shard) Waiting() int { return s.queue.n }
+
+// Short reports whether more wait than connections are being opened.
+func (s *Shard) Short() bool { return s.queue.n > s.opening }
+
+// patience is how long waits of this shard are taken for those of a pool that is busy, rather than stuck, in nanoseconds.
+const patience = int64(50 * time.Millisecond)
+
+// Stuck reports whether a borrow would have to wait, and nothing says that it would be soon served: nobody waits, or
+// somebody does for long.
+func (s *Shard) Stuck(now int64) bool {
+	if s.idle.n > 0 {
+		return false
+	}
+	w := s.queue.oldest
+	return w == nil || now-w.since >= patience
+}
+
+// Patient calls f for those who have waited for long, newest first, and whom it was not called for before. f may end the
+// wait of its waiter.
+func (s *Shard) Patient(now int64, f func(*Waiter)) {
+	until := now - patience
+	if w := s.queue.oldest; w == nil || w.since > until {
+		return
+	}
+	for w := s.queue.newest; w != nil && w.since > s.looked; {
+		older := w.older
+		if w.since <= until {
+			f(w)
+		}
+		w = older
+	}
+	s.looked = until
+}
 
 // Stats returns the present figures.
 func (s *Shard) Stats() Stats {

@@ -237,6 +237,32 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// A target against a peer that the engine does not have would never be judged.
+func TestTargetsAreAgainstPeers(t *testing.T) {
+	t.Parallel()
+	for _, e := range engines {
+		for _, s := range e.scenarios() {
+			for _, m := range allMetrics {
+				for _, target := range e.targets(s.name, m) {
+					if target.against != "" && !slices.Contains(e.rivals, target.against) {
+						t.Errorf("%s: target %q, and %s is no rival", s.name, target.text(m), target.against)
+					}
+				}
+			}
+		}
+	}
+	for _, e := range []*engine{&mariadbEngine, &mysql9Engine} {
+		for _, script := range []string{"point", "readonly"} {
+			for _, clients := range []string{"1", "16", "100", "1000"} {
+				name := e.name + "-" + script + "-prepared-" + clients
+				if got := e.targets(name, mQPS); len(got) != len(e.rivals) {
+					t.Errorf("%s: targets %v of throughput, of rivals %v", name, got, e.rivals)
+				}
+			}
+		}
+	}
+}
+
 func TestReplaceGenerated(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x.md")

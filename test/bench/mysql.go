@@ -21,7 +21,7 @@ var mariadbEngine = engine{
 	optional:  []string{proxysql},
 	rivals:    []string{proxysql, haproxy},
 	scenarios: func() []scenario { return mysqlScenarios("mariadb") },
-	targets:   mysqlTargets,
+	targets:   mysqlTargets(proxysql, haproxy),
 	open: func(ctx context.Context, w *world) (database, error) {
 		return startMySQL(ctx, w, localserver.MySQLOptions{}, "mysql_native_password", "MYSQL_NATIVE_PASSWORD")
 	},
@@ -35,7 +35,7 @@ var mysql9Engine = engine{
 	optional:  []string{proxysql},
 	rivals:    []string{router, proxysql, haproxy},
 	scenarios: func() []scenario { return mysqlScenarios("mysql9") },
-	targets:   mysqlTargets,
+	targets:   mysqlTargets(router, proxysql, haproxy),
 	open: func(ctx context.Context, w *world) (database, error) {
 		if w.o.sidTree == "" {
 			return nil, fmt.Errorf("%w: it is in the Debian sid tree, which scripts/sid-tree makes as root", errNoServer)

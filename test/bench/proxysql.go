@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"forebay/internal/localserver"
 )
@@ -20,9 +21,13 @@ func (w *world) prepareProxySQL(p *peer) error {
 	if err != nil {
 		return err
 	}
-	p.version = firstLine(exec.Command(path, "--version"))
+	// "ProxySQL version 2.7.1-0-g..., codename ..": without the code name.
+	p.version, _, _ = strings.Cut(firstLine(exec.Command(path, "--version")), ",")
 	conf := filepath.Join(p.dir, "proxysql.cnf")
-	p.command = func() *exec.Cmd { return exec.Command(path, "-f", "--initial", "-c", conf, "-D", p.dir) }
+	// As its own service file starts it, but in the foreground, and without asking the internet for a newer release.
+	p.command = func() *exec.Cmd {
+		return exec.Command(path, "-f", "--initial", "--idle-threads", "--no-version-check", "-c", conf, "-D", p.dir)
+	}
 	return p.writeFiles(map[string]string{
 		"proxysql-ca.pem": w.cert, "proxysql-cert.pem": w.cert, "proxysql-key.pem": w.key,
 		"proxysql.cnf": fmt.Sprintf(`datadir = "%[1]s"
@@ -35,6 +40,7 @@ mysql_variables = {
   interfaces = "127.0.0.1:%[4]d"
   max_connections = 12000
   monitor_enabled = false
+  free_connections_pct = 100
   have_ssl = true
   default_schema = "%[5]s"
   server_version = "%[6]s"

@@ -45,16 +45,32 @@ func pgTargets(scenario string, m metric) []target {
 	return nil
 }
 
-// mysqlTargets are those that do not depend on the engine. There is no other pooler that everybody has, so relaying is held
-// against merely forwarding bytes.
-func mysqlTargets(scenario string, m metric) []target {
-	switch m {
-	case mQueryCPU:
-		return []target{{haproxy, 1}}
-	case mMany, mFailed, mIdleCPU:
-		return pgTargets(scenario, m)
+// mysqlTargets returns the targets of a server that speaks MySQL's protocol, beside whom these proxies are measured.
+func mysqlTargets(proxies ...string) func(string, metric) []target {
+	return func(scenario string, m metric) []target {
+		tls := strings.Contains(scenario, "tls")
+		switch m {
+		case mQPS:
+			if tls {
+				return nil // HAProxy does not decrypt
+			}
+			var all []target
+			for _, p := range proxies {
+				all = append(all, target{p, 1})
+			}
+			return all
+		case mQueryCPU:
+			return []target{{proxysql, 0.6}, {haproxy, 1}}
+		case mMany:
+			if tls {
+				return []target{{"", 10}}
+			}
+			return []target{{"", 2}}
+		case mFailed, mIdleCPU:
+			return pgTargets(scenario, m)
+		}
+		return nil
 	}
-	return nil
 }
 
 func (t target) text(m metric) string {

@@ -27,6 +27,7 @@ func (s *Session) keepServer() {
 	s.keeping = true
 	s.server.returned = s.w.Loop.Nanos()
 	s.w.keeping = append(s.w.keeping, s)
+	s.w.kept.Store(int32(len(s.w.keeping)))
 }
 
 // unkeep ends that: the session has a request, or no server connection any more.
@@ -37,6 +38,7 @@ func (s *Session) unkeep() {
 	s.keeping = false
 	i := slices.Index(s.w.keeping, s)
 	s.w.keeping = slices.Delete(s.w.keeping, i, i+1)
+	s.w.kept.Store(int32(len(s.w.keeping)))
 }
 
 // giveUp gives a kept server connection back.
@@ -46,14 +48,51 @@ func (s *Session) giveUp() {
 }
 
 // giveUpFor has the session give its kept connection up that has kept one longest, of those behind the same limit as a
-// session that has to wait.
-func (w *Worker) giveUpFor(b *pool.Budget) {
+// session that has to wait. It reports whether there is one.
+func (w *Worker) giveUpFor(b *pool.Budget) bool {
 	for _, s := range w.keeping {
 		if s.pool.budget == b {
 			s.giveUp()
+			return true
+		}
+	}
+	return false
+}
+
+// ask has a kept server connection given up on another loop, where a session of p waits that no new one is on its way for.
+// One is asked for at a time; whether more is needed is seen when it has come.
+func (p *Pool) ask() {
+	if p.asking || !p.shard.Short() {
+		return
+	}
+	p.asking = true
+	p.askFrom(0)
+}
+
+// askFrom asks the loops from the i-th on, one after the other. It may be called on any loop.
+func (p *Pool) askFrom(i int) {
+	peers := p.w.peers
+	for ; i < len(peers); i++ {
+		peer := peers[i]
+		if peer == p.w || peer.kept.Load() == 0 {
+			continue
+		}
+		if peer.Loop.Post(func() {
+			if !peer.giveUpFor(p.budget) {
+				p.askFrom(i + 1)
+				return
+			}
+			at := peer.Loop.Nanos()
+			p.w.Loop.Post(func() {
+				p.asking = false
+				p.shard.LookAround(max(at, p.w.Loop.Nanos())) // or it would find the connection too fresh
+				p.ask()
+			})
+		}) {
 			return
 		}
 	}
+	p.w.Loop.Post(func() { p.asking = false })
 }
 
 // tickKeeping gives back what has been kept for long, or is wanted by sessions of another loop.

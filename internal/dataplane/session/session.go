@@ -170,8 +170,9 @@ func (s *Session) pump() {
 			if (len(s.in) == 0 || s.starved) && !c.Readable() {
 				return
 			}
-			// A client that has hung up, or whose request is to be refused, is read without a server connection.
-			if !s.eng.Refusing() && !(c.HungUp() && c.Readable()) && !s.borrow() {
+			// A client that has hung up, or whose request is to be refused, is read without a server connection; so is one
+			// that would have to wait for one: its request may need none.
+			if !s.eng.Refusing() && !(c.HungUp() && c.Readable()) && !s.mayLook() && !s.borrow() {
 				return
 			}
 			if s.client == nil {
@@ -213,27 +214,7 @@ func (s *Session) pump() {
 				continue
 			}
 		}
-		o := s.w.output()
-		queries := s.pool.Counters.Queries
-		n := s.eng.FromClient(b, o)
-		if c.TLS() != nil {
-			s.pool.stats.QueriesTLS += s.pool.Counters.Queries - queries
-		}
-		kill, relogin := o.Kill, o.Relogin
-		s.fed = !o.More && kill == nil
-		s.used = s.used || n > 0
-		s.send(o)
-		if s.client == nil {
-			return
-		}
-		s.in = s.w.keep(s.in, b[n:])
-		if relogin != nil {
-			s.relogin(relogin)
-			return
-		}
-		if kill != nil {
-			s.kill(kill)
-			s.giveBack()
+		if !s.feed(b) {
 			return
 		}
 		if s.server != nil && s.eng.Done() && !c.Readable() {
@@ -242,14 +223,88 @@ func (s *Session) pump() {
 				return
 			}
 		}
-		if s.server == nil && len(s.in) > 0 && !s.eng.Refusing() && c.HungUp() {
-			// It has sent a request and hung up: the request is served all the same.
+		if s.server == nil && s.fed && !s.starved && len(s.in) > 0 && !s.eng.Refusing() {
+			// What has been read without a server connection needs one. If it has hung up since, it is served all the same.
 			if !s.borrow() {
 				return
 			}
 		}
 	}
 	s.w.Loop.Again(c)
+}
+
+// feed gives the engine what the client has sent, and does what follows. It reports false when there is nothing more to do
+// for now.
+func (s *Session) feed(b []byte) bool {
+	o := s.w.output()
+	queries := s.pool.Counters.Queries
+	n := s.eng.FromClient(b, o)
+	if s.client.TLS() != nil {
+		s.pool.stats.QueriesTLS += s.pool.Counters.Queries - queries
+	}
+	kill, relogin := o.Kill, o.Relogin
+	s.fed = !o.More && kill == nil
+	s.used = s.used || n > 0
+	s.send(o)
+	if s.client == nil {
+		return false
+	}
+	s.in = s.w.keep(s.in, b[n:])
+	if relogin != nil {
+		s.relogin(relogin)
+		return false
+	}
+	if kill != nil {
+		s.kill(kill)
+		s.giveBack()
+		return false
+	}
+	return true
+}
+
+// mayLook reports whether the client is read before a server connection is borrowed: not where one is at hand, or will
+// soon be, since a client that only waits for its turn had better not be read (it owns no buffer then).
+func (s *Session) mayLook() bool {
+	return s.pool.shard.Stuck(s.w.Loop.Nanos()) && !(s.fed && len(s.in) > 0)
+}
+
+// lookAt looks what a session has waited for so long: its request may need no server connection. If it does, the session
+// waits on in its place.
+func lookAt(w *pool.Waiter) {
+	s := w.Owner.(*Session)
+	c := s.client
+	if c == nil || !s.started || s.killing || c.Unsent() > maxUnsent || s.fed && len(s.in) > 0 {
+		return
+	}
+	b := s.in
+	if len(b) == 0 {
+		if !c.Readable() {
+			return
+		}
+		var err error
+		if b, err = s.read(); err != nil {
+			if err != evloop.ErrAgain {
+				s.clientGone()
+			}
+			return
+		}
+		s.active = s.w.Loop.Nanos()
+	}
+	if !s.feed(b) {
+		return
+	}
+	if len(s.in) == 0 {
+		s.unwait()
+	}
+	s.shrink()
+}
+
+// unwait ends the wait for a server connection, if there is one.
+func (s *Session) unwait() {
+	if s.waiting {
+		s.waiting = false
+		s.pool.shard.Cancel(&s.waiter, s.w.Loop.Nanos())
+	}
 }
 
 // send sends what the engine wants sent, and closes what it wants closed. Afterwards o may be somebody else's.
@@ -317,8 +372,11 @@ func (s *Session) borrow() bool {
 	for {
 		c := s.pool.shard.Borrow(&s.waiter, s.eng.Fit(), now)
 		if c == nil {
-			if st := s.pool.shard.Stats(); st.Waiting > st.Opening { // no new one is on its way for it
-				s.w.giveUpFor(s.pool.budget)
+			s.shrink()
+			if s.pool.shard.Short() { // no new one is on its way for it
+				if !s.w.giveUpFor(s.pool.budget) {
+					s.pool.ask()
+				}
 			}
 			return s.server != nil
 		}
@@ -477,10 +535,7 @@ func (s *Session) part(c *evloop.Conn) {
 		s.w.release(s.in)
 		s.in = nil
 	}
-	if s.waiting {
-		s.waiting = false
-		s.pool.shard.Cancel(&s.waiter, s.w.Loop.Nanos())
-	}
+	s.unwait()
 	s.pool.stats.ClientsIn--
 	if c.TLS() != nil {
 		s.pool.stats.ClientsTLS--
@@ -543,8 +598,7 @@ func (s *Session) Matches(c *engine.Cancel) bool { return s.eng.Matches(c) }
 func (s *Session) Interrupt(run func(*Server)) {
 	switch {
 	case s.waiting && s.started:
-		s.waiting = false
-		s.pool.shard.Cancel(&s.waiter, s.w.Loop.Nanos())
+		s.unwait()
 		s.refuse(engine.ErrCanceled)
 	case s.server != nil && s.eng.Busy():
 		run(s.server)
@@ -554,6 +608,7 @@ func (s *Session) Interrupt(run func(*Server)) {
 // kill has another session ended, or what that runs. Until it is known what became of it the client is not read.
 func (s *Session) kill(k *engine.Kill) {
 	s.killing = true
+	s.unwait()
 	s.pool.host.Kill(s, *k, func(found bool) {
 		s.killing = false
 		if s.client == nil {
@@ -571,6 +626,7 @@ func (s *Session) kill(k *engine.Kill) {
 // refuse answers the client's next request, which is why it waited, with an error.
 func (s *Session) refuse(err error) {
 	o := s.w.output()
+	s.fed = false // what it has read without a server connection is to be looked at again
 	s.eng.Refuse(err, o)
 	s.sendClient(o)
 	if s.client != nil && s.started {

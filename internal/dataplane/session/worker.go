@@ -6,6 +6,7 @@ package session
 import (
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"forebay/internal/engine"
@@ -23,8 +24,10 @@ type Worker struct {
 	lastSlot uint32              // the last one handed out
 	oldest   *Session            // list by the time at which they were last looked at for idleness
 	newest   *Session
-	keeping  []*Session // with a server connection that they need not have, longest first
-	depth    int        // of sessions served within one another
+	keeping  []*Session   // with a server connection that they need not have, longest first
+	kept     atomic.Int32 // how many those are; read by other loops
+	peers    []*Worker    // of all loops
+	depth    int          // of sessions served within one another
 	pools    []*Pool
 	spare    [][]byte // buffers for messages that came in pieces
 }
@@ -39,6 +42,13 @@ func NewWorker(l *evloop.Loop, log *slog.Logger) *Worker {
 		w.tickKeeping()
 	})
 	return w
+}
+
+// Meet tells the workers of each other. Call it once, when no client has come yet.
+func Meet(all []*Worker) {
+	for _, w := range all {
+		w.Loop.Post(func() { w.peers = all })
+	}
 }
 
 // waiting reports whether something is due soon.
@@ -64,6 +74,8 @@ func (w *Worker) open() bool {
 func (w *Worker) tickPools() {
 	w.pools = slices.DeleteFunc(w.pools, func(p *Pool) bool {
 		p.shard.Tick(w.Loop.Nanos())
+		p.shard.Patient(w.Loop.Nanos(), lookAt)
+		p.ask()
 		if !p.ended {
 			return false
 		}
@@ -115,6 +127,17 @@ func (w *Worker) release(b []byte) {
 	}
 }
 
+// shrink keeps the start of a message in memory of its own size, if that is much less, where clients that wait for a server
+// connection are too many for the spare buffers.
+func (s *Session) shrink() {
+	if s.in == nil || len(s.in) > spareSize/4 || s.pool.shard.Waiting() <= maxSpare {
+		return
+	}
+	in := slices.Clone(s.in)
+	s.w.release(s.in)
+	s.in = in
+}
+
 // keep stores what an engine has not consumed: b is a tail of in, or fresh.
 func (w *Worker) keep(in, rest []byte) []byte {
 	if len(rest) == 0 {
@@ -141,6 +164,7 @@ type Pool struct {
 	Local    engine.Local
 	Counters engine.Counters
 	host     Host
+	asking   bool // another loop has been asked to give a server connection up
 	ended    bool // dropped once it has no server connection left
 	stats    PoolStats
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/login"
@@ -156,7 +157,7 @@ func (s *session) command(pkt []byte, h mysqlwire.Header, whole bool, o *engine.
 	if s.refuse != nil {
 		return s.refuseCommand(pkt, h, kind, o)
 	}
-	*s.cmd = command{kind: kind, seq: h.Sequence + 1, pinned: s.cmd.pinned[:0], changes: s.cmd.changes[:0], captured: s.cmd.captured[:0], warnings: s.cmd.warnings}
+	*s.cmd = command{kind: kind, seq: h.Sequence + 1, pinned: s.cmd.pinned[:0], changes: s.cmd.changes[:0], captured: s.cmd.captured[:0], warnings: s.cmd.warnings, knew: s.l.db.target.changes.Load()}
 	c := s.cmd
 	switch streamed := kind == mysqlwire.ComStmtExecute || kind == mysqlwire.ComStmtSendLongData || kind == mysqlwire.ComStmtBulkExecute; {
 	case whole || streamed:
@@ -207,7 +208,7 @@ func (s *session) command(pkt []byte, h mysqlwire.Header, whole bool, o *engine.
 	case mysqlwire.ComProcessKill:
 		if len(body) >= 5 {
 			if id := binary.LittleEndian.Uint32(body[1:]); ours(id) {
-				s.kill(id, true, o)
+				s.kill(id, true, c.seq, o)
 				return len(pkt)
 			}
 		}
@@ -236,6 +237,9 @@ func (s *session) sent(n int, h mysqlwire.Header, _ *engine.Output) {
 	s.comes(h, n)
 	v.r.begin(c.kind)
 	c.active = true
+	if c.program {
+		s.programBegins()
+	}
 	switch c.kind {
 	case mysqlwire.ComQuery, mysqlwire.ComStmtPrepare, mysqlwire.ComStmtExecute, mysqlwire.ComStmtBulkExecute:
 		v.diagOwner = s // others leave what was there
@@ -256,11 +260,8 @@ func (s *session) query(pkt, body []byte, h mysqlwire.Header, o *engine.Output) 
 	s.cmd.mode = s.readMode()
 	s.cmd.schema, _ = settingIn(s.want, settingSchema)
 	sqltext.Analyze(text, s.cmd.mode, a)
-	if a.Effects&sqltext.Kill != 0 && a.Statements == 1 && a.Kill.To > 0 && (a.Kill.Kind == sqltext.KillConnection || a.Kill.Kind == sqltext.KillQuery) {
-		if id, err := strconv.ParseUint(string(text[a.Kill.From:a.Kill.To]), 10, 32); err == nil && ours(uint32(id)) {
-			s.kill(uint32(id), a.Kill.Kind == sqltext.KillConnection, o)
-			return len(pkt)
-		}
+	if s.kills(a, text, s.cmd.seq, o) {
+		return len(pkt)
 	}
 	eff, runs := s.whole(a, text)
 	if !s.settles(eff, o) {
@@ -364,9 +365,22 @@ const notAProcess = 1 << 30
 // ours reports whether a thread id is that of a session of Forebay's.
 func ours(id uint32) bool { return id&notAProcess != 0 }
 
-// kill asks for another session's end.
-func (s *session) kill(id uint32, connection bool, o *engine.Output) {
-	s.killing, s.killed, s.killSequence = true, id, s.cmd.seq
+// kills asks for another session's end if that is all that a text does.
+func (s *session) kills(a *sqltext.Analysis, text []byte, seq uint8, o *engine.Output) bool {
+	if a.Effects&sqltext.Kill == 0 || a.Statements != 1 || a.Kill.To == 0 || a.Kill.Kind != sqltext.KillConnection && a.Kill.Kind != sqltext.KillQuery {
+		return false
+	}
+	id, err := strconv.ParseUint(string(text[a.Kill.From:a.Kill.To]), 10, 32)
+	if err != nil || !ours(uint32(id)) {
+		return false
+	}
+	s.kill(uint32(id), a.Kill.Kind == sqltext.KillConnection, seq, o)
+	return true
+}
+
+// kill asks for another session's end. seq numbers the answer.
+func (s *session) kill(id uint32, connection bool, seq uint8, o *engine.Output) {
+	s.killing, s.killed, s.killSequence = true, id, seq
 	o.Kill = &engine.Kill{PID: id, Connection: connection}
 }
 
@@ -392,7 +406,7 @@ func (s *session) reset(o *engine.Output) {
 func (s *session) changeUser(pkt, body []byte, h mysqlwire.Header, o *engine.Output) int {
 	request, err := mysqlwire.ParseChangeUser(slices.Clone(body), s.caps)
 	if err != nil {
-		s.fail(s.cmd.seq, errMalformed, o)
+		s.fail(h.Sequence+1, errMalformed, o)
 		o.CloseClient = true
 		return len(pkt)
 	}
@@ -417,8 +431,8 @@ func (s *session) changeUser(pkt, body []byte, h mysqlwire.Header, o *engine.Out
 	return len(pkt)
 }
 
-// withoutServer takes the client's bytes while no server connection is there: only a farewell, or a command that is to be
-// refused, can be consumed.
+// withoutServer takes the client's bytes while no server connection is there: only a farewell, a command that Forebay answers
+// itself, or one that is to be refused, can be consumed.
 func (s *session) withoutServer(b []byte, o *engine.Output) int {
 	i := 0
 	for !o.CloseClient {
@@ -454,11 +468,64 @@ func (s *session) withoutServer(b []byte, o *engine.Output) int {
 			return len(b)
 		}
 		if s.refuse == nil {
-			return i
+			size := mysqlwire.HeaderLen + h.Length
+			if !s.begun || h.Length > maxLocal || len(b)-i < size || !s.local(b[i:i+size], h, kind, o) {
+				return i
+			}
+			if i += size; o.Kill != nil || o.Relogin != nil {
+				return i
+			}
+			continue
 		}
 		i += s.refuseCommand(b[i:min(len(b), i+mysqlwire.HeaderLen+h.Length)], h, kind, o)
 	}
 	return len(b)
+}
+
+// maxLocal is the largest command, in bytes, that is looked at without a server connection.
+const maxLocal = 4 << 10
+
+// local answers a command of the client's that needs no server connection; it reports false for all others. (They may need
+// none either: that is seen when there is one.)
+func (s *session) local(pkt []byte, h mysqlwire.Header, kind mysqlwire.Command, o *engine.Output) bool {
+	body := pkt[mysqlwire.HeaderLen:]
+	seq := h.Sequence + 1
+	switch kind {
+	case mysqlwire.ComPing:
+		s.ok(seq, o)
+		return true
+	case mysqlwire.ComStmtClose: // no answer
+		if len(body) >= 5 {
+			s.forget(s.stmtID(body))
+		}
+		return true
+	case mysqlwire.ComStmtReset: // there is neither cursor nor long data
+		if len(body) < 5 || s.stmts[s.stmtID(body)] == nil {
+			return false
+		}
+		s.ok(seq, o)
+		return true
+	case mysqlwire.ComProcessKill:
+		if len(body) < 5 || !ours(binary.LittleEndian.Uint32(body[1:])) {
+			return false
+		}
+		s.kill(binary.LittleEndian.Uint32(body[1:]), true, seq, o)
+		return true
+	case mysqlwire.ComChangeUser:
+		s.changeUser(pkt, body, h, o)
+		return true
+	case mysqlwire.ComQuery:
+		text, ok := s.queryText(body)
+		if !ok || !containsFold(text, "kill") {
+			return false
+		}
+		// No quotes matter to a KILL.
+		charset, _ := settingIn(s.want, varClient)
+		mode := sqltext.Mode{Version: s.facts.number, MariaDB: s.facts.mariaDB, Charset: sqltext.CharsetOf(strings.Trim(charset, "'"))}
+		sqltext.Analyze(text, mode, &s.l.analysis)
+		return s.kills(&s.l.analysis, text, seq, o)
+	}
+	return false
 }
 
 // refuseCommand answers a command with the error that is due, and drops it.

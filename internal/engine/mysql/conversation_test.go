@@ -287,7 +287,7 @@ func TestConversations(t *testing.T) {
 			for _, caps := range capabilities {
 				b := say(caps, script)
 				want := direct(caps, b)
-				for i, u := range []setup{{servers: 1, prepared: 1}, {servers: 2, prepared: 2}, {servers: 2, prepared: 100, foreign: true}, {servers: 3, prepared: 100, mariaDB: true}} {
+				for i, u := range []setup{{servers: 1, prepared: 1}, {servers: 2, prepared: 2, looks: true}, {servers: 2, prepared: 100, foreign: true}, {servers: 3, prepared: 100, mariaDB: true, looks: true}} {
 					u.caps = caps
 					check := func(how string, split func() int) {
 						t.Helper()

@@ -308,7 +308,7 @@ func (d *database) loadRoutines(ctx context.Context, s *login.Server) error {
 		return err
 	}
 	if !c.SeesTriggers() && d.routines.Load() == nil {
-		d.log.Warn("the user lacks the privilege TRIGGER somewhere: what triggers leave in a session is not seen there")
+		d.log.Warn("the user lacks the privilege TRIGGER somewhere: after a write a server connection is reset before another client has it")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -68,8 +68,11 @@ func (s *session) whole(a *sqltext.Analysis, text []byte) (eff sqltext.Effects, 
 	if c.Hidden() != 0 && eff&sqltext.Admin == 0 {
 		if reached := c.Reached(text, s.cmd.mode, schema); reached != 0 {
 			eff |= reached
-			runs = true
+			runs = runs || reached&^sqltext.Unseen != 0
 		}
+	}
+	if eff&sqltext.UsesPrepared != 0 {
+		eff |= c.Hidden() & sqltext.Unseen // that may be what it executes
 	}
 	return eff, runs
 }
@@ -93,7 +96,8 @@ func (s *session) before(a *sqltext.Analysis, eff sqltext.Effects, runs bool, te
 	if eff&sqltext.GlobalLock != 0 && (runs || a.Statements > 1 || !strings.HasPrefix(c.digest, "flush")) {
 		s.pinNow(pinBackupLock) // UNLOCK TABLES does not end it
 	}
-	c.program = eff&sqltext.DDL != 0 && containsAny(text, "procedure", "function", "trigger", "view", "package")
+	c.program = eff&sqltext.DDL != 0 && containsAny(text, "procedure", "function", "trigger", "view", "package") ||
+		eff&sqltext.RenamesTable != 0 // a trigger goes with its table
 	if eff&(sqltext.Unknown|sqltext.Call) == sqltext.Unknown || a.Effects&sqltext.Unknown != 0 {
 		s.pinNow(pinUnknown)
 	}
@@ -136,7 +140,7 @@ const maxDigest = 512
 // quiet are effects that need nothing done before the command.
 const quiet = sqltext.TxControl | sqltext.ImplicitCommit | sqltext.LastInsertIDWrite | sqltext.ReadsUserVariable |
 	sqltext.LocalInfile | sqltext.Admin | sqltext.SequenceWrite | sqltext.FoundRowsWrite | reads |
-	sqltext.ThreadID | sqltext.Processlist | sqltext.Kill | sqltext.Schema | sqltext.Look
+	sqltext.ThreadID | sqltext.Processlist | sqltext.Kill | sqltext.Schema | sqltext.Look | sqltext.Unseen
 
 // pinning says which effects keep the server connection.
 var pinning = []struct {
@@ -462,6 +466,7 @@ func (s *session) ended(o *engine.Output) {
 	if eff&sqltext.DDL != 0 {
 		s.l.db.schemaChanged(c.program)
 	}
+	s.programEnds()
 	if c.opaque {
 		s.pin(pinOpaque, c.digest)
 	}

@@ -37,6 +37,7 @@ type target struct {
 
 	generation atomic.Uint64 // counts statements that may have changed what prepared ones mean
 	changes    atomic.Uint64 // counts statements that may have changed routines, triggers or views
+	underway   atomic.Int64  // such statements that run now
 	once       sync.Once
 }
 

@@ -39,6 +39,7 @@ type setup struct {
 	caps     mysqlwire.Capability // of the client
 	mariaDB  bool
 	foreign  bool // servers begin with another character set than the session
+	looks    bool // the session is offered what comes before it has a server connection
 }
 
 // plainCaps are what every client of the tests has.
@@ -167,6 +168,18 @@ func (w *stage) run(b []byte) (rest []byte) {
 	for moved := true; moved && !w.closed; {
 		moved = false
 		if w.on == nil && (len(w.in) > 0 || len(b) > 0) && !w.s.Refusing() {
+			if n := min(w.split(), len(b)); w.setup.looks { // as where a server connection would have to be waited for
+				w.in = append(w.in, b[:n]...)
+				b = b[n:]
+				w.o.Reset()
+				used := w.s.FromClient(bytes.Clone(w.in), &w.o)
+				w.in = w.in[used:]
+				moved = n > 0 || used > 0
+				w.took()
+				if len(w.in) == 0 || w.closed {
+					continue
+				}
+			}
 			w.attach()
 		}
 		if n := min(w.split(), len(b)); w.s.Open() && (n > 0 || len(w.in) > 0) && !w.closed {

@@ -29,6 +29,7 @@ type server struct {
 	diagOwner *session // whose statement was the last, so that its warnings and ROW_COUNT() are here; nil: nobody's
 	rowsOwner *session // whose SELECT was the last, so that FOUND_ROWS() is here; nil: nobody's
 
+	unseen        *session // whose statements may have left what is not known: unseen.go; nil: nobody's
 	sequenceOwner *session // who has last drawn from a sequence (MariaDB); nil: nobody
 	retire        bool     // it must not be used again
 

@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"slices"
+
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/login"
 	"forebay/internal/engine/mysql/sqltext"
@@ -75,6 +77,8 @@ type command struct {
 	asks       []string     // variables of which the server is to be asked
 	restored   bool         // a change was taken for one that its routine undoes
 	program    bool         // it makes or drops routines, triggers or views
+	underway   bool         // and is counted among those that do now
+	knew       uint64       // target.changes when it began
 	failed     bool
 	untold     bool        // the last packet of the answer could not tell of changed state
 	state      bool        // the server has told that something changed that no variable is
@@ -217,6 +221,9 @@ func (s *session) Fit() engine.Fit { return s.want }
 // Takes implements engine.Session: no command makes a connection forget its default database.
 func (s *session) Takes(sv engine.Server) bool {
 	v := sv.(*server)
+	if v.unseen != nil && v.unseen != s && s.l.db.proxy.Load().Pool.InitQuery != "" {
+		return false // only a new log-in brings back what that has done
+	}
 	if v.fit == s.want {
 		return true
 	}
@@ -233,7 +240,11 @@ func (s *session) Attach(sv engine.Server, o *engine.Output) {
 	if !s.begun {
 		s.begin()
 	}
-	s.adapt(settingsOfUnlessEqual(v.fit, s.want))
+	if v.unseen != nil && v.unseen != s {
+		s.startAgain()
+	} else {
+		s.adapt(settingsOfUnlessEqual(v.fit, s.want))
+	}
 	if len(s.steps) > 0 {
 		s.next(o)
 		return
@@ -297,6 +308,10 @@ func (s *session) multi(set settings) string {
 
 // Detach implements engine.Session.
 func (s *session) Detach() {
+	if s.srv != nil && s.cmd.underway { // how it ends will not be known
+		s.l.db.schemaChanged(true)
+		s.programEnds()
+	}
 	if s.srv != nil && s.srv.inTransaction() {
 		s.l.counters.InTransaction-- // it is closed with its transaction open
 	}
@@ -384,12 +399,13 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 		return
 	}
 	e := lostError(v.last)
-	open, pinned := v.inTransaction(), len(s.pins) > 0 || s.cursors > 0
+	open, pinned, large := v.inTransaction(), len(s.pins) > 0 || s.cursors > 0, s.pinnedFor(pinSettings)
 	comes := s.skip > 0 || s.continued
 	s.discard = comes // no other server connection must see the rest of a command
+	s.forgetVariables()
 	s.unpinAll()
 	s.forgetState()
-	if !s.begun {
+	if !s.begun || large { // nobody else has the settings of its session
 		s.fatal(e, o)
 		return
 	}
@@ -416,6 +432,26 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 	s.fail(r.seq, e, o)
 }
 
+// forgetVariables forgets all user variables if the lost server connection may have had some for itself: those that are
+// carried may be older values of the same names.
+func (s *session) forgetVariables() {
+	unsure := slices.Contains(s.temporary, markStatement+unnamed) // of SQL's PREPARE, which may have set any
+	for _, p := range s.pins {
+		r := pinReason(p.Reason)
+		// Where the command under way has pinned, it has failed, and with it what would have set them.
+		unsure = unsure || variablePins[r] && !(s.cmd.active && slices.Contains(s.cmd.pinned, r))
+	}
+	if !unsure {
+		return
+	}
+	s.want = slices.DeleteFunc(settingsOf(s.want), func(e setting) bool { return e.name[0] == '@' }).fit()
+}
+
+// variablePins are the reasons of pins behind which user variables may be set.
+var variablePins = map[pinReason]bool{
+	pinUserVariable: true, pinRoutine: true, pinUnknown: true, pinUnknownState: true, pinLarge: true,
+}
+
 // forgetState forgets what is gone with a server connection.
 func (s *session) forgetState() {
 	s.temporary, s.locks = nil, 0
@@ -437,7 +473,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 		return false
 	}
 	s.steps = nil
-	if v.idle() && len(s.pins) == 0 && s.cursors == 0 {
+	if v.idle() && len(s.pins) == 0 && s.cursors == 0 && v.unseen != s {
 		return true
 	}
 	if s.l.db.proxy.Load().Pool.InitQuery != "" {

@@ -237,11 +237,14 @@ func (s *session) stepDone(st step, o *engine.Output) {
 		s.readID(parseID(cell))
 	case stepReset:
 		v.prepared.clear()
-		v.idOwner, v.sequenceOwner = nil, nil
+		v.idOwner, v.sequenceOwner, v.unseen = nil, nil, nil
 		s.unpinAll()
 	case stepFresh:
 		if s.fresh(o); !o.CloseServer {
 			s.adapt(settingsOfUnlessEqual(v.fit, s.want))
+			if !s.begun {
+				s.steps = append(s.steps, step{kind: stepAdapted}) // which welcomes it
+			}
 		}
 	case stepCharsets:
 		if len(v.row) != 5 {

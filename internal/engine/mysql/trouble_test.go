@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"forebay/internal/engine"
@@ -263,5 +264,44 @@ func TestSendsAhead(t *testing.T) {
 	w.run(nil)
 	if got := answers(w.client); got < maxAhead/5 || len(w.in) >= 5 {
 		t.Errorf("%d commands answered, %d bytes left", got, len(w.in))
+	}
+}
+
+// With a server connection that may have had user variables for itself, those that are carried are forgotten: they may be older
+// values of the same names.
+func TestServerLostForgetsVariables(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		say  func(t *talk)
+		want string
+	}{
+		{func(t *talk) {}, "5"},
+		{func(t *talk) { t.query("CREATE TEMPORARY TABLE x") }, "5"},
+		{func(t *talk) { t.query("SELECT @b := 6") }, ""},
+		{func(t *talk) { t.query("SELECT @b := 6"); t.query("SET @b = 7") }, ""},
+	} {
+		w := newStage(t, setup{servers: 1, prepared: 100})
+		w.run(say(0, func(t *talk) { t.query("SET @a = 5"); tt.say(t) }))
+		pins := w.s.Pinned()
+		if w.on != nil {
+			w.lose()
+		}
+		if got, _ := settingIn(w.s.want, "@a"); got != tt.want {
+			t.Errorf("pinned by %q: @a is %q, want %q", pins, got, tt.want)
+		}
+	}
+}
+
+// Settings that are too large to be carried are the server connection's alone: the client must not go on with older ones.
+func TestServerLostWithLargeSettings(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{servers: 1, prepared: 100})
+	w.run(say(0, func(t *talk) { t.query("SET x_y = '" + strings.Repeat("a", maxCarried+1) + "'") }))
+	if got := w.s.Pinned(); got != string(pinSettings) {
+		t.Fatalf("pinned by %q", got)
+	}
+	w.lose()
+	if !w.closed || !bytes.Contains(w.client, []byte("Lost connection")) {
+		t.Errorf("closed %v, told %q", w.closed, inWords(w.client))
 	}
 }

@@ -596,8 +596,8 @@ func (s *session) describeOrClose(typ byte, msg []byte, o *engine.Output) bool {
 	return true
 }
 
-// withoutServer takes the client's bytes while no server connection is there: only a farewell, or a request that is to be
-// refused, can be consumed.
+// withoutServer takes the client's bytes while no server connection is there: only a farewell, an empty request, or one that
+// is to be refused, can be consumed.
 func (s *session) withoutServer(b []byte, o *engine.Output) int {
 	i := 0
 	for !o.CloseClient {
@@ -626,7 +626,18 @@ func (s *session) withoutServer(b []byte, o *engine.Output) int {
 			return len(b)
 		}
 		if s.refuse == nil {
-			return i
+			if size != pgwire.HeaderLen || s.greeting != nil || s.aborted {
+				return i
+			}
+			switch b[i] { // nothing is under way, for which it would be
+			case pgwire.Sync:
+				o.Client.Set(pgwire.AppendReadyForQuery(o.Client.Grow(), pgwire.Idle))
+			case pgwire.Flush:
+			default:
+				return i
+			}
+			i += size
+			continue
 		}
 		switch b[i] {
 		case pgwire.Query, pgwire.FunctionCall:

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"forebay/internal/secret"
@@ -60,7 +61,7 @@ func unchanged(a, b os.FileInfo) bool {
 
 func (s *Store) readLocked(name string) error {
 	now := time.Now()
-	f, err := os.Open(s.path)
+	f, err := os.OpenFile(s.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would keep us waiting for its writer
 	if err != nil {
 		return err
 	}

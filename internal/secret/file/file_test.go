@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"forebay/internal/secret/file"
@@ -115,7 +116,11 @@ func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken.json")
 	write(t, broken, "hunter2", 0o600)
-	for _, path := range []string{dir, broken} {
+	pipe := filepath.Join(dir, "pipe") // which nobody writes to
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, broken, pipe} {
 		_, err := file.New(path, slog.New(slog.DiscardHandler)).Get(t.Context(), "s")
 		if err == nil || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: got error %v, want one that names the file and not its content", path, err)

@@ -15,7 +15,7 @@ type model struct {
 	baseline map[string]string // variables of a session that has set nothing
 
 	vars      map[string]string // variables that it has set, as SHOW VARIABLES shows them
-	user      map[string]uservar
+	user      map[string]string
 	schema    string
 	timestamp int64 // 0: not set
 
@@ -24,7 +24,6 @@ type model struct {
 	rows       int  // of its own that it sees
 	committed  int
 	saves      []save
-	next       bool // SET TRANSACTION READ ONLY is pending
 
 	temp    map[string]string // temporary tables: what is in them
 	locks   map[string]int
@@ -32,15 +31,12 @@ type model struct {
 	handler bool
 	sql     map[string]string // of SQL's PREPARE: what they return
 
-	ids    []string // what LAST_INSERT_ID() may be
-	unsure bool     // how many rows there are is to be read again
-}
+	insertID string // what LAST_INSERT_ID() is
 
-// uservar is a user variable. unknown: its server connection is gone, and it may have any of its earlier values.
-type uservar struct {
-	value   string
-	carried bool // set to a literal
-	unknown bool
+	expressions bool  // a user variable was set from an expression, which pins
+	vague       bool  // or that is how it may seem to Forebay
+	perhaps     bool  // all user variables are gone, or none
+	unsure      []int // how many rows may be committed, where that is to be read again
 }
 
 type save struct {
@@ -56,39 +52,57 @@ func newModel(id int, home string, baseline map[string]string) *model {
 
 // reset is COM_RESET_CONNECTION.
 func (m *model) reset() {
-	m.vars, m.user, m.timestamp = map[string]string{}, map[string]uservar{}, 0
+	m.vars, m.user, m.timestamp = map[string]string{}, map[string]string{}, 0
 	m.autocommit = true
 	m.gone()
-	m.ids = []string{"0"}
+	m.insertID, m.expressions, m.vague, m.perhaps = "0", false, false, false
 }
 
 // gone forgets what is gone with a server connection.
 func (m *model) gone() {
-	m.inTx, m.next, m.rows, m.saves = false, false, m.committed, nil
+	m.inTx, m.rows, m.saves = false, m.committed, nil
 	m.temp, m.locks, m.sql = map[string]string{}, map[string]int{}, map[string]string{}
 	m.locked, m.handler = false, false
 }
 
-// lost is gone behind a command of which it is not known whether it was carried out.
-func (m *model) lost() {
+// lost is what a lost server connection takes with it (docs/mysql.md, "When a server connection is lost"). All else is as
+// before the command that was answered with the error, but for rows, which that may have committed.
+func (m *model) lost(sql string) {
+	m.unsure = []int{m.committed}
+	inserts := strings.Count(sql, "INSERT INTO") + strings.Count(sql, ".adds(")
+	if m.autocommit && !m.inTx {
+		m.unsure = append(m.unsure, m.committed+inserts)
+	}
+	if commits(sql) {
+		m.unsure = append(m.unsure, m.rows, m.rows+inserts)
+	}
 	m.gone()
-	m.unsure = true
-	for n, v := range m.user {
-		if !v.carried {
-			v.unknown = true
-			m.user[n] = v
+	m.perhaps = m.perhaps || m.vague
+	if m.expressions {
+		m.user, m.perhaps = map[string]string{}, false
+	}
+	m.expressions, m.vague = false, false
+}
+
+// commits reports whether a statement of the hunt's may end a transaction other than by rolling it back.
+func commits(sql string) bool {
+	sql = strings.TrimPrefix(sql, "DO 0; ")
+	for _, begin := range []string{"BEGIN", "START TRANSACTION", "COMMIT", "SET autocommit", "LOCK TABLES", "UNLOCK TABLES", "CREATE TABLE", "DROP TABLE"} {
+		if strings.HasPrefix(sql, begin) {
+			return true
 		}
 	}
+	return false
 }
 
 func (m *model) begin() { m.commit(); m.inTx = true }
 
 func (m *model) commit() {
-	m.committed, m.inTx, m.saves, m.next = m.rows, false, nil, false
+	m.committed, m.inTx, m.saves = m.rows, false, nil
 }
 
 func (m *model) rollback() {
-	m.rows, m.inTx, m.saves, m.next = m.committed, false, nil, false
+	m.rows, m.inTx, m.saves = m.committed, false, nil
 }
 
 // insert is an INSERT of one row.
@@ -96,7 +110,6 @@ func (m *model) insert() {
 	m.rows++
 	if m.autocommit && !m.inTx {
 		m.committed = m.rows
-		m.next = false
 	}
 }
 
@@ -151,17 +164,19 @@ func unlike(name string) bool {
 
 // seen is what SELECT of a user variable gives.
 func (m *model) seen(name string) string {
-	v, ok := m.user[name]
-	switch {
-	case !ok:
-		return "NULL"
-	case v.unknown:
-		return "?"
+	if v, ok := m.user[name]; ok {
+		return v
 	}
-	return v.value
+	return "NULL"
+}
+
+// assign is a user variable set from an expression.
+func (m *model) assign(name, value string) {
+	m.user[name] = value
+	m.expressions = true
 }
 
 func (m *model) String() string {
-	return fmt.Sprintf("vars %v, user %v, schema %s, autocommit %v, in transaction %v, rows %d of %d, temporary %v, locks %v, locked %v, sql %v, ids %v",
-		m.vars, m.user, m.schema, m.autocommit, m.inTx, m.rows, m.committed, m.temp, m.locks, m.locked, m.sql, m.ids)
+	return fmt.Sprintf("vars %v, user %v, schema %s, autocommit %v, in transaction %v, rows %d of %d, temporary %v, locks %v, locked %v, sql %v, id %s",
+		m.vars, m.user, m.schema, m.autocommit, m.inTx, m.rows, m.committed, m.temp, m.locks, m.locked, m.sql, m.insertID)
 }

@@ -3,6 +3,7 @@ package mysql
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"forebay/internal/wire/mysqlwire"
@@ -133,7 +134,9 @@ var settingSteps = []func(p *player) bool{
 		if !ok {
 			s = strings.Trim(lit, "'")
 		}
-		p.m.user[n] = uservar{value: s, carried: s != ""} // that one pins
+		if p.m.user[n] = s; s == "" {
+			p.m.assign(n, s) // that one pins
+		}
 		return true
 	},
 	func(p *player) bool {
@@ -178,7 +181,7 @@ var settingSteps = []func(p *player) bool{
 		return true
 	},
 	func(p *player) bool {
-		if p.m.inTx || !p.m.autocommit || p.m.next {
+		if p.m.inTx || !p.m.autocommit {
 			return true
 		}
 		i := isolations[p.r.IntN(3)]
@@ -189,7 +192,7 @@ var settingSteps = []func(p *player) bool{
 		return true
 	},
 	func(p *player) bool {
-		if p.m.inTx || !p.m.autocommit || p.m.next {
+		if p.m.inTx || !p.m.autocommit {
 			return true
 		}
 		i := strings.ReplaceAll(isolations[p.r.IntN(3)], " ", "-")
@@ -287,15 +290,12 @@ func (p *player) inserted(sql string) bool {
 		return p.fine()
 	}
 	p.m.insert()
-	p.m.ids = []string{fmt.Sprint(all[len(all)-1].ok.LastInsertID)}
+	p.m.insertID = fmt.Sprint(all[len(all)-1].ok.LastInsertID)
 	return true
 }
 
 var txSteps = []func(p *player) bool{
 	func(p *player) bool {
-		if p.m.next {
-			return true
-		}
 		if !p.ok([]string{"BEGIN", "START TRANSACTION", "START TRANSACTION WITH CONSISTENT SNAPSHOT"}[p.r.IntN(3)]) {
 			return p.fine()
 		}
@@ -348,15 +348,13 @@ var txSteps = []func(p *player) bool{
 			return p.fine()
 		}
 		if on && !p.m.autocommit {
-			next := p.m.next
 			p.m.commit()
-			p.m.next = next
 		}
 		p.m.autocommit = on
 		return true
 	},
 	func(p *player) bool { // the end of a transaction by the way
-		if p.m.next || p.m.locked {
+		if p.m.locked {
 			return true
 		}
 		if !p.ok("CREATE TABLE IF NOT EXISTS `" + p.m.home + "`.other_t (a INT)") {
@@ -366,7 +364,7 @@ var txSteps = []func(p *player) bool{
 		return true
 	},
 	func(p *player) bool { // one command for all of it
-		if p.m.next || p.m.locked {
+		if p.m.locked {
 			return true
 		}
 		sql := "BEGIN; " + p.insertSQL() + "; " + p.insertSQL()
@@ -383,7 +381,7 @@ var txSteps = []func(p *player) bool{
 		p.m.begin()
 		p.m.insert()
 		p.m.insert()
-		p.m.ids = []string{fmt.Sprint(all[2].ok.LastInsertID)}
+		p.m.insertID = fmt.Sprint(all[2].ok.LastInsertID)
 		switch ends {
 		case 0:
 			p.m.commit()
@@ -394,15 +392,29 @@ var txSteps = []func(p *player) bool{
 	},
 }
 
+// learnID finds out the id of the row that the session has inserted last, which nobody has told.
+func (p *player) learnID() bool {
+	sql := fmt.Sprintf("SELECT MAX(id) FROM `%s`.rows_t WHERE sid = %d", p.m.home, p.m.id)
+	p.note("%s", sql)
+	got, code := p.took(p.c.query(sql))
+	for p.gone && !p.broken { // the row may be, too
+		p.note("SELECT LAST_INSERT_ID()")
+		got, code = p.took(p.c.query(p.last))
+		if n, _ := strconv.Atoi(got); code == "" && (n >= 1_000_000 || p.w.ask(fmt.Sprintf("SELECT sid <> %d FROM rows_t WHERE id = %d", p.m.id, n)) == "1") {
+			p.w.t.Errorf("session %d: LAST_INSERT_ID() is %s, another's, or that of an older row", p.m.id, got)
+			return false
+		}
+	}
+	if code != "" {
+		return p.fine()
+	}
+	p.m.insertID = got
+	return true
+}
+
 // insert adds a row of the session's own, in some way.
 func (p *player) insert() bool {
 	if p.m.locked {
-		return true
-	}
-	if p.m.next && (p.m.autocommit || p.m.inTx) {
-		return p.wrong(p.insertSQL(), "1792")
-	}
-	if p.m.next {
 		return true
 	}
 	switch p.r.IntN(4) {
@@ -412,15 +424,13 @@ func (p *player) insert() bool {
 			return p.fine()
 		}
 		p.m.insert()
-		p.m.ids = nil // it is the server's own, which nobody tells
-		return true
+		return p.learnID()
 	case 1:
 		if !p.ok(p.insertSQL()) {
 			return p.fine()
 		}
 		p.m.insert()
-		p.m.ids = nil
-		return true
+		return p.learnID()
 	}
 	return p.inserted(p.insertSQL())
 }
@@ -475,38 +485,34 @@ var statementSteps = []func(p *player) bool{
 		p.note("close %d", p.kept[i].id)
 		err := p.c.close(p.kept[i].statement)
 		p.kept = slices.Delete(p.kept, i, i+1)
-		return err == nil
+		return p.sent(err)
 	},
 	func(p *player) bool { return p.diagnostics() },
 	func(p *player) bool { return p.diagnostics() },
 	func(p *player) bool {
-		if p.m.ids == nil {
-			got, code := p.say("SELECT LAST_INSERT_ID()")
-			if code != "" {
-				return p.fine()
-			}
-			p.m.ids = []string{got}
-			return true
-		}
-		return p.is("SELECT LAST_INSERT_ID()", p.m.ids...)
+		return p.is("SELECT LAST_INSERT_ID()", p.m.insertID)
 	},
 	func(p *player) bool {
 		n := itoa(1_000_000 + p.m.id)
 		if !p.is("SELECT LAST_INSERT_ID("+n+")", n) || p.gone {
 			return p.gone
 		}
-		p.m.ids = []string{n}
+		p.m.insertID = n
 		return true
 	},
 	func(p *player) bool { // a trigger sees the session's own
-		if p.m.locked || p.m.next || len(p.m.ids) == 0 {
+		if p.m.locked {
 			return true
 		}
 		p.note("trigger")
 		p.serial++
 		ins := fmt.Sprintf("INSERT INTO `%s`.noted (sid, n) VALUES (%d, %d)", p.m.home, p.m.id, p.serial)
 		get := fmt.Sprintf("SELECT seen, tz, COALESCE(mine, 'NULL') FROM `%s`.noted WHERE sid = %d AND n = %d", p.m.home, p.m.id, p.serial)
-		if _, code := p.say(ins); code != "" {
+		if _, code := p.say(ins); code == "1064" && p.kills && p.w.maria && strings.Contains(p.err.Error(), "Trigger 'tr'") {
+			// MariaDB keeps the failure of a thread that was killed while it read the trigger, for everybody.
+			p.w.super("FLUSH TABLES `" + p.m.home + "`.noted")
+			return true
+		} else if code != "" {
 			return p.fine()
 		}
 		got, code := p.say(get)
@@ -514,19 +520,18 @@ var statementSteps = []func(p *player) bool{
 			return p.fine()
 		}
 		zone, a := p.m.variables()["time_zone"], p.m.seen("a")
-		for _, id := range p.m.ids {
-			if got == id+","+zone+","+a || a == "?" || !p.w.maria && strings.HasPrefix(got, id+","+zone+",") { // MySQL remembers the variable's type
-				return true
-			}
+		want := p.m.insertID + "," + zone + ","
+		if got == want+a || !p.w.maria && strings.HasPrefix(got, want) { // MySQL remembers the variable's type
+			return true
 		}
-		p.w.t.Errorf("session %d: a trigger saw %q, want %q,%s,%s", p.m.id, got, p.m.ids, zone, a)
+		p.w.t.Errorf("session %d: a trigger saw %q, want %q", p.m.id, got, want+a)
 		return false
 	},
 	func(p *player) bool {
 		return p.m.locked || p.is(fmt.Sprintf("SELECT z FROM `%s`.zone_v", p.m.home), p.m.variables()["time_zone"])
 	},
 	func(p *player) bool {
-		if p.m.locked || p.m.seen("a") == "?" {
+		if p.m.locked {
 			return true
 		}
 		return p.is(fmt.Sprintf("CALL `%s`.rows_of(5)", p.m.home), "")
@@ -553,7 +558,7 @@ func (p *player) executeKept() bool {
 	case "SELECT v, ? FROM which":
 		want = map[bool]string{true: "first", false: "second"}[k.schema == p.m.home] + "," + v
 	case "SELECT ?, @a, DATABASE(), @@time_zone":
-		want += "," + a + "," + p.m.schema + "," + vars["time_zone"]
+		want += "," + a + "," + k.schema + "," + vars["time_zone"] // the database is that of its time, too
 	default:
 		want += "," + vars["lock_wait_timeout"]
 	}
@@ -565,7 +570,7 @@ func (p *player) executeKept() bool {
 		return true
 	}
 	k.bound = true
-	if code != "" || a != "?" && got != want && !(strings.HasPrefix(got, want+",0.3") && strings.Contains(k.sql, "1/3")) {
+	if code != "" || got != want && !(strings.HasPrefix(got, want+",0.3") && strings.Contains(k.sql, "1/3")) {
 		p.w.t.Errorf("session %d: execute %s = %q (error %q), want %q", p.m.id, k.sql, got, code, want)
 		return false
 	}
@@ -578,7 +583,7 @@ func (p *player) diagnostics() bool {
 	text := p.text()
 	switch p.r.IntN(4) {
 	case 0:
-		if p.m.locked || p.m.next || p.m.inTx || !p.m.autocommit { // others would wait for the rows
+		if p.m.locked || p.m.inTx || !p.m.autocommit { // others would wait for the rows
 			return true
 		}
 		if _, code := p.took(p.c.query(fmt.Sprintf("UPDATE `%s`.rows_t SET v = '%s' WHERE sid = %d", p.m.home, text, p.m.id))); code != "" {
@@ -588,7 +593,7 @@ func (p *player) diagnostics() bool {
 		if code != "" {
 			return p.fine()
 		}
-		if got != "0" && got != "-1" && got != itoa(p.m.rows) && !p.m.unsure {
+		if got != "0" && got != "-1" && got != itoa(p.m.rows) {
 			p.w.t.Errorf("session %d: ROW_COUNT() = %s, with %d rows", p.m.id, got, p.m.rows)
 			return false
 		}

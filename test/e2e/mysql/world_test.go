@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"forebay/internal/engine/mysql/login"
 	"forebay/internal/localserver"
 	"forebay/internal/resource"
 	"forebay/internal/testkit"
@@ -111,6 +112,10 @@ func codeOf(err error) string {
 	var e *mysqlwire.Error
 	if errors.As(err, &e) {
 		return strconv.Itoa(int(e.Code))
+	}
+	var refused *login.ServerError
+	if errors.As(err, &refused) {
+		return strconv.Itoa(int(refused.Code))
 	}
 	return fmt.Sprint(err)
 }

@@ -13,7 +13,8 @@ type Catalog struct {
 	names     map[string]reach           // the same by name alone
 	all       reach                      // of all relations
 	hidden    sqltext.Effects
-	blind     bool
+	blind     bool // there may be triggers that the user does not see
+	stale     bool // there may be triggers and views that are not in it
 }
 
 // reach is what statements run beside what they say: those that name a table or a view, and those that write it.
@@ -21,14 +22,15 @@ type reach struct{ read, write sqltext.Effects }
 
 func (r reach) with(o reach) reach { return reach{r.read | o.read, r.write | o.write} }
 
-// WithoutRoutines returns what is left of the catalog when a routine may have changed: triggers and views as they were, and
-// of no routine is anything known.
+// WithoutRoutines returns what is left of the catalog when a routine may have changed: of no routine is anything known, and
+// triggers and views are as they were, but there may be others (Unseen).
 func (c *Catalog) WithoutRoutines() *Catalog {
 	if c == nil {
 		return nil
 	}
 	out := *c
 	out.routines = nil
+	out.stale = true
 	return &out
 }
 
@@ -79,7 +81,7 @@ func (c *Catalog) Reached(text []byte, mode sqltext.Mode, schema []byte) sqltext
 	if c == nil {
 		return Anything
 	}
-	if len(c.relations) == 0 {
+	if len(c.relations) == 0 && !c.blind && !c.stale {
 		return 0
 	}
 	var n sqltext.Names
@@ -91,7 +93,10 @@ func (c *Catalog) Reached(text []byte, mode sqltext.Mode, schema []byte) sqltext
 		r = r.with(c.all)
 	}
 	if n.Writes {
-		return r.read | r.write
+		r.read |= r.write
+	}
+	if c.stale || c.blind && n.Writes {
+		r.read |= sqltext.Unseen
 	}
 	return r.read
 }
@@ -113,16 +118,20 @@ func (c *Catalog) reached(n *sqltext.Names, schema []byte) reach {
 	return c.relations[string(appendRelation(key[:0], schema, n.Name()))]
 }
 
-// Hidden returns what any trigger or view outside of the server's own databases does.
+// Hidden returns what any trigger or view outside of the server's own databases does; Unseen is among it if there may be some
+// that the catalogue does not know.
 func (c *Catalog) Hidden() sqltext.Effects {
 	if c == nil {
 		return Anything
+	}
+	if c.blind || c.stale {
+		return c.hidden | sqltext.Unseen
 	}
 	return c.hidden
 }
 
 // SeesTriggers reports whether all triggers are known of the tables that the user may write. MySQL shows no trigger to
-// users without the privilege TRIGGER; then any INSERT, UPDATE and DELETE may reach anything. (Triggers of tables that
+// users without the privilege TRIGGER; then any INSERT, UPDATE and DELETE reaches what is Unseen. (Triggers of tables that
 // the user may write only through a view or a routine of another user's are not known in any case.)
 func (c *Catalog) SeesTriggers() bool { return c != nil && !c.blind }
 

@@ -81,6 +81,9 @@ func (b *builder) finish() *Catalog {
 	}
 	for _, s := range b.texts {
 		s.mentions(c.relations)
+		if b.blind && s.of.writes {
+			s.of.effects |= sqltext.Unseen
+		}
 	}
 	for changed := true; changed; {
 		changed = false

@@ -20,7 +20,7 @@
 // The body of another definer's routine is shown to those with SHOW_ROUTINE or SELECT on everything (MySQL), SHOW CREATE
 // ROUTINE (MariaDB 11.8; part of ALL ON db.*), or SELECT on mysql.proc (MariaDB). The query of a view takes SHOW VIEW. A
 // trigger's body takes TRIGGER: without it MariaDB still shows that there is a trigger, and MySQL does not
-// ([Catalog.SeesTriggers]).
+// ([Catalog.SeesTriggers]). Then what writes has the effect Unseen.
 //
 // # What session tracking reports
 //

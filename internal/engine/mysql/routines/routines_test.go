@@ -277,6 +277,39 @@ func TestNothingHidden(t *testing.T) {
 	}
 }
 
+// Where triggers may be that are not known, what may reach one says so.
+func TestUnseen(t *testing.T) {
+	t.Parallel()
+	const unseen = sqltext.Unseen
+	blind := load(t, &fake{
+		version:  "8.0.36",
+		grants:   [][]string{{"GRANT SELECT, INSERT, EXECUTE ON `d`.* TO `u`@`%`"}},
+		routines: [][]string{fn("reads", "return (select count(*) from t)"), fn("writes", "begin insert into t values (1); return 1; end")},
+	})
+	sees := load(t, &fake{version: "8.0.36"})
+	for _, tt := range []struct {
+		c    *routines.Catalog
+		sql  string
+		want sqltext.Effects
+	}{
+		{blind, "insert into t values (1)", unseen},
+		{blind, "delete from t", unseen},
+		{blind, "select * from t", 0},
+		{blind, "select reads()", 0},
+		{blind, "select writes()", unseen},
+		{sees, "insert into t values (1)", 0},
+		{sees.WithoutRoutines(), "insert into t values (1)", unseen},
+		{sees.WithoutRoutines(), "select * from t", unseen},
+	} {
+		if got := effects(tt.c, tt.sql) & unseen; got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.sql, got, tt.want)
+		}
+	}
+	if blind.Hidden() != unseen || sees.Hidden() != 0 || sees.WithoutRoutines().Hidden() != unseen {
+		t.Errorf("hidden: %v, %v, %v", blind.Hidden(), sees.Hidden(), sees.WithoutRoutines().Hidden())
+	}
+}
+
 func TestGrants(t *testing.T) {
 	t.Parallel()
 	const usage = "GRANT USAGE ON *.* TO `u`@`%`"

@@ -26,13 +26,14 @@ const (
 type ValueKind uint8
 
 const (
-	ValueNone    ValueKind = iota
-	ValueDefault           // DEFAULT
-	ValueNumber            // with its sign
-	ValueString            // '...', "...", and what stands as a quoted name in SET x = `y`
-	ValueHex               // X'..', 0x.., B'..', 0b..
-	ValueWord              // ON, NULL, TRUE, utf8mb4, ...
-	ValuePhrase            // words and commas, of SET SESSION TRANSACTION
+	ValueNone       ValueKind = iota
+	ValueDefault              // DEFAULT
+	ValueNumber               // with its sign
+	ValueString               // '...', "...", and what stands as a quoted name in SET x = `y`
+	ValueHex                  // X'..', 0x.., B'..', 0b..
+	ValueWord                 // ON, NULL, TRUE, utf8mb4, ...
+	ValuePhrase               // words and commas, of SET SESSION TRANSACTION
+	ValueExpression           // none of these, and not given: MariaDB's SET @@x alone, of which the server does not tell
 )
 
 // Assignment is one value that a text gives to the session, as a literal.

@@ -134,6 +134,8 @@ const (
 	// Unclear means that the server may see other tokens than this package did, or refuses the text. Unknown is set
 	// too.
 	Unclear
+	// Unseen means that a trigger or a view may run of which nothing is known. No text has it: see the catalogue of routines.
+	Unseen
 
 	numEffects = iota
 )
@@ -146,7 +148,7 @@ var effectNames = [numEffects]string{
 	"UsesPrepared", "Ends",
 	"Call", "DDL", "LocalInfile", "Admin",
 	"LastInsertIDWrite", "LastInsertIDRead", "RowCountRead", "FoundRowsWrite", "FoundRowsRead", "DiagnosticsRead",
-	"ThreadID", "Processlist", "Kill", "SequenceWrite", "SequenceRead", "SetStatement", "Unknown", "Unclear",
+	"ThreadID", "Processlist", "Kill", "SequenceWrite", "SequenceRead", "SetStatement", "Unknown", "Unclear", "Unseen",
 }
 
 // String lists the names of the effects, joined by "|"; "0" for none.

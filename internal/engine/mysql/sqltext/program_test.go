@@ -187,7 +187,10 @@ func TestMariaDBUnscoped(t *testing.T) {
 	t.Parallel()
 	checkEffects(t, maria, []effectTest{
 		{"set @@wait_timeout = 5", Assigns},
-		{"set @@wait_timeout = 5 + 5", Look | Opaque},
+		{"set @@wait_timeout = 5 + 5", Look | Assigns},
+		{"set @@no_such_variable = 5 + 5", Look | Assigns},
+		{"set @@a.b = 5 + 5", Look | Opaque},
+		{"set @@session_track_schema = 5 + 5", Look | Opaque},
 		{"set @@session.wait_timeout = 5 + 5", Look},
 		{"set @@sql_mode = concat(@@sql_mode, ',ANSI')", Look | SetsMode},
 	})

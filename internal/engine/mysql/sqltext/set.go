@@ -305,9 +305,13 @@ func (s *scan) setSystem(sc scope) {
 	if !carried {
 		s.eff |= Look
 	}
-	// MariaDB's session tracking is silent about SET @@x = 1, though not about SET @@SESSION.x = 1.
+	// MariaDB's session tracking is silent about SET @@x = 1, though not about SET @@SESSION.x = 1: then it can be asked, if
+	// the name is known.
 	if s.mode.MariaDB && sc == scopeNext && class != ModeVariable && (!carried || s.program != nil) {
-		s.eff |= Opaque
+		x = Assignment{Kind: AssignSystem, Value: ValueExpression}
+		if !known || class == ProtocolVariable || s.program != nil || !s.a.addAssignment(x, buf[:n]) {
+			s.eff |= Opaque
+		}
 	}
 }
 
