@@ -25,7 +25,7 @@ func serveCommand() *cobra.Command {
 		Long: `Serves clients as the configuration file says, and writes its log to standard error.
 
 With --data-dir or --etcd there is a control plane too: proxies, secrets and users are made by the APIs of AWS, at
-127.0.0.1:9190 unless the file says otherwise, and there need not be a file. At the first start the key of the account's
+http://127.0.0.1:9190 unless the file says otherwise, and there need not be a file. At the first start the key of the account's
 root is printed to standard output, once; it is in a file of the data folder as well.
 
 SIGHUP applies a changed file; a broken one changes nothing, and the log says why. SIGTERM and SIGINT drain: no new

@@ -175,7 +175,7 @@ func (c *control) ensureAccount(ctx context.Context) error {
 	} else {
 		path = c.cfg.KeyFile + "." + rootKeyFile
 	}
-	file := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", id, text)
+	file := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\nregion = %s\n", id, text, c.cfg.Region)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an account that was never made
 		return err
 	}

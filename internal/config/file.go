@@ -107,7 +107,8 @@ var defaults = struct {
 		Loops:        0, // half the cores
 		DrainTimeout: span{of: 30 * time.Second},
 		Handshakes:   512,
-		API:          apiSection{Listen: "127.0.0.1:9190", Region: "us-east-1", MaxProxies: 20},
+		// Not us-east-1: for that region version 1 of the AWS CLI calls https://rds.amazonaws.com/, whatever AWS_ENDPOINT_URL says.
+		API: apiSection{Listen: "127.0.0.1:9190", Region: "us-west-2", MaxProxies: 20},
 	},
 	proxy: proxySection{
 		IdleClientTimeout:  span{of: 1800 * time.Second}, // contract
