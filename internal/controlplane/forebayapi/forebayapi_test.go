@@ -25,8 +25,8 @@ func (caller) ARN() string       { return "arn:aws:iam::123456789012:root" }
 func (caller) AccountID() string { return "123456789012" }
 func (caller) UserID() string    { return "123456789012" }
 
-func (c caller) Authorize(_ *awsapi.Call, action, resource string, _ map[string][]string) error {
-	if c.allow(action, resource) {
+func (c caller) Authorize(_ *awsapi.Call, a awsapi.Access) error {
+	if c.allow(a.Action, a.Resource) {
 		return nil
 	}
 	return awsapi.Errorf(403, "AccessDenied", "no")
