@@ -75,7 +75,7 @@ func (s *stateSecrets) read(state *controlplane.State, name string, now time.Tim
 	access := awsapi.Access{Action: "secretsmanager:GetSecretValue", Resource: arn}
 	if row != nil {
 		access.Resource, access.Policy = row.ARN, row.ResourcePolicy
-		access.Keys = map[string][]string{"secretsmanager:VersionStage": {controlplane.StageCurrent}}
+		access.Keys = map[string][]string{"secretsmanager:SecretId": {row.ARN}, "secretsmanager:VersionStage": {controlplane.StageCurrent}}
 		for _, t := range row.Tags {
 			access.Keys["aws:ResourceTag/"+t.Key] = []string{t.Value}
 			access.Keys["secretsmanager:ResourceTag/"+t.Key] = []string{t.Value}
@@ -111,10 +111,11 @@ func (s *stateSecrets) version(row *controlplane.Secret, name, stage string) (se
 	if err != nil {
 		return secret.Secret{}, fmt.Errorf("secret %s: %w", row.ARN, err)
 	}
+	// Its Version stays that of its content. The id of the API's version is the client's to choose, so two secrets may have
+	// the same: what is derived from one must not be taken for the other.
 	parsed, err := secret.Parse(name, text)
 	if err != nil {
 		return secret.Secret{}, fmt.Errorf("secret %s: %w", row.ARN, err)
 	}
-	parsed.Version = v.ID
 	return parsed, nil
 }

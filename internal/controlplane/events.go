@@ -31,12 +31,20 @@ var (
 	ClusterRemoved   = eventKind{"RDS-EVENT-0215", "configuration change"}
 )
 
+// forgetAtOnce is how many events a new one has forgotten at most. A transaction has few events, and etcd allows it 128
+// changes where nobody has said otherwise: were all that is old to go at once, nothing could be changed any more.
+const forgetAtOnce = 2
+
 // AddEvent records what has happened to a proxy, in the transaction that does it, and forgets what is too old to be told.
 func (tx *Tx) AddEvent(now time.Time, kind eventKind, p *Proxy, format string, args ...any) {
+	var old []string
 	for key, e := range tx.State().Events.All() {
-		if now.Sub(e.Time) <= EventsKept {
+		if now.Sub(e.Time) <= EventsKept || len(old) == forgetAtOnce {
 			break // they are in order
 		}
+		old = append(old, key)
+	}
+	for _, key := range old {
 		tx.Events.Delete(key)
 	}
 	var unique [6]byte

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -137,6 +138,12 @@ func (p *Plane) load(ctx context.Context) error {
 	return nil
 }
 
+func (p *Plane) headNow() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.head
+}
+
 func (p *Plane) replace(s *State, head int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -181,7 +188,14 @@ func (p *Plane) watch(ctx context.Context) error {
 			return err
 		}
 		s.Revision = batch.Revision
-		p.replace(s, batch.Revision) // every transaction changes the head
+		head := p.headNow()
+		// Every transaction of a Plane changes the head; what restores a backup does so once.
+		if i := slices.IndexFunc(batch.Ops, func(op cluster.Op) bool { return op.Key == headKey }); i >= 0 {
+			if head = batch.Revision; batch.Ops[i].Delete {
+				head = 0
+			}
+		}
+		p.replace(s, head)
 	}
 	return errors.New("the watch has ended")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,4 +138,77 @@ func TestLoadedAgain(t *testing.T) {
 	if s.Roles.Get("r") == nil {
 		t.Error("a change is lost after the watch had to begin again")
 	}
+}
+
+// TestChangedFromOutside: what is written beside the planes, as a backup is restored, does not stop them from writing.
+func TestChangedFromOutside(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	p := open(t, store)
+	put := func(name string) func(tx *controlplane.Tx) error {
+		return func(tx *controlplane.Tx) error {
+			tx.Roles.Put(name, &controlplane.Role{Name: name})
+			return nil
+		}
+	}
+	update(t, p, put("a"))
+	rev, err := store.Commit(t.Context(), cluster.Txn{Ops: []cluster.Op{{Key: controlplane.Prefix + "roles/b", Value: []byte(`{"Name":"b"}`)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for changed := p.Changed(); p.State().Revision < rev; changed = p.Changed() {
+		if p.State().Revision < rev {
+			<-changed
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	s, err := p.Update(ctx, put("c"))
+	if err != nil || s.Roles.Len() != 3 {
+		t.Errorf("got %v, and %d roles", err, s.Roles.Len())
+	}
+}
+
+// TestOldEventsAreForgotten little by little: a store may allow 128 changes in a transaction, and many may be too old at
+// once.
+func TestOldEventsAreForgotten(t *testing.T) {
+	t.Parallel()
+	store := &counting{Store: memory.New()}
+	p := open(t, store)
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	proxy := &controlplane.Proxy{ID: "prx-1", Name: "one"}
+	update(t, p, func(tx *controlplane.Tx) error {
+		tx.Accounts.Put("account", &controlplane.Account{ID: "123456789012"})
+		return nil
+	})
+	for range 3 {
+		update(t, p, func(tx *controlplane.Tx) error {
+			for range 100 {
+				tx.AddEvent(now, controlplane.ProxyModified, proxy, "modified")
+			}
+			return nil
+		})
+	}
+	store.most.Store(0)
+	now = now.Add(controlplane.EventsKept + time.Hour)
+	for range 150 {
+		update(t, p, func(tx *controlplane.Tx) error {
+			tx.AddEvent(now, controlplane.ProxyModified, proxy, "modified")
+			return nil
+		})
+	}
+	if n, most := p.State().Events.Len(), store.most.Load(); n != 150 || most > 10 {
+		t.Errorf("%d events are left, want 150; %d changes in one transaction", n, most)
+	}
+}
+
+// counting counts the changes of the largest transaction.
+type counting struct {
+	*memory.Store
+	most atomic.Int64
+}
+
+func (s *counting) Commit(ctx context.Context, txn cluster.Txn) (int64, error) {
+	s.most.Store(max(s.most.Load(), int64(len(txn.Ops))))
+	return s.Store.Commit(ctx, txn)
 }

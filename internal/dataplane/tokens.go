@@ -52,7 +52,7 @@ func (px *proxy) cameTo(cfg *resource.Proxy, addr net.Addr) (l engine.TokenLogin
 	defer px.mu.Unlock()
 	for _, e := range cfg.Endpoints {
 		listener := px.listeners[listenKey(e)]
-		if listener == nil || listener.Addr().String() != addr.String() {
+		if listener == nil || !leadsTo(addr, listener.Addr()) {
 			continue
 		}
 		l = engine.TokenLogin{Proxy: cfg.Name, ResourceID: cfg.ResourceID, Endpoint: e.Name, Hostnames: e.Hostnames}
@@ -62,6 +62,17 @@ func (px *proxy) cameTo(cfg *resource.Proxy, addr net.Addr) (l engine.TokenLogin
 		return l, true
 	}
 	return l, false
+}
+
+// leadsTo reports whether a client that has come to the address at is one of a listener, which may listen on every
+// address.
+func leadsTo(at, listener net.Addr) bool {
+	if at.String() == listener.String() {
+		return true
+	}
+	a, ok1 := at.(*net.TCPAddr)
+	l, ok2 := listener.(*net.TCPAddr)
+	return ok1 && ok2 && l.IP.IsUnspecified() && a.Port == l.Port
 }
 
 // maxLoggedUser is how many bytes of a user name, which is the client's to choose, the log has.

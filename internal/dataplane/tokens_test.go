@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"testing"
 
 	"forebay/internal/engine"
@@ -27,5 +28,25 @@ func TestTokenWithoutEndpoint(t *testing.T) {
 	err := (&newcomer{px: px, net: here}).verifyToken(t.Context(), "app", "token")
 	if !errors.As(err, &refused) || refused.Reason != engine.TokenEndpoint {
 		t.Errorf("got %v, want a token for another endpoint", err)
+	}
+}
+
+func TestLeadsTo(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		at, listener string
+		want         bool
+	}{
+		{"10.0.0.5:5432", "10.0.0.5:5432", true},
+		{"10.0.0.5:5432", "10.0.0.6:5432", false},
+		{"10.0.0.5:5432", "0.0.0.0:5432", true},
+		{"10.0.0.5:5432", "[::]:5432", true},
+		{"[fd00::5]:5432", "[::]:5432", true},
+		{"10.0.0.5:5432", "0.0.0.0:5433", false},
+	} {
+		at, listener := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(tt.at)), net.TCPAddrFromAddrPort(netip.MustParseAddrPort(tt.listener))
+		if got := leadsTo(at, listener); got != tt.want {
+			t.Errorf("%s to a listener at %s: got %v", tt.at, tt.listener, got)
+		}
 	}
 }

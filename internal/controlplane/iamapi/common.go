@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"forebay/internal/controlplane"
+	"forebay/internal/controlplane/awsapi"
 )
 
 // Tag belongs to a user, role or policy.
@@ -118,6 +119,16 @@ func tagKeys(tags []Tag) map[string][]string {
 		keys["aws:TagKeys"] = append(keys["aws:TagKeys"], t.Key)
 	}
 	return keys
+}
+
+// mayCreate asks whether the caller may make a User, Role or Policy, and tag it where it comes with tags.
+func mayCreate(c *awsapi.Call, what, arn string, tags []Tag) error {
+	access := awsapi.Access{Action: "iam:Create" + what, Resource: arn, Keys: tagKeys(tags)}
+	if err := c.AuthorizeAccess(access); err != nil || len(tags) == 0 {
+		return err
+	}
+	access.Action = "iam:Tag" + what
+	return c.AuthorizeAccess(access)
 }
 
 // resourceKeys are the condition keys that a resource's own tags have.

@@ -358,3 +358,22 @@ func TestListPages(t *testing.T) {
 	refused(t, w.root, w.ListUsers, iamapi.ListInput{MaxItems: ptr(1001)}, "ValidationError", 400)
 	refused(t, w.root, w.ListUsers, iamapi.ListInput{Marker: ptr("%")}, "ValidationError", 400)
 }
+
+// TestTagging: who may make something may not tag it for that, and denials about tags hold for policies, too.
+func TestTagging(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tags := []iamapi.Tag{{Key: "team", Value: "blue"}}
+	trust := document(`{"Effect":"Allow","Principal":{"Service":"rds.amazonaws.com"},"Action":"sts:AssumeRole"}`)
+	ann := w.user("ann", `{"Effect":"Allow","Action":"iam:Create*","Resource":"*"}`)
+	do(t, ann, w.CreateUser, iamapi.CreateUserInput{UserName: "u1"})
+	refused(t, ann, w.CreateUser, iamapi.CreateUserInput{UserName: "u2", Tags: tags}, "AccessDenied", 403)
+	refused(t, ann, w.CreateRole, iamapi.CreateRoleInput{RoleName: "r2", AssumeRolePolicyDocument: trust, Tags: tags}, "AccessDenied", 403)
+	refused(t, ann, w.CreatePolicy, iamapi.CreatePolicyInput{PolicyName: "p2", PolicyDocument: document(everything), Tags: tags}, "AccessDenied", 403)
+
+	bob := w.user("bob", everything+`,{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"ForAnyValue:StringEquals":{"aws:TagKeys":"team"}}}`)
+	p := do(t, bob, w.CreatePolicy, iamapi.CreatePolicyInput{PolicyName: "p", PolicyDocument: document(everything)}).Policy
+	silent(t, bob, w.TagPolicy, iamapi.TagPolicyInput{PolicyArn: p.Arn, Tags: []iamapi.Tag{{Key: "other"}}})
+	refusedSilent(t, bob, w.TagPolicy, iamapi.TagPolicyInput{PolicyArn: p.Arn, Tags: tags}, "AccessDenied", 403)
+	refusedSilent(t, bob, w.UntagPolicy, iamapi.UntagPolicyInput{PolicyArn: p.Arn, TagKeys: []string{"team"}}, "AccessDenied", 403)
+}

@@ -2,6 +2,7 @@ package iamapi
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,7 +93,7 @@ func (a *API) CreatePolicy(ctx context.Context, c *awsapi.Call, in *CreatePolicy
 			ID: "ANPA" + identity.RandomID(16), Description: text(in.Description), Created: now, Updated: now, Tags: tags,
 			Versions: []controlplane.PolicyVersion{{ID: "v1", Document: in.PolicyDocument, Default: true, Created: now}},
 		}
-		if err := c.AuthorizeAccess(awsapi.Access{Action: "iam:CreatePolicy", Resource: p.ARN, Keys: tagKeys(in.Tags)}); err != nil {
+		if err := mayCreate(c, "Policy", p.ARN, in.Tags); err != nil {
 			return err
 		}
 		if tx.Policies.Find(func(is *controlplane.Policy) bool { return strings.EqualFold(is.Name, p.Name) }) != nil {
@@ -121,11 +122,12 @@ type PolicyArnInput struct {
 	PolicyArn string `aws:"required"`
 }
 
-func findPolicy(s *controlplane.State, c *awsapi.Call, operation, arn string) (*controlplane.Policy, error) {
+func findPolicy(s *controlplane.State, c *awsapi.Call, operation, arn string, keys map[string][]string) (*controlplane.Policy, error) {
 	p := s.Policies.Get(arn)
-	access := awsapi.Access{Action: "iam:" + operation, Resource: arn}
+	access := awsapi.Access{Action: "iam:" + operation, Resource: arn, Keys: map[string][]string{}}
+	maps.Copy(access.Keys, keys)
 	if p != nil {
-		access.Keys = resourceKeys(p.Tags)
+		maps.Copy(access.Keys, resourceKeys(p.Tags))
 	}
 	if err := c.AuthorizeAccess(access); err != nil {
 		return nil, err
@@ -137,10 +139,10 @@ func findPolicy(s *controlplane.State, c *awsapi.Call, operation, arn string) (*
 }
 
 // changePolicy has fn change a copy of the policy.
-func (a *API) changePolicy(ctx context.Context, c *awsapi.Call, operation, arn string, fn func(s *controlplane.State, p *controlplane.Policy) error) error {
+func (a *API) changePolicy(ctx context.Context, c *awsapi.Call, operation, arn string, keys map[string][]string, fn func(s *controlplane.State, p *controlplane.Policy) error) error {
 	return a.update(ctx, func(tx *controlplane.Tx) error {
 		s := tx.State()
-		old, err := findPolicy(s, c, operation, arn)
+		old, err := findPolicy(s, c, operation, arn, keys)
 		if err != nil {
 			return err
 		}
@@ -157,7 +159,7 @@ func (a *API) changePolicy(ctx context.Context, c *awsapi.Call, operation, arn s
 // GetPolicy describes a managed policy.
 func (a *API) GetPolicy(_ context.Context, c *awsapi.Call, in *PolicyArnInput) (*PolicyOutput, error) {
 	s := a.plane.State()
-	p, err := findPolicy(s, c, "GetPolicy", in.PolicyArn)
+	p, err := findPolicy(s, c, "GetPolicy", in.PolicyArn, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +209,7 @@ func (a *API) ListPolicies(_ context.Context, c *awsapi.Call, in *ListPoliciesIn
 func (a *API) DeletePolicy(ctx context.Context, c *awsapi.Call, in *PolicyArnInput) error {
 	return a.update(ctx, func(tx *controlplane.Tx) error {
 		s := tx.State()
-		p, err := findPolicy(s, c, "DeletePolicy", in.PolicyArn)
+		p, err := findPolicy(s, c, "DeletePolicy", in.PolicyArn, nil)
 		switch {
 		case err != nil:
 			return err
@@ -248,7 +250,7 @@ func (a *API) CreatePolicyVersion(ctx context.Context, c *awsapi.Call, in *Creat
 		return nil, err
 	}
 	var added controlplane.PolicyVersion
-	err := a.changePolicy(ctx, c, "CreatePolicyVersion", in.PolicyArn, func(_ *controlplane.State, p *controlplane.Policy) error {
+	err := a.changePolicy(ctx, c, "CreatePolicyVersion", in.PolicyArn, nil, func(_ *controlplane.State, p *controlplane.Policy) error {
 		if len(p.Versions) >= maxVersions {
 			return limit("A managed policy can have up to %d versions. Before you create a new version, you must delete an existing version.", maxVersions)
 		}
@@ -294,7 +296,7 @@ func version(p *controlplane.Policy, id string) (int, error) {
 
 // GetPolicyVersion returns a version with its document.
 func (a *API) GetPolicyVersion(_ context.Context, c *awsapi.Call, in *PolicyVersionInput) (*PolicyVersionOutput, error) {
-	p, err := findPolicy(a.plane.State(), c, "GetPolicyVersion", in.PolicyArn)
+	p, err := findPolicy(a.plane.State(), c, "GetPolicyVersion", in.PolicyArn, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -323,7 +325,7 @@ type ListPolicyVersionsOutput struct {
 
 // ListPolicyVersions lists the versions, oldest first.
 func (a *API) ListPolicyVersions(_ context.Context, c *awsapi.Call, in *PagedPolicyInput) (*ListPolicyVersionsOutput, error) {
-	p, err := findPolicy(a.plane.State(), c, "ListPolicyVersions", in.PolicyArn)
+	p, err := findPolicy(a.plane.State(), c, "ListPolicyVersions", in.PolicyArn, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -336,7 +338,7 @@ func (a *API) ListPolicyVersions(_ context.Context, c *awsapi.Call, in *PagedPol
 
 // DeletePolicyVersion removes a version that is not in force.
 func (a *API) DeletePolicyVersion(ctx context.Context, c *awsapi.Call, in *PolicyVersionInput) error {
-	return a.changePolicy(ctx, c, "DeletePolicyVersion", in.PolicyArn, func(_ *controlplane.State, p *controlplane.Policy) error {
+	return a.changePolicy(ctx, c, "DeletePolicyVersion", in.PolicyArn, nil, func(_ *controlplane.State, p *controlplane.Policy) error {
 		i, err := version(p, in.VersionID)
 		if err != nil {
 			return err
@@ -351,7 +353,7 @@ func (a *API) DeletePolicyVersion(ctx context.Context, c *awsapi.Call, in *Polic
 
 // SetDefaultPolicyVersion puts a version in force.
 func (a *API) SetDefaultPolicyVersion(ctx context.Context, c *awsapi.Call, in *PolicyVersionInput) error {
-	return a.changePolicy(ctx, c, "SetDefaultPolicyVersion", in.PolicyArn, func(_ *controlplane.State, p *controlplane.Policy) error {
+	return a.changePolicy(ctx, c, "SetDefaultPolicyVersion", in.PolicyArn, nil, func(_ *controlplane.State, p *controlplane.Policy) error {
 		if _, err := version(p, in.VersionID); err != nil {
 			return err
 		}
@@ -368,7 +370,7 @@ type TagPolicyInput struct {
 
 // TagPolicy sets tags.
 func (a *API) TagPolicy(ctx context.Context, c *awsapi.Call, in *TagPolicyInput) error {
-	return a.changePolicy(ctx, c, "TagPolicy", in.PolicyArn, func(_ *controlplane.State, p *controlplane.Policy) (err error) {
+	return a.changePolicy(ctx, c, "TagPolicy", in.PolicyArn, tagKeys(in.Tags), func(_ *controlplane.State, p *controlplane.Policy) (err error) {
 		p.Tags, err = setTags(p.Tags, in.Tags)
 		return err
 	})
@@ -382,7 +384,7 @@ type UntagPolicyInput struct {
 
 // UntagPolicy removes tags.
 func (a *API) UntagPolicy(ctx context.Context, c *awsapi.Call, in *UntagPolicyInput) error {
-	return a.changePolicy(ctx, c, "UntagPolicy", in.PolicyArn, func(_ *controlplane.State, p *controlplane.Policy) error {
+	return a.changePolicy(ctx, c, "UntagPolicy", in.PolicyArn, map[string][]string{"aws:TagKeys": in.TagKeys}, func(_ *controlplane.State, p *controlplane.Policy) error {
 		p.Tags = unsetTags(p.Tags, in.TagKeys)
 		return nil
 	})
@@ -390,7 +392,7 @@ func (a *API) UntagPolicy(ctx context.Context, c *awsapi.Call, in *UntagPolicyIn
 
 // ListPolicyTags lists tags.
 func (a *API) ListPolicyTags(_ context.Context, c *awsapi.Call, in *PagedPolicyInput) (*Tags, error) {
-	p, err := findPolicy(a.plane.State(), c, "ListPolicyTags", in.PolicyArn)
+	p, err := findPolicy(a.plane.State(), c, "ListPolicyTags", in.PolicyArn, nil)
 	if err != nil {
 		return nil, err
 	}

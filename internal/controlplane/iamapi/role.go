@@ -75,7 +75,7 @@ func (a *API) CreateRole(ctx context.Context, c *awsapi.Call, in *CreateRoleInpu
 			Trust: in.AssumeRolePolicyDocument, MaxSessionDuration: longest, Tags: tags,
 		}
 		s := tx.State()
-		if err := c.AuthorizeAccess(awsapi.Access{Action: "iam:CreateRole", Resource: identity.RoleARN(s.Account().ID, r), Keys: tagKeys(in.Tags)}); err != nil {
+		if err := mayCreate(c, "Role", identity.RoleARN(s.Account().ID, r), in.Tags); err != nil {
 			return err
 		}
 		key := strings.ToLower(in.RoleName)

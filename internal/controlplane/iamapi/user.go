@@ -55,7 +55,7 @@ func (a *API) CreateUser(ctx context.Context, c *awsapi.Call, in *CreateUserInpu
 	err = a.update(ctx, func(tx *controlplane.Tx) error {
 		u := &controlplane.User{Name: in.UserName, Path: path, ID: "AIDA" + identity.RandomID(16), Created: a.now().UTC(), Tags: tags}
 		s := tx.State()
-		if err := c.AuthorizeAccess(awsapi.Access{Action: "iam:CreateUser", Resource: identity.UserARN(s.Account().ID, u), Keys: tagKeys(in.Tags)}); err != nil {
+		if err := mayCreate(c, "User", identity.UserARN(s.Account().ID, u), in.Tags); err != nil {
 			return err
 		}
 		key := strings.ToLower(in.UserName)

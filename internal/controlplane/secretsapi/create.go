@@ -103,6 +103,11 @@ func (a *API) CreateSecret(ctx context.Context, c *awsapi.Call, in *CreateSecret
 		if err := c.AuthorizeAccess(access); err != nil {
 			return err
 		}
+		if access.Action = "secretsmanager:TagResource"; len(in.Tags) > 0 {
+			if err := c.AuthorizeAccess(access); err != nil {
+				return err
+			}
+		}
 		if old != nil {
 			row = old
 			return a.createdBefore(old, version, text)

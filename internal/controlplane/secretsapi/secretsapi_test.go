@@ -247,6 +247,22 @@ func TestAuthorised(t *testing.T) {
 	if want := "arn:aws:secretsmanager:eu-central-1:123456789012:secret:none-??????"; who.asked[1].Resource != want {
 		t.Errorf("of a secret that is not there: %s", who.asked[1].Resource)
 	}
+
+	// A policy for AWSCURRENT alone must not let in whoever names an older version by its id.
+	do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: "s", SecretString: ptr("two")})
+	who = &caller{}
+	if _, err := w.GetSecretValue(t.Context(), call(who), &secretsapi.GetSecretValueInput{SecretID: "s", VersionID: made.VersionID}); err != nil {
+		t.Fatal(err)
+	}
+	if stage := who.asked[0].Keys["secretsmanager:VersionStage"]; stage != nil || !slices.Equal(who.asked[0].Keys["secretsmanager:VersionId"], []string{*made.VersionID}) {
+		t.Errorf("by its id alone: asked for stage %v, keys %v", stage, who.asked[0].Keys)
+	}
+
+	who = &caller{denies: "secretsmanager:TagResource"}
+	tagged := secretsapi.CreateSecretInput{Name: "tagged", SecretString: ptr("one"), Tags: []secretsapi.Tag{{Key: "team", Value: "red"}}}
+	if _, err := w.CreateSecret(t.Context(), call(who), &tagged); err == nil {
+		t.Error("a secret was made with tags by somebody who may not tag it")
+	}
 }
 
 func TestList(t *testing.T) {
@@ -338,5 +354,25 @@ func TestTags(t *testing.T) {
 	got := do(t, w.DescribeSecret, secretsapi.SecretIDInput{SecretID: "s"}).Tags
 	if want := []secretsapi.Tag{{Key: "a", Value: "3"}, {Key: "c"}}; !slices.Equal(got, want) {
 		t.Errorf("tags %v, want %v", got, want)
+	}
+}
+
+// TestManyExpire: more than one transaction may hold.
+func TestManyExpire(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 201 {
+		do(t, w.CreateSecret, secretsapi.CreateSecretInput{Name: fmt.Sprint("s", i), SecretString: ptr("one")})
+		if i > 0 {
+			do(t, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretID: fmt.Sprint("s", i), RecoveryWindowInDays: ptr(7)})
+		}
+	}
+	w.clock = w.clock.AddDate(0, 0, 8)
+	before := w.plane.State().Revision
+	if err := w.Expire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.plane.State(); s.Secrets.Len() != 1 || s.Revision != before+2 {
+		t.Errorf("%d secrets are left after %d transactions", s.Secrets.Len(), s.Revision-before)
 	}
 }

@@ -29,9 +29,13 @@ type GetSecretValueOutput struct {
 
 // GetSecretValue gives out the content of a version.
 func (a *API) GetSecretValue(ctx context.Context, c *awsapi.Call, in *GetSecretValueInput) (*GetSecretValueOutput, error) {
-	keys := map[string][]string{"secretsmanager:VersionStage": {stageOf(in)}}
+	keys := map[string][]string{}
 	if in.VersionID != nil {
 		keys["secretsmanager:VersionId"] = []string{*in.VersionID}
+	}
+	// Of a version that is asked for by its id alone no stage is claimed: who may read AWSCURRENT may not read others so.
+	if in.VersionID == nil || in.VersionStage != nil {
+		keys["secretsmanager:VersionStage"] = []string{stageOf(in)}
 	}
 	row, err := live(a.plane.State(), c, "GetSecretValue", in.SecretID, keys)
 	if err != nil {
@@ -81,12 +85,17 @@ func pickVersion(row *controlplane.Secret, in *GetSecretValueInput) (*controlpla
 	return v, nil
 }
 
+// accessedWait is how long reading a secret waits for the note of it, while the store takes no changes.
+const accessedWait = 2 * time.Second
+
 // accessed notes the day on which the secret was read, as AWS does. That the note is made is not worth an error.
 func (a *API) accessed(ctx context.Context, row *controlplane.Secret) {
 	day := a.now().UTC().Truncate(24 * time.Hour)
 	if !row.Accessed.Before(day) {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, accessedWait)
+	defer cancel()
 	_, _ = a.plane.Update(ctx, func(tx *controlplane.Tx) error {
 		if now := tx.Secrets.Get(row.ARN); now != nil {
 			changed := now.Clone()
