@@ -43,6 +43,9 @@ type control struct {
 	api     *awsapi.Listener // nil: served nowhere
 	expire  func(ctx context.Context) error
 	first   func(id, secret, file string) // Options.FirstStart
+
+	tempCA     string      // where certificate authorities are without a data folder; empty: nowhere yet. App.reload guards it
+	tempCAInfo fs.FileInfo // of that folder
 }
 
 // openControl opens the store and reads the state. Nothing is served yet: see serve.
@@ -259,6 +262,9 @@ func (c *control) close() {
 	if c.plane != nil {
 		c.plane.Close()
 	}
+	if c.tempCA != "" {
+		_ = os.RemoveAll(c.tempCA)
+	}
 	if c.store != nil {
 		if err := c.store.Close(); err != nil {
 			c.log.Warn("the store of the control plane did not close cleanly", "err", err)
@@ -283,14 +289,32 @@ func (c *control) snapshot() resource.Snapshot {
 	return snap
 }
 
+// caDir is the folder for certificate authorities. Without a data folder it is one of this process alone, made with a name
+// that nobody can know before: at a fixed place in the folder for temporary files somebody else could have put, under the
+// name of a database's authority, one of his own.
+func (c *control) caDir() (string, error) {
+	if c.cfg.DataDir != "" {
+		dir := filepath.Join(c.cfg.DataDir, caFolder)
+		return dir, os.MkdirAll(dir, 0o700)
+	}
+	if c.tempCA != "" {
+		if is, err := os.Lstat(c.tempCA); err == nil && os.SameFile(is, c.tempCAInfo) {
+			return c.tempCA, nil // it has not been cleaned up
+		}
+	}
+	dir, err := os.MkdirTemp("", "forebay-ca-") // mode 0700
+	if err != nil {
+		return "", err
+	}
+	c.tempCA = dir
+	c.tempCAInfo, err = os.Lstat(dir)
+	return dir, err
+}
+
 // caFile puts a certificate authority where the data plane can read it. Its name is its content's.
 func (c *control) caFile(pem string) (string, error) {
-	dir := c.cfg.DataDir
-	if dir == "" {
-		dir = filepath.Join(os.TempDir(), fmt.Sprintf("forebay-%d", os.Getuid()))
-	}
-	dir = filepath.Join(dir, caFolder)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	dir, err := c.caDir()
+	if err != nil {
 		return "", err
 	}
 	sum := sha256.Sum256([]byte(pem))

@@ -1,0 +1,43 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Without a data folder certificate authorities are in a folder that nobody else can have prepared.
+func TestCAFileWithoutDataFolder(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	c, other := &control{}, &control{}
+	first, err := c.caFile("PEM")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := c.caFile("PEM"); err != nil || again != first {
+		t.Errorf("the same bundle is at %s, then at %s (%v)", first, again, err)
+	}
+	if elsewhere, err := other.caFile("PEM"); err != nil || filepath.Dir(elsewhere) == filepath.Dir(first) {
+		t.Errorf("two processes have one folder: %s (%v)", elsewhere, err)
+	}
+	dir, err := os.Stat(filepath.Dir(first))
+	if err != nil || dir.Mode().Perm() != 0o700 {
+		t.Errorf("the folder: %v, %v", dir, err)
+	}
+	// It is cleaned up meanwhile, and somebody else makes it again.
+	if err := os.RemoveAll(filepath.Dir(first)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Dir(first), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	moved, err := c.caFile("PEM")
+	if text, err2 := os.ReadFile(moved); err != nil || err2 != nil || string(text) != "PEM" || filepath.Dir(moved) == filepath.Dir(first) {
+		t.Errorf("after that: %s, %q (%v, %v)", moved, text, err, err2)
+	}
+	c.close()
+	other.close()
+	if _, err := os.Stat(filepath.Dir(moved)); !os.IsNotExist(err) {
+		t.Errorf("the folder is left: %v", err)
+	}
+}
