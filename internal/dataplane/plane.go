@@ -92,10 +92,12 @@ func (p *Plane) Apply(ctx context.Context, s resource.Snapshot) error {
 	}
 	// First everything that can fail, then what cannot.
 	var changes []*change
+	takeBack := p.handOver(ctx, &s)
 	undo := func() {
 		for _, c := range changes {
 			c.undo()
 		}
+		takeBack()
 	}
 	wanted := make(map[string]bool)
 	for i := range s.Proxies {
@@ -123,6 +125,39 @@ func (p *Plane) Apply(ctx context.Context, s resource.Snapshot) error {
 		p.proxies[identity(c.cfg)] = c.commit()
 	}
 	return nil
+}
+
+// handOver stops listening at the addresses that s takes away from one proxy and gives to another: an address is bound once.
+// What it returns undoes that.
+func (p *Plane) handOver(ctx context.Context, s *resource.Snapshot) (takeBack func()) {
+	keeps, wants := make(map[string]map[string]bool), make(map[string]bool)
+	for i := range s.Proxies {
+		own := make(map[string]bool)
+		for _, e := range s.Proxies[i].Endpoints {
+			own[listenKey(e)] = true
+			if !anyPort(e) {
+				wants[listenKey(e)] = true
+			}
+		}
+		keeps[identity(&s.Proxies[i])] = own
+	}
+	type listening struct {
+		px      *proxy
+		address string
+	}
+	var given []listening
+	for id, px := range p.proxies {
+		for _, address := range px.stopListening(func(address string) bool { return wants[address] && !keeps[id][address] }) {
+			given = append(given, listening{px, address})
+		}
+	}
+	return func() {
+		for _, g := range given {
+			if err := g.px.listen(ctx, g.address); err != nil {
+				g.px.log.Error("the proxy does not listen any more: its address could not be taken back", slog.String("address", g.address), slog.Any("error", err))
+			}
+		}
+	}
 }
 
 // Addrs returns the addresses that each proxy's endpoints listen on, by proxy and endpoint name.

@@ -111,11 +111,13 @@ func (px *proxy) name() string { return px.cfg.Load().Name }
 // listenKey is what makes an endpoint's socket the same after a reload: its address, so that a renamed endpoint keeps it,
 // but for those that take any free port.
 func listenKey(e resource.Endpoint) string {
-	if strings.HasSuffix(e.Listen, ":0") {
+	if anyPort(e) {
 		return e.Listen + " " + e.Name
 	}
 	return e.Listen
 }
+
+func anyPort(e resource.Endpoint) bool { return strings.HasSuffix(e.Listen, ":0") }
 
 func (c *change) undo() {
 	for _, l := range c.bound {
@@ -189,6 +191,35 @@ func (px *proxy) addrs() map[string]string {
 		}
 	}
 	return all
+}
+
+// stopListening closes the listeners that which chooses by their listenKey, and returns those.
+func (px *proxy) stopListening(which func(key string) bool) (keys []string) {
+	var gone []*evloop.Listener
+	px.mu.Lock()
+	for key, l := range px.listeners {
+		if which(key) {
+			delete(px.listeners, key)
+			keys, gone = append(keys, key), append(gone, l)
+		}
+	}
+	px.mu.Unlock()
+	for _, l := range gone {
+		l.Close()
+	}
+	return keys
+}
+
+// listen begins to listen at an address again.
+func (px *proxy) listen(ctx context.Context, address string) error {
+	l, err := evloop.Listen(ctx, px.plane.loops, address, px.accept, px.acceptFailed)
+	if err != nil {
+		return err
+	}
+	px.mu.Lock()
+	px.listeners[address] = l
+	px.mu.Unlock()
+	return nil
 }
 
 func (px *proxy) closeListeners() {
