@@ -130,6 +130,7 @@ func (a *App) openAPI(ctx context.Context, cfg *config.Config) error {
 	o := apiOptions{
 		requests: metrics.NewAPIRequests(a.registry),
 		health:   &health{plane: a.control.plane, targets: a.view.Targets},
+		held:     a.heldForAPI,
 	}
 	if cfg.API.TLS != (resource.Certificate{}) {
 		var err error
@@ -144,6 +145,21 @@ func (a *App) openAPI(ctx context.Context, cfg *config.Config) error {
 	a.unfollow = stop
 	a.follow.Go(func() { a.followState(following) })
 	return nil
+}
+
+// heldForAPI reports whether the data plane listens at an address for a proxy that is not of the configuration file.
+func (a *App) heldForAPI(address string) bool {
+	for name, endpoints := range a.plane.Addrs() {
+		if slices.ContainsFunc(a.config.Load().Snapshot.Proxies, func(p resource.Proxy) bool { return p.Name == name }) {
+			continue
+		}
+		for _, at := range endpoints {
+			if at == address {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // load reads the configuration. With a data folder or an etcd from elsewhere, there need not be a file.

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -205,6 +206,8 @@ type apiOptions struct {
 	tls      *tls.Config // nil: plain HTTP
 	requests *metrics.APIRequests
 	health   rdsapi.Health
+	// held reports whether the data plane listens there for a proxy of the API: until a deletion is in force it still does.
+	held func(address string) bool
 }
 
 // serve starts the API.
@@ -220,7 +223,10 @@ func (c *control) serve(ctx context.Context, o apiOptions) error {
 	}
 	iam := iamapi.New(c.plane, c.ring, c.ids, time.Now)
 	listeners := c.cfg.Listeners
-	listeners.Free = free
+	listeners.Free = func(address string, port int) bool {
+		socket := net.JoinHostPort(address, strconv.Itoa(port))
+		return free(context.WithoutCancel(ctx), socket) || o.held != nil && o.held(socket)
+	}
 	server, err := awsapi.New(awsapi.Options{Log: c.log, Region: account.Region, Auth: c.ids, Observe: o.requests.Observe},
 		rdsapi.Service(c.plane, o.health, rdsapi.Options{Listeners: listeners, Proxies: c.cfg.MaxProxies}),
 		secrets.Service(), iam.IAM(), iam.STS(), forebayapi.Service(c.plane))
@@ -233,9 +239,9 @@ func (c *control) serve(ctx context.Context, o apiOptions) error {
 	return err
 }
 
-// free reports whether this machine can listen at an address now.
-func free(address string, port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort(address, fmt.Sprint(port)))
+// free reports whether this machine can listen at an address, host:port, now.
+func free(ctx context.Context, address string) bool {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return false
 	}

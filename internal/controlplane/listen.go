@@ -120,7 +120,7 @@ func (l Listeners) Assign(s *State, r ListenRequest) (Listen, error) {
 	return Listen{}, fmt.Errorf("%w, of network type %s", ErrNoAddress, r.Network)
 }
 
-// maxRefusals bounds how often Free is asked about the engine's port.
+// maxRefusals bounds how often Free is asked about one port.
 const maxRefusals = 64
 
 // tagged finds the address that the tag says.
@@ -130,9 +130,17 @@ func (l Listeners) tagged(t *taken, told func(string) string, r ListenRequest) (
 		return Listen{}, err
 	}
 	if host == "" {
+		refusals := maxRefusals
 		for a := range l.candidates(r.Network, true) {
-			if found := (Listen{Address: a, Port: port, Host: told(a)}); t.free(found) {
+			found := Listen{Address: a, Port: port, Host: told(a)}
+			if !t.free(found) {
+				continue
+			}
+			if l.Free == nil || l.Free(a, port) {
 				return found, nil
+			}
+			if refusals--; refusals == 0 {
+				break
 			}
 		}
 		return Listen{}, fmt.Errorf("%s %q: port %d is taken on every address", ListenTag, r.Tag, port)
@@ -146,6 +154,10 @@ func (l Listeners) tagged(t *taken, told func(string) string, r ListenRequest) (
 	}
 	if !t.free(found) {
 		return Listen{}, fmt.Errorf("%s %q: another proxy, endpoint or database is there", ListenTag, r.Tag)
+	}
+	// What cannot be listened at would never be in force.
+	if l.Free != nil && !l.Free(host, port) {
+		return Listen{}, fmt.Errorf("%s %q: this machine cannot listen there: it is not its address, or another process does", ListenTag, r.Tag)
 	}
 	return found, nil
 }
