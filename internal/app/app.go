@@ -62,6 +62,9 @@ type App struct {
 	reload  sync.Mutex                     // one change at a time
 	sources map[config.Secret]secret.Store // guarded by reload
 	known   map[string]secret.Store        // guarded by reload; what secrets gives out, by name
+	inForce resource.Snapshot              // guarded by reload; what the data plane does
+
+	unserved atomic.Pointer[map[string]error] // proxies that are not served as they should be, by resource id
 }
 
 // Open reads the configuration and starts everything. When it returns, clients are served. An error that matches
@@ -129,7 +132,7 @@ func (a *App) openAPI(ctx context.Context, cfg *config.Config) error {
 	}
 	o := apiOptions{
 		requests: metrics.NewAPIRequests(a.registry),
-		health:   &health{plane: a.control.plane, targets: a.view.Targets},
+		health:   &health{plane: a.control.plane, targets: a.view.Targets, unserved: &a.unserved},
 		held:     a.heldForAPI,
 	}
 	if cfg.API.TLS != (resource.Certificate{}) {

@@ -47,6 +47,8 @@ type control struct {
 
 	tempCA     string      // where certificate authorities are without a data folder; empty: nowhere yet. App.reload guards it
 	tempCAInfo fs.FileInfo // of that folder
+
+	said map[controlplane.Omission]bool // guarded by App.reload; what is in the log already
 }
 
 // openControl opens the store and reads the state. Nothing is served yet: see serve.
@@ -289,9 +291,13 @@ func (c *control) snapshot() resource.Snapshot {
 	snap, omitted := c.plane.State().Snapshot(controlplane.SnapshotOptions{
 		Families: []resource.EngineFamily{resource.PostgreSQL, resource.MySQL}, CAFile: c.caFile,
 	})
+	said := map[controlplane.Omission]bool{}
 	for _, o := range omitted {
-		c.log.Info("part of a proxy is not served", "proxy", o.Proxy, "endpoint", o.Endpoint, "reason", o.Reason)
+		if said[o] = true; !c.said[o] {
+			c.log.Info("part of a proxy is not served", "proxy", o.Proxy, "endpoint", o.Endpoint, "reason", o.Reason)
+		}
 	}
+	c.said = said
 	return snap
 }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"net"
+	"sync/atomic"
 
 	"forebay/internal/controlplane"
 	"forebay/internal/dataplane"
@@ -11,8 +12,9 @@ import (
 
 // health tells the API how the targets are, as the data plane knows it (contract section 1.3).
 type health struct {
-	plane   *controlplane.Plane
-	targets func() []dataplane.TargetHealth
+	plane    *controlplane.Plane
+	targets  func() []dataplane.TargetHealth
+	unserved *atomic.Pointer[map[string]error] // App.unserved
 }
 
 // Target implements rdsapi.Health.
@@ -20,6 +22,9 @@ func (h *health) Target(proxyID string) (state, reason, description, role string
 	proxy := h.plane.State().Proxies.Get(proxyID)
 	if proxy == nil || h.targets == nil {
 		return "", "", "", ""
+	}
+	if unserved := h.unserved.Load(); unserved != nil && (*unserved)[proxyID] != nil {
+		return "UNAVAILABLE", "", "The proxy is not served as it should be: " + (*unserved)[proxyID].Error(), "UNKNOWN"
 	}
 	for _, t := range h.targets() {
 		if t.ResourceID == proxyID {

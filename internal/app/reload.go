@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"forebay/internal/config"
+	"forebay/internal/dataplane"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
 	"forebay/internal/secret/env"
@@ -80,7 +81,7 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 	both := maps.Clone(before)
 	maps.Copy(both, next)
 	a.secrets.Swap(both)
-	if err := a.plane.Apply(ctx, snapshot); err != nil {
+	if snapshot, err = a.applyWhatCan(ctx, snapshot); err != nil {
 		a.secrets.Swap(before)
 		return err
 	}
@@ -89,6 +90,74 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 	a.certs.Keep(snapshot)
 	a.config.Store(cfg)
 	return nil
+}
+
+// applyWhatCan applies a snapshot. A proxy of the API that cannot be served as it should (its address is taken, say) holds
+// up nobody else: it stays as it was, or is left out, until the next attempt. It returns what is in force.
+func (a *App) applyWhatCan(ctx context.Context, wanted resource.Snapshot) (resource.Snapshot, error) {
+	unserved := map[string]error{}
+	for again := true; ; {
+		snapshot := a.without(wanted, unserved)
+		err := a.plane.Apply(ctx, snapshot)
+		var of *dataplane.ProxyError
+		switch {
+		case err == nil && len(unserved) > 0 && again:
+			// What stood in the way of one may be gone with another, now that the rest is in force.
+			again = false
+			clear(unserved)
+			a.inForce = snapshot
+			continue
+		case err == nil:
+			a.inForce = snapshot
+			a.sayUnserved(wanted, unserved)
+			return snapshot, nil
+		case !errors.As(err, &of) || of.ResourceID == "" || unserved[of.ResourceID] != nil:
+			return resource.Snapshot{}, err
+		}
+		unserved[of.ResourceID] = of.Err
+	}
+}
+
+// without is a snapshot in which the proxies of some ids are as they are now, if they are served at all.
+func (a *App) without(s resource.Snapshot, ids map[string]error) resource.Snapshot {
+	if len(ids) == 0 {
+		return s
+	}
+	now := map[string]resource.Proxy{}
+	for _, p := range a.inForce.Proxies {
+		now[p.ResourceID] = p
+	}
+	var out resource.Snapshot
+	for _, p := range s.Proxies {
+		if p.ResourceID != "" && ids[p.ResourceID] != nil {
+			former, ok := now[p.ResourceID]
+			if !ok {
+				continue
+			}
+			p = former
+		}
+		out.Proxies = append(out.Proxies, p)
+	}
+	return out
+}
+
+// sayUnserved says what has changed of the proxies that are not served as they should be, and keeps it for their health.
+func (a *App) sayUnserved(s resource.Snapshot, unserved map[string]error) {
+	before := map[string]error{}
+	if b := a.unserved.Load(); b != nil {
+		before = *b
+	}
+	for _, p := range s.Proxies {
+		now, was := unserved[p.ResourceID], before[p.ResourceID]
+		switch {
+		case p.ResourceID == "":
+		case now != nil && (was == nil || was.Error() != now.Error()):
+			a.log.Error("a proxy is not served as it should be; it is tried again", "proxy", p.Name, "err", now)
+		case now == nil && was != nil:
+			a.log.Info("a proxy is served as it should be again", "proxy", p.Name)
+		}
+	}
+	a.unserved.Store(&unserved)
 }
 
 // snapshotLocked is what the file and the state of the control plane want together. The secrets of the state are added to
@@ -119,6 +188,7 @@ func (a *App) snapshotLocked(ctx context.Context, cfg *config.Config, stores map
 const (
 	settle     = 20 * time.Millisecond
 	settleMost = 200 * time.Millisecond
+	retryApply = 2 * time.Second
 )
 
 // followState has the data plane do what the state says, whenever that changes, until ctx ends. What cannot be applied is
@@ -131,11 +201,13 @@ func (a *App) followState(ctx context.Context) {
 		changed := a.control.plane.Changed()
 		var again <-chan time.Time
 		if revision := a.control.plane.State().Revision; revision != applied {
-			if err := a.applyState(ctx); err == nil {
-				applied = revision
-			} else if ctx.Err() == nil {
+			if err := a.applyState(ctx); err != nil && ctx.Err() == nil {
 				a.log.Error("a change of the control plane's state is not in force yet", "err", err)
-				again = time.After(2 * time.Second)
+				again = time.After(retryApply)
+			} else if len(*a.unserved.Load()) > 0 {
+				again = time.After(retryApply)
+			} else {
+				applied = revision
 			}
 		}
 		select {

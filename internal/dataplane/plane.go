@@ -106,12 +106,12 @@ func (p *Plane) Apply(ctx context.Context, s resource.Snapshot) error {
 		eng := p.opts.Engines[cfg.EngineFamily]
 		if eng == nil {
 			undo()
-			return fmt.Errorf("proxy %s: engine family %s is not supported", cfg.Name, cfg.EngineFamily)
+			return &ProxyError{cfg.Name, cfg.ResourceID, fmt.Errorf("engine family %s is not supported", cfg.EngineFamily)}
 		}
 		c, err := p.prepare(ctx, cfg, eng)
 		if err != nil {
 			undo()
-			return fmt.Errorf("proxy %s: %w", cfg.Name, err)
+			return &ProxyError{cfg.Name, cfg.ResourceID, err}
 		}
 		changes = append(changes, c)
 	}
@@ -159,6 +159,18 @@ func (p *Plane) handOver(ctx context.Context, s *resource.Snapshot) (takeBack fu
 		}
 	}
 }
+
+// ProxyError says of which proxy a snapshot could not be applied.
+type ProxyError struct {
+	Proxy      string // name
+	ResourceID string // empty for a proxy of the configuration file
+	Err        error
+}
+
+func (e *ProxyError) Error() string { return "proxy " + e.Proxy + ": " + e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *ProxyError) Unwrap() error { return e.Err }
 
 // Addrs returns the addresses that each proxy's endpoints listen on, by proxy and endpoint name.
 func (p *Plane) Addrs() map[string]map[string]string {
