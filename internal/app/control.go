@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"forebay/internal/cluster"
@@ -45,8 +46,7 @@ type control struct {
 	expire  func(ctx context.Context) error
 	first   func(id, secret, file string) // Options.FirstStart
 
-	tempCA     string      // where certificate authorities are without a data folder; empty: nowhere yet. App.reload guards it
-	tempCAInfo fs.FileInfo // of that folder
+	tempCA string // guarded by App.reload; where certificate authorities are without a data folder; empty: nowhere yet
 
 	said map[controlplane.Omission]bool // guarded by App.reload; what is in the log already
 }
@@ -310,8 +310,10 @@ func (c *control) caDir() (string, error) {
 		return dir, os.MkdirAll(dir, 0o700)
 	}
 	if c.tempCA != "" {
-		if is, err := os.Lstat(c.tempCA); err == nil && os.SameFile(is, c.tempCAInfo) {
-			return c.tempCA, nil // it has not been cleaned up
+		// If it has been cleaned up, somebody else may have made it again.
+		is, err := os.Lstat(c.tempCA)
+		if err == nil && is.Mode() == fs.ModeDir|0o700 && is.Sys().(*syscall.Stat_t).Uid == uint32(os.Getuid()) {
+			return c.tempCA, nil
 		}
 	}
 	dir, err := os.MkdirTemp("", "forebay-ca-") // mode 0700
@@ -319,8 +321,7 @@ func (c *control) caDir() (string, error) {
 		return "", err
 	}
 	c.tempCA = dir
-	c.tempCAInfo, err = os.Lstat(dir)
-	return dir, err
+	return dir, nil
 }
 
 // caFile puts a certificate authority where the data plane can read it. Its name is its content's.

@@ -24,11 +24,11 @@ func TestCAFileWithoutDataFolder(t *testing.T) {
 	if err != nil || dir.Mode().Perm() != 0o700 {
 		t.Errorf("the folder: %v, %v", dir, err)
 	}
-	// It is cleaned up meanwhile, and somebody else makes it again.
+	// It is cleaned up meanwhile, and made again in another way.
 	if err := os.RemoveAll(filepath.Dir(first)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Dir(first), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Dir(first), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	moved, err := c.caFile("PEM")
