@@ -76,6 +76,9 @@ func openControl(ctx context.Context, cfg config.API, log *slog.Logger, first fu
 	if err = c.ensureAccount(ctx); err != nil {
 		return nil, err
 	}
+	if err = c.checkKeyring(); err != nil {
+		return nil, err
+	}
 	c.ids = identity.New(c.plane, c.ring, time.Now)
 	c.secrets = newStateSecrets(c.plane, c.ring, c.ids)
 	return c, nil
@@ -299,6 +302,17 @@ func (c *control) snapshot() resource.Snapshot {
 	}
 	c.said = said
 	return snap
+}
+
+// checkKeyring refuses keys that do not open what the account was made with: with them nobody could log in, and what they
+// would seal the rest of the fleet could not open.
+func (c *control) checkKeyring() error {
+	for _, k := range c.plane.State().Account().RootKeys {
+		if _, err := c.ring.Open(k.Sealed, identity.KeyBelongs(k.ID)); err != nil {
+			return fmt.Errorf("the sealing key here is not the one that this store's account was made with (each Forebay needs the same: api.key_file): %w", err)
+		}
+	}
+	return nil
 }
 
 // caDir is the folder for certificate authorities. Without a data folder it is one of this process alone, made with a name

@@ -1,10 +1,43 @@
 package app
 
 import (
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"forebay/internal/cluster/memory"
+	"forebay/internal/config"
+	"forebay/internal/controlplane"
 )
+
+// A Forebay whose key does not open what is in the store does not start: it would seal what no other one can open.
+func TestAnotherSealingKey(t *testing.T) {
+	t.Parallel()
+	plane, err := controlplane.Open(t.Context(), memory.New(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plane.Close()
+	start := func() error {
+		ring, err := controlplane.ParseKeys(controlplane.NewKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &control{log: slog.New(slog.DiscardHandler), cfg: config.API{DataDir: t.TempDir(), Region: "us-east-1"}, plane: plane, ring: ring}
+		if err := c.ensureAccount(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return c.checkKeyring()
+	}
+	if err := start(); err != nil {
+		t.Errorf("the first one: %v", err)
+	}
+	if err := start(); !errors.Is(err, controlplane.ErrSealed) {
+		t.Errorf("with another key: got %v", err)
+	}
+}
 
 // Without a data folder certificate authorities are in a folder that nobody else can have prepared.
 func TestCAFileWithoutDataFolder(t *testing.T) {

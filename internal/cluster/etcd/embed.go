@@ -37,6 +37,7 @@ func Embed(ctx context.Context, dir string, log *slog.Logger) (*Store, error) {
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = "revision", "1000"
 	cfg.QuotaBackendBytes = 1 << 30
 	cfg.MaxTxnOps = 4096
+	cfg.MaxRequestBytes = 8 << 20 // a secret with thirty versions of 64 KiB, in base64, is one value
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(zapTo(log)))
 	server, err := embed.StartEtcd(cfg)
 	if err != nil {

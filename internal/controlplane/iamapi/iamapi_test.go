@@ -377,3 +377,16 @@ func TestTagging(t *testing.T) {
 	refusedSilent(t, bob, w.TagPolicy, iamapi.TagPolicyInput{PolicyArn: p.Arn, Tags: tags}, "AccessDenied", 403)
 	refusedSilent(t, bob, w.UntagPolicy, iamapi.UntagPolicyInput{PolicyArn: p.Arn, TagKeys: []string{"team"}}, "AccessDenied", 403)
 }
+
+// TestAssumeTaggedRole: a denial about the tags of a role holds for becoming it.
+func TestAssumeTaggedRole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	trust := document(`{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole"}`)
+	roleOf := func(name, team string) string {
+		return do(t, w.root, w.CreateRole, iamapi.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: trust, Tags: []iamapi.Tag{{Key: "team", Value: team}}}).Role.Arn
+	}
+	ann := w.user("ann", everything+`,{"Effect":"Deny","Action":"sts:AssumeRole","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"red"}}}`)
+	do(t, ann, w.AssumeRole, iamapi.AssumeRoleInput{RoleArn: roleOf("blue", "blue"), RoleSessionName: "s1"})
+	refused(t, ann, w.AssumeRole, iamapi.AssumeRoleInput{RoleArn: roleOf("red", "red"), RoleSessionName: "s1"}, "AccessDenied", 403)
+}

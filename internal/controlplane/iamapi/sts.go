@@ -95,7 +95,8 @@ func (a *API) AssumeRole(_ context.Context, c *awsapi.Call, in *AssumeRoleInput)
 	if !ok || role == nil || caller.Root() { // as in AWS: root has no roles, and nobody learns whether there is one
 		return nil, denied
 	}
-	keys := map[string][]string{"sts:RoleSessionName": {in.RoleSessionName}}
+	keys := resourceKeys(role.Tags)
+	keys["sts:RoleSessionName"] = []string{in.RoleSessionName}
 	if in.ExternalID != nil {
 		keys["sts:ExternalId"] = []string{*in.ExternalID}
 	}

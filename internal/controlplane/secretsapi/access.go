@@ -25,7 +25,7 @@ func find(s *controlplane.State, c *awsapi.Call, operation, id string, keys map[
 		if err := c.AuthorizeAccess(access); err != nil {
 			return nil, err
 		}
-		return nil, notFound()
+		return nil, errNotFound
 	}
 	access.Resource, access.Policy = row.ARN, row.ResourcePolicy
 	if access.Keys == nil {
@@ -51,6 +51,9 @@ func live(s *controlplane.State, c *awsapi.Call, operation, id string, keys map[
 	return row, err
 }
 
+// maxLabels is the quota of staging labels of a secret. It bounds how many versions one keeps.
+const maxLabels = 20
+
 // change has fn change a copy of the secret, and stores it.
 func (a *API) change(ctx context.Context, c *awsapi.Call, operation, id string, keys map[string][]string, fn func(row *controlplane.Secret) error) (*controlplane.Secret, error) {
 	var after *controlplane.Secret
@@ -62,6 +65,13 @@ func (a *API) change(ctx context.Context, c *awsapi.Call, operation, id string, 
 		after = row.Clone()
 		if err := fn(after); err != nil {
 			return err
+		}
+		labels := 0
+		for i := range after.Versions {
+			labels += len(after.Versions[i].Stages)
+		}
+		if labels > maxLabels {
+			return refuse("LimitExceededException", "A secret has at most %d staging labels, of all its versions together.", maxLabels)
 		}
 		after.Changed = a.now()
 		after.Prune()

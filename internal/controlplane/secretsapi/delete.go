@@ -2,6 +2,8 @@ package secretsapi
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"forebay/internal/controlplane"
@@ -40,6 +42,13 @@ func (a *API) DeleteSecret(ctx context.Context, c *awsapi.Call, in *DeleteSecret
 	_, err := a.plane.Update(ctx, func(tx *controlplane.Tx) error {
 		now := a.now()
 		row, err := find(tx.State(), c, "DeleteSecret", in.SecretID, nil)
+		if force && errors.Is(err, errNotFound) { // as AWS: what is to be gone is
+			out = &DeleteSecretOutput{in.SecretID, in.SecretID, now}
+			if !strings.HasPrefix(in.SecretID, "arn:") {
+				out.ARN = arn(tx.Account(), in.SecretID, randomEnd())
+			}
+			return nil
+		}
 		if err != nil {
 			return err
 		}

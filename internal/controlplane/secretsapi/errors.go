@@ -10,9 +10,7 @@ func refuse(code, format string, args ...any) error {
 	return awsapi.Errorf(http.StatusBadRequest, code, format, args...)
 }
 
-func notFound() error {
-	return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
-}
+var errNotFound = refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
 
 func invalid(format string, args ...any) error {
 	return refuse("InvalidParameterException", format, args...)

@@ -376,3 +376,28 @@ func TestManyExpire(t *testing.T) {
 		t.Errorf("%d secrets are left after %d transactions", s.Secrets.Len(), s.Revision-before)
 	}
 }
+
+func TestLabels(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	do(t, w.CreateSecret, secretsapi.CreateSecretInput{Name: "s", SecretString: ptr("one")})
+	for i := range 19 {
+		do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: "s", SecretString: ptr("x"), VersionStages: []string{fmt.Sprint("stage", i)}})
+	}
+	refused(t, w, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: "s", SecretString: ptr("x"), VersionStages: []string{"more"}}, "LimitExceededException")
+	do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: "s", SecretString: ptr("x"), VersionStages: []string{"stage1"}})
+}
+
+// TestForcedDeletion is no error where there is nothing to delete.
+func TestForcedDeletion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	refused(t, w, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretID: "none"}, "ResourceNotFoundException")
+	if out := do(t, w.DeleteSecret, secretsapi.DeleteSecretInput{SecretID: "none", ForceDeleteWithoutRecovery: ptr(true)}); out.Name != "none" {
+		t.Errorf("got %+v", out)
+	}
+	_, err := w.DeleteSecret(t.Context(), call(&caller{denies: "secretsmanager:DeleteSecret"}), &secretsapi.DeleteSecretInput{SecretID: "none", ForceDeleteWithoutRecovery: ptr(true)})
+	if err == nil {
+		t.Error("who may not delete was told that nothing is there")
+	}
+}
