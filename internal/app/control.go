@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,6 +46,8 @@ type control struct {
 	api     *awsapi.Listener // nil: served nowhere
 	expire  func(ctx context.Context) error
 	first   func(id, secret, file string) // Options.FirstStart
+
+	declared *[]controlplane.DatabaseSpec // guarded by App.reload; what declare has made so; nil: nothing yet
 
 	tempCA string // guarded by App.reload; where certificate authorities are without a data folder; empty: nowhere yet
 
@@ -283,9 +286,22 @@ func (c *control) close() {
 	}
 }
 
+// declareWait is how long a reload waits for a store that takes no changes. Nothing else can be reloaded meanwhile.
+const declareWait = 10 * time.Second
+
 // declare makes the databases of the configuration file those of the state, and takes back what the file no longer has.
+// It does so once for each content of the file: while the files of a fleet differ, as they do when they are changed one after
+// the other, its members would take back each other's declarations for ever.
 func (c *control) declare(ctx context.Context, specs []controlplane.DatabaseSpec) error {
+	if c.declared != nil && slices.Equal(*c.declared, specs) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, declareWait)
+	defer cancel()
 	_, err := c.plane.Update(ctx, func(tx *controlplane.Tx) error { return tx.DeclareDatabases(time.Now().UTC(), specs) })
+	if err == nil {
+		c.declared = &specs
+	}
 	return err
 }
 

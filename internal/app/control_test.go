@@ -74,3 +74,39 @@ func TestCAFileWithoutDataFolder(t *testing.T) {
 		t.Errorf("the folder is left: %v", err)
 	}
 }
+
+// TestDeclaredOnce: two members of a fleet whose files differ do not take back each other's databases again and again.
+func TestDeclaredOnce(t *testing.T) {
+	t.Parallel()
+	plane, err := controlplane.Open(t.Context(), memory.New(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plane.Close()
+	if _, _, err := plane.EnsureAccount(t.Context(), "us-east-1", "", controlplane.AccessKey{}); err != nil {
+		t.Fatal(err)
+	}
+	one := controlplane.DatabaseSpec{Identifier: "one", Engine: "mysql", Host: "one.test", FromFile: true}
+	two := controlplane.DatabaseSpec{Identifier: "two", Engine: "mysql", Host: "two.test", FromFile: true}
+	changed, unchanged := &control{plane: plane}, &control{plane: plane}
+	for i, step := range []struct {
+		who  *control
+		file []controlplane.DatabaseSpec
+		want int
+	}{
+		{changed, []controlplane.DatabaseSpec{one}, 1},
+		{unchanged, []controlplane.DatabaseSpec{one}, 1},
+		{changed, []controlplane.DatabaseSpec{one, two}, 2},
+		{unchanged, []controlplane.DatabaseSpec{one}, 2}, // because the state has changed
+		{changed, []controlplane.DatabaseSpec{one, two}, 2},
+		{unchanged, []controlplane.DatabaseSpec{one, two}, 2},
+		{unchanged, []controlplane.DatabaseSpec{two}, 1},
+	} {
+		if err := step.who.declare(t.Context(), step.file); err != nil {
+			t.Fatal(err)
+		}
+		if n := plane.State().Databases.Len(); n != step.want {
+			t.Errorf("step %d: %d databases, want %d", i, n, step.want)
+		}
+	}
+}
