@@ -2,6 +2,8 @@ package cluster_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,6 +14,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
+
+// failing commits so many times and no more.
+type failing struct {
+	cluster.Store
+	after int
+}
+
+func (f *failing) Commit(ctx context.Context, txn cluster.Txn) (int64, error) {
+	if f.after--; f.after < 0 {
+		return 0, errors.New("the disk is full")
+	}
+	return f.Store.Commit(ctx, txn)
+}
 
 func TestBackup(t *testing.T) {
 	t.Parallel()
@@ -37,6 +52,16 @@ func TestBackup(t *testing.T) {
 	}
 	if err := cluster.Restore(t.Context(), to, "/p/", strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), "empty store") {
 		t.Errorf("into a store that is not empty: got %v", err)
+	}
+	if info, err := cluster.CheckBackup(strings.NewReader(text)); err != nil || info.Entries != 250 || info.Made.IsZero() {
+		t.Errorf("checked: %+v, %v", info, err)
+	}
+	half := &failing{Store: memory.New(), after: 2}
+	if err := cluster.Restore(t.Context(), half, "/p/", strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), "clear the store") {
+		t.Errorf("a store that fails on the way: got %v", err)
+	}
+	if left, _, _ := half.Load(t.Context(), "/p/"+cluster.Unfinished); len(left) != 1 {
+		t.Error("nothing says that the restore has not come to its end")
 	}
 	for name, broken := range map[string]string{
 		"nothing": "", "another file": "{\"Format\":\"x\"}\n", "torn": text[:len(text)-20],
