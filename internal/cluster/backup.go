@@ -73,8 +73,12 @@ func CheckBackup(r io.Reader) (BackupInfo, error) {
 // Unfinished, after the prefix, is a key that is there while Restore is at work: what is there beside it is not the whole.
 const Unfinished = "unfinished-restore"
 
-// restoreOps is how many keys one transaction writes: etcd allows 128 where nobody has said otherwise.
-const restoreOps = 100
+// restoreOps and restoreBytes are how many keys one transaction writes, and how much: etcd allows 128 and 1.5 MiB where nobody
+// has said otherwise. A value alone is within that, since it was stored before.
+const (
+	restoreOps   = 100
+	restoreBytes = 512 << 10
+)
 
 // Restore writes what Backup has written into s, which has nothing below prefix. A backup that is torn, or not one,
 // changes nothing.
@@ -91,7 +95,11 @@ func Restore(ctx context.Context, s Store, prefix string, r io.Reader) error {
 	}
 	unfinished := Op{Key: prefix + Unfinished, Value: []byte("true")}
 	for first := true; len(ops) > 0; first = false {
-		n := min(len(ops), restoreOps)
+		n, size := 1, len(ops[0].Value)
+		for n < min(len(ops), restoreOps) && size+len(ops[n].Value) <= restoreBytes {
+			size += len(ops[n].Value)
+			n++
+		}
 		// The first key of each part is not there yet, unless somebody else writes as well.
 		txn := Txn{Key: ops[0].Key, Ops: slices.Clone(ops[:n])}
 		switch last := n == len(ops); {
