@@ -127,9 +127,8 @@ const (
 
 // openKeyring reads the keys that seal; in the data folder they are made if need be.
 func openKeyring(cfg config.API) (*controlplane.Keyring, error) {
-	path := cfg.KeyFile
-	if path == "" {
-		path = filepath.Join(cfg.DataDir, sealingKeyFile)
+	path := keyFile(cfg)
+	if cfg.KeyFile == "" {
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 			if err := writeNew(path, controlplane.NewKey()); err != nil {
 				return nil, err
