@@ -77,7 +77,7 @@ func openControl(ctx context.Context, cfg config.API, log *slog.Logger, first fu
 
 func openStore(ctx context.Context, cfg config.API, log *slog.Logger) (cluster.Store, error) {
 	if len(cfg.Etcd.Endpoints) == 0 {
-		return etcd.Embed(ctx, cfg.DataDir, log)
+		return opened(etcd.Embed(ctx, cfg.DataDir, log))
 	}
 	o := etcd.DialOptions{Endpoints: cfg.Etcd.Endpoints, Username: cfg.Etcd.Username, Log: log}
 	if cfg.Etcd.PasswordFile != "" {
@@ -93,7 +93,15 @@ func openStore(ctx context.Context, cfg config.API, log *slog.Logger) (cluster.S
 			return nil, err
 		}
 	}
-	return etcd.Dial(ctx, o)
+	return opened(etcd.Dial(ctx, o))
+}
+
+// opened makes no store of a nil one.
+func opened(s *etcd.Store, err error) (cluster.Store, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func etcdTLS(e config.Etcd) (*tls.Config, error) {
