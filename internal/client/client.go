@@ -50,7 +50,11 @@ type Client struct {
 func New(o Options) (*Client, error) {
 	u, err := url.Parse(o.Endpoint)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-		return nil, fmt.Errorf("endpoint URL: expected one such as %s, got %q", DefaultEndpoint, o.Endpoint)
+		shown := o.Endpoint
+		if err == nil {
+			shown = u.Redacted()
+		}
+		return nil, fmt.Errorf("endpoint URL: expected one such as %s, got %q", DefaultEndpoint, shown)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if o.CAFile != "" {
