@@ -86,7 +86,8 @@ func (c *checker) api(s apiSection) API {
 		DataDir: c.path(s.DataDir), KeyFile: c.path(s.KeyFile), Etcd: c.etcd(s.Etcd), Listeners: c.listenersOf(s.Endpoints),
 	}
 	out.TLS = c.certificate("api.tls", s.TLS)
-	if s.Listen != "" && c.address("api.listen", s.Listen) && out.TLS == (resource.Certificate{}) && !s.AllowPlain && !loopback(s.Listen) {
+	// Without a control plane nothing listens there, and the default address is free for others.
+	if s.Listen != "" && (out.Enabled() || c.has("api")) && c.address("api.listen", s.Listen) && out.TLS == (resource.Certificate{}) && !s.AllowPlain && !loopback(s.Listen) {
 		c.errorf("api.listen", "expected a loopback address such as 127.0.0.1:9190, a certificate in tls, or allow_plain: true, got %q", clip(s.Listen))
 	}
 	if !c.skip("api.region") && !regionRule.MatchString(s.Region) {
