@@ -70,6 +70,9 @@ func openControl(ctx context.Context, cfg config.API, log *slog.Logger, first fu
 	if err = c.ensureAccount(ctx); err != nil {
 		return nil, err
 	}
+	if err = c.reseal(ctx); err != nil {
+		return nil, err
+	}
 	c.ids = identity.New(c.plane, c.ring, time.Now)
 	c.secrets = newStateSecrets(c.plane, c.ring, c.ids)
 	return c, nil

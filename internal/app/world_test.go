@@ -23,6 +23,7 @@ const (
 
 // world is a control plane with one proxy, its role, its secret, and a user.
 type world struct {
+	keys  string // of ring
 	plane *controlplane.Plane
 	ring  *controlplane.Keyring
 	ids   *identity.Registry
@@ -33,7 +34,8 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{now: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)}
 	var err error
-	if w.ring, err = controlplane.ParseKeys(controlplane.NewKey()); err != nil {
+	w.keys = controlplane.NewKey()
+	if w.ring, err = controlplane.ParseKeys(w.keys); err != nil {
 		t.Fatal(err)
 	}
 	if w.plane, err = controlplane.Open(t.Context(), memory.New(), slog.New(slog.DiscardHandler)); err != nil {
