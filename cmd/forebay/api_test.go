@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -206,6 +208,59 @@ func TestToken(t *testing.T) {
 		}
 		if err := token.Verify("secret", time.Now()); err != nil || token.Host != "db.example" || token.Port != 5432 || token.DBUser != "app" || token.Region != region || token.SessionToken != "session/token" {
 			t.Errorf("%v, %+v; want region %s", err, token, region)
+		}
+	}
+}
+
+// watched is a stream that says when a text has come.
+type watched struct {
+	mu    sync.Mutex
+	text  strings.Builder
+	until string
+	found chan struct{} // closed when until has come
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := strings.Contains(w.text.String(), w.until)
+	w.text.Write(b)
+	if !before && strings.Contains(w.text.String(), w.until) {
+		close(w.found)
+	}
+	return len(b), nil
+}
+
+// TestServeFirstStart checks that the root's key is on standard output once, and in no log.
+func TestServeFirstStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "forebay.yaml")
+	if err := os.WriteFile(file, []byte("admin: {listen: \"\"}\napi: {listen: \"127.0.0.1:0\"}\ndrain_timeout: 0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, first := range []bool{true, false} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var out bytes.Buffer
+		log := &watched{until: "msg=ready", found: make(chan struct{})}
+		done := make(chan int, 1)
+		go func() { done <- run(ctx, []string{"serve", "-c", file, "--data-dir", dir + "/state"}, &out, log) }()
+		select {
+		case <-log.found:
+			cancel()
+			if code := <-done; code != exitOK {
+				t.Errorf("exit code %d", code)
+			}
+		case code := <-done:
+			t.Fatalf("exit code %d:\n%s", code, log.text.String())
+		}
+		cancel()
+		_, secret, told := strings.Cut(out.String(), "export AWS_SECRET_ACCESS_KEY=")
+		if told != first || first && !strings.Contains(out.String(), dir+"/state/root-credentials") {
+			t.Errorf("first start %t: output\n%s", first, out.String())
+		}
+		if secret = strings.TrimSpace(secret); told && (len(secret) != 40 || strings.Contains(log.text.String(), secret)) {
+			t.Errorf("the key has %d characters, or is in the log", len(secret))
 		}
 	}
 }

@@ -70,7 +70,7 @@ func CheckBackup(r io.Reader) (BackupInfo, error) {
 	return BackupInfo{Made: header.Made, Entries: header.Entries}, err
 }
 
-// Unfinished, after the prefix, is a key that is there while Restore is at work: what is there beside it is not the whole.
+// Unfinished is a key, after the prefix, that is there while Restore is at work: what is there beside it is not the whole.
 const Unfinished = "unfinished-restore"
 
 // restoreOps and restoreBytes are how many keys one transaction writes, and how much: etcd allows 128 and 1.5 MiB where nobody
