@@ -17,8 +17,7 @@ func configFlag(cmd *cobra.Command, path *string) {
 }
 
 func serveCommand() *cobra.Command {
-	var path, dataDir string
-	var etcd []string
+	var o app.Options
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "serve clients as the configuration file says",
@@ -34,18 +33,15 @@ clients, open transactions may finish for as long as drain_timeout says. A secon
 Exit codes: 0 after draining, 1 for an error while running, 2 for a configuration that is not usable.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return app.Run(cmd.Context(), app.Options{
-				ConfigPath: path, Version: versionText(), Log: cmd.ErrOrStderr(), DataDir: dataDir, Etcd: etcd,
-				FirstStart: func(id, secret, file string) {
-					fmt.Fprintf(cmd.OutOrStdout(), "This is the first start. The key of the account's root, who may do everything, is in\n%s\nand here, this once:\n\nexport AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\n\n", file, id, secret)
-				},
-			})
+			o.Version, o.Log = versionText(), cmd.ErrOrStderr()
+			o.FirstStart = func(id, secret, file string) {
+				fmt.Fprintf(cmd.OutOrStdout(), "This is the first start. The key of the account's root, who may do everything, is in\n%s\nand here, this once:\n\nexport AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\n\n", file, id, secret)
+			}
+			return app.Run(cmd.Context(), o)
 		},
 	}
-	configFlag(cmd, &path)
-	cmd.Flags().StringVar(&dataDir, "data-dir", "", "folder in which the control plane keeps its state (api.data_dir)")
-	cmd.Flags().StringSliceVar(&etcd, "etcd", nil, "host:port of the members of an etcd to keep it in instead (api.etcd.endpoints)")
-	_ = cmd.MarkFlagDirname("data-dir") // fails only for a flag that does not exist
+	configFlag(cmd, &o.ConfigPath)
+	stateFlags(cmd, &o)
 	return cmd
 }
 

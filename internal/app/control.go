@@ -82,6 +82,9 @@ func openControl(ctx context.Context, cfg config.API, log *slog.Logger, first fu
 	if err = c.checkKeyring(); err != nil {
 		return nil, err
 	}
+	if err = c.reseal(ctx); err != nil {
+		return nil, err
+	}
 	c.ids = identity.New(c.plane, c.ring, time.Now)
 	c.secrets = newStateSecrets(c.plane, c.ring, c.ids)
 	return c, nil
@@ -89,7 +92,7 @@ func openControl(ctx context.Context, cfg config.API, log *slog.Logger, first fu
 
 func openStore(ctx context.Context, cfg config.API, log *slog.Logger) (cluster.Store, error) {
 	if len(cfg.Etcd.Endpoints) == 0 {
-		return etcd.Embed(ctx, cfg.DataDir, log)
+		return opened(etcd.Embed(ctx, cfg.DataDir, log))
 	}
 	o := etcd.DialOptions{Endpoints: cfg.Etcd.Endpoints, Username: cfg.Etcd.Username, Log: log}
 	if cfg.Etcd.PasswordFile != "" {
@@ -105,7 +108,15 @@ func openStore(ctx context.Context, cfg config.API, log *slog.Logger) (cluster.S
 			return nil, err
 		}
 	}
-	return etcd.Dial(ctx, o)
+	return opened(etcd.Dial(ctx, o))
+}
+
+// opened makes no store of a nil one.
+func opened(s *etcd.Store, err error) (cluster.Store, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func etcdTLS(e config.Etcd) (*tls.Config, error) {
@@ -139,9 +150,8 @@ const (
 
 // openKeyring reads the keys that seal; in the data folder they are made if need be.
 func openKeyring(cfg config.API) (*controlplane.Keyring, error) {
-	path := cfg.KeyFile
-	if path == "" {
-		path = filepath.Join(cfg.DataDir, sealingKeyFile)
+	path := keyFile(cfg)
+	if cfg.KeyFile == "" {
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 			if err := writeNew(path, controlplane.NewKey()); err != nil {
 				return nil, err

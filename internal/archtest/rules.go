@@ -82,6 +82,11 @@ var Rules = []Rule{
 		Not: []string{"internal/controlplane/rdsapi/...", "internal/controlplane/secretsapi/...", "internal/controlplane/iamapi/...", "internal/controlplane/forebayapi/..."},
 	},
 	{
+		Why:  "client knows the API by what goes over the wire, as every other client does",
+		In:   []string{"internal/client/..."},
+		Only: []string{std, "internal/sigv4", "internal/cluster"},
+	},
+	{
 		Why:    "app is the one place that assembles everything; only what starts a whole Forebay imports it",
 		Import: []string{"internal/app/..."},
 		OnlyIn: []string{"internal/app/...", "cmd/...", "internal/demo/...", "internal/testkit/...", "test/..."},

@@ -86,7 +86,8 @@ func (c *checker) api(s apiSection) API {
 		DataDir: c.path(s.DataDir), KeyFile: c.path(s.KeyFile), Etcd: c.etcd(s.Etcd), Listeners: c.listenersOf(s.Endpoints),
 	}
 	out.TLS = c.certificate("api.tls", s.TLS)
-	if s.Listen != "" && c.address("api.listen", s.Listen) && out.TLS == (resource.Certificate{}) && !s.AllowPlain && !loopback(s.Listen) {
+	// Without a control plane nothing listens there, and the default address is free for others.
+	if s.Listen != "" && (out.Enabled() || c.has("api")) && c.address("api.listen", s.Listen) && out.TLS == (resource.Certificate{}) && !s.AllowPlain && !loopback(s.Listen) {
 		c.errorf("api.listen", "expected a loopback address such as 127.0.0.1:9190, a certificate in tls, or allow_plain: true, got %q", clip(s.Listen))
 	}
 	if !c.skip("api.region") && !regionRule.MatchString(s.Region) {
@@ -100,7 +101,7 @@ func (c *checker) api(s apiSection) API {
 		c.errorf("api.key_file", "expected a file with the key that seals secrets, since there is no data_dir to make one in, got nothing")
 	}
 	if out.KeyFile != "" {
-		c.readable("api.key_file", out.KeyFile)
+		c.readable("api.key_file", s.KeyFile)
 	}
 	return out
 }
@@ -113,9 +114,11 @@ func (c *checker) etcd(s etcdSection) Etcd {
 	for i, e := range s.Endpoints {
 		c.address(fmt.Sprintf("api.etcd.endpoints[%d]", i), e)
 	}
-	for field, file := range map[string]string{"ca_file": out.CAFile, "cert_file": out.CertFile, "key_file": out.KeyFile, "password_file": out.PasswordFile} {
-		if file != "" {
-			c.readable("api.etcd."+field, file)
+	for _, f := range []struct{ field, file string }{
+		{"ca_file", s.CAFile}, {"cert_file", s.CertFile}, {"key_file", s.KeyFile}, {"password_file", s.PasswordFile},
+	} {
+		if f.file != "" {
+			c.readable("api.etcd."+f.field, f.file)
 		}
 	}
 	if (s.CertFile == "") != (s.KeyFile == "") {

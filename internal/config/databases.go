@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strings"
 
 	"forebay/internal/controlplane"
 	"forebay/internal/resource"
@@ -35,7 +36,7 @@ func (c *checker) databases(list []databaseSection, api *API) []controlplane.Dat
 				d.CA = string(pem)
 			}
 		}
-		c.unique(names, join(at, "name"), s.Name, "database")
+		c.unique(names, join(at, "name"), strings.ToLower(s.Name), "database")
 		if field, reason := d.Check(); field != "" && !c.skip(at) {
 			c.errorf(join(at, databaseFields[field]), "%s", reason)
 		}

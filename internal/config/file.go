@@ -95,6 +95,10 @@ type poolSection struct {
 	RoutineScanInterval       span     `yaml:"routine_scan_interval"`
 }
 
+// DefaultRegion is the account's region where the file says none. It is not us-east-1: for that region version 1 of the AWS
+// CLI calls https://rds.amazonaws.com/, whatever AWS_ENDPOINT_URL says.
+const DefaultRegion = "us-west-2"
+
 // defaults is what a key has when the file leaves it out. Those of the contract (its sections 3.1 to 3.4) are marked.
 var defaults = struct {
 	file     file
@@ -107,8 +111,7 @@ var defaults = struct {
 		Loops:        0, // half the cores
 		DrainTimeout: span{of: 30 * time.Second},
 		Handshakes:   512,
-		// Not us-east-1: for that region version 1 of the AWS CLI calls https://rds.amazonaws.com/, whatever AWS_ENDPOINT_URL says.
-		API: apiSection{Listen: "127.0.0.1:9190", Region: "us-west-2", MaxProxies: 20},
+		API:          apiSection{Listen: "127.0.0.1:9190", Region: DefaultRegion, MaxProxies: 20},
 	},
 	proxy: proxySection{
 		IdleClientTimeout:  span{of: 1800 * time.Second}, // contract

@@ -3,6 +3,7 @@ package controlplane
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -36,6 +37,14 @@ func Open(ctx context.Context, store cluster.Store, log *slog.Logger) (*Plane, e
 	ctx, p.stop = context.WithCancel(context.Background())
 	go p.follow(ctx)
 	return p, nil
+}
+
+// ErrUnfinished means that a part of a backup is there, and not the rest.
+var ErrUnfinished = errors.New("controlplane: a restore has not come to its end: clear the store and restore again")
+
+// Backup takes a backup of everything, which the function that it returns writes.
+func (p *Plane) Backup(ctx context.Context) (func(io.Writer) error, error) {
+	return cluster.BackupWriter(ctx, p.store, Prefix)
 }
 
 // Close stops following the store.
@@ -125,9 +134,12 @@ func (p *Plane) load(ctx context.Context) error {
 	var head int64
 	ops := make([]cluster.Op, 0, len(entries))
 	for _, e := range entries {
-		if e.Key == headKey {
+		switch e.Key {
+		case headKey:
 			head = e.Revision
 			continue
+		case Prefix + cluster.Unfinished:
+			return ErrUnfinished
 		}
 		ops = append(ops, cluster.Op{Key: e.Key, Value: e.Value})
 	}

@@ -73,6 +73,11 @@ func (r *Keyring) Seal(text []byte, belongs string) []byte {
 	return k.aead.Seal(sealed, nil, text, []byte(belongs))
 }
 
+// Current reports whether the first key has sealed it: the one that seals now.
+func (r *Keyring) Current(sealed []byte) bool {
+	return len(sealed) >= 5 && sealed[0] == sealVersion && string(sealed[1:5]) == string(r.keys[0].id[:])
+}
+
 // Open decrypts what Seal has made for the same thing, or returns ErrSealed.
 func (r *Keyring) Open(sealed []byte, belongs string) ([]byte, error) {
 	if len(sealed) < 5 || sealed[0] != sealVersion {

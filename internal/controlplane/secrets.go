@@ -46,12 +46,15 @@ func (s *Secret) Staged(stage string) *SecretVersion {
 
 // SealVersion seals the content of a version, for the place it has in this secret.
 func (s *Secret) SealVersion(ring *Keyring, version string, text []byte) []byte {
-	return ring.Seal(text, s.ARN+"\n"+version)
+	return ring.Seal(text, s.Belongs(version))
 }
+
+// Belongs is what the content of a version is sealed for.
+func (s *Secret) Belongs(version string) string { return s.ARN + "\n" + version }
 
 // OpenVersion is the content of a version, or ErrSealed.
 func (s *Secret) OpenVersion(ring *Keyring, v *SecretVersion) ([]byte, error) {
-	return ring.Open(v.Sealed, s.ARN+"\n"+v.ID)
+	return ring.Open(v.Sealed, s.Belongs(v.ID))
 }
 
 // Clone returns a copy whose versions and tags may be changed.

@@ -25,6 +25,7 @@ package awsapi
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"reflect"
 	"time"
@@ -117,6 +118,24 @@ type Operation struct {
 	newInput func() any
 	call     func(ctx context.Context, c *Call, in any) (any, error)
 	result   bool // Query: the answer has a <NameResult> element
+}
+
+// stream is an answer that is written as it comes.
+type stream func(w io.Writer) error
+
+// Stream makes an operation whose answer is not a structure but bytes of any number: what the function that fn returns
+// writes. When that fails, the connection is broken, so that no client takes a part for the whole. The Server's limits of
+// time and number do not hold for the writing.
+func Stream[In any](fn func(ctx context.Context, c *Call, in *In) (func(w io.Writer) error, error)) Operation {
+	o := Op(func(context.Context, *Call, *In) (*struct{}, error) { return nil, nil })
+	o.call = func(ctx context.Context, c *Call, in any) (any, error) {
+		write, err := fn(ctx, c, in.(*In))
+		if err != nil {
+			return nil, err
+		}
+		return stream(write), nil
+	}
+	return o
 }
 
 // Op makes an operation of a function. Out may be struct{}: then a Query answer has a <NameResult/> without content.

@@ -86,9 +86,10 @@ type request struct {
 
 // answer is what a request gets.
 type answer struct {
-	body []byte
-	err  *Error // nil: success; worded as the protocol's own
-	why  error  // what the log is told about Forebay's own failures
+	body   []byte
+	stream stream // nil: body is all there is
+	err    *Error // nil: success; worded as the protocol's own
+	why    error  // what the log is told about Forebay's own failures
 }
 
 // ServeHTTP answers one request.
@@ -97,8 +98,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	r := &request{Request: hr, form: formOf(hr), service: s.services[claimed(hr)]}
 	r.call = Call{RequestID: newRequestID(), Time: s.o.Now(), Source: source(hr), Secure: hr.TLS != nil}
 	a := s.answer(w, r)
-	s.write(w, r, a)
+	broken := s.write(w, r, a)
+	if broken != nil && hr.Context().Err() == nil {
+		a.why = broken
+	}
 	s.record(r, a, time.Since(start))
+	if broken != nil {
+		panic(http.ErrAbortHandler) // how net/http is told to break the connection
+	}
 }
 
 // answer works on a request. It does not panic.
@@ -129,6 +136,10 @@ func (s *Server) answer(w http.ResponseWriter, r *request) (a answer) {
 	out, err := s.perform(r, op)
 	if err != nil {
 		return r.refuse(err)
+	}
+	if write, ok := out.(stream); ok {
+		a.stream = write
+		return a
 	}
 	if r.service.Protocol == JSON {
 		a.body, err = encodeJSON(out)
@@ -189,7 +200,8 @@ func (r *request) refuse(err error) answer {
 	return a
 }
 
-func (s *Server) write(w http.ResponseWriter, r *request, a answer) {
+// write sends the answer. An error is of a stream that has ended before its time.
+func (s *Server) write(w http.ResponseWriter, r *request, a answer) error {
 	h := w.Header()
 	h.Set("X-Amzn-Requestid", r.call.RequestID)
 	h.Set("Content-Type", "text/xml")
@@ -205,11 +217,18 @@ func (s *Server) write(w http.ResponseWriter, r *request, a answer) {
 			h.Set("X-Amzn-Errortype", a.err.Code)
 		}
 	}
+	if a.stream != nil {
+		h.Set("Content-Type", "application/octet-stream")
+	}
 	if status == http.StatusMethodNotAllowed {
 		h.Set("Allow", "GET, POST")
 	}
 	w.WriteHeader(status)
+	if a.stream != nil {
+		return a.stream(w)
+	}
 	_, _ = w.Write(a.body) // a client that has gone needs no answer
+	return nil
 }
 
 // record writes the line of the access log, and counts. It knows no parameter but the action's name, and no body.

@@ -1,5 +1,5 @@
 // Package forebayapi is the small API that Forebay has beside those of AWS, for what AWS has no operation for: databases that
-// are not on AWS are declared once. It speaks the JSON protocol under the service name forebay and the target
+// are not on AWS are declared once, and a backup is taken of everything. It speaks the JSON protocol under the service name forebay and the target
 // Forebay_20261126; the command line is its client. What is declared here is what the RDS API calls DB instances and DB
 // clusters.
 package forebayapi
@@ -7,6 +7,8 @@ package forebayapi
 import (
 	"context"
 	"errors"
+	"io"
+	"sync/atomic"
 	"time"
 
 	"forebay/internal/controlplane"
@@ -14,7 +16,10 @@ import (
 	"forebay/internal/resource"
 )
 
-type server struct{ plane *controlplane.Plane }
+type server struct {
+	plane  *controlplane.Plane
+	backup atomic.Bool // one is being sent: it is all of the state, in memory, for as long as its client takes
+}
 
 // Service is the API over p.
 func Service(p *controlplane.Plane) *awsapi.Service {
@@ -25,6 +30,7 @@ func Service(p *controlplane.Plane) *awsapi.Service {
 			"AddDatabase":    awsapi.Op(s.addDatabase),
 			"RemoveDatabase": awsapi.Op(s.removeDatabase),
 			"ListDatabases":  awsapi.Op(s.listDatabases),
+			"Backup":         awsapi.Stream(s.takeBackup),
 		},
 	}
 }
@@ -122,6 +128,28 @@ func (s *server) listDatabases(_ context.Context, c *awsapi.Call, _ *ListDatabas
 		out.Databases = append(out.Databases, databaseOf(st.Account(), d))
 	}
 	return out, nil
+}
+
+// BackupInput is empty.
+type BackupInput struct{}
+
+// takeBackup answers with a backup of everything, as cluster.Backup writes it: no JSON object.
+func (s *server) takeBackup(ctx context.Context, c *awsapi.Call, _ *BackupInput) (func(io.Writer) error, error) {
+	if err := c.Authorize("forebay:Backup", "*"); err != nil {
+		return nil, err
+	}
+	if !s.backup.CompareAndSwap(false, true) {
+		return nil, awsapi.Errorf(400, "ThrottlingException", "Another backup is being made.")
+	}
+	write, err := s.plane.Backup(ctx)
+	if err != nil {
+		s.backup.Store(false)
+		return nil, err
+	}
+	return func(w io.Writer) error {
+		defer s.backup.Store(false)
+		return write(w)
+	}, nil
 }
 
 // may asks whether the caller may do an operation to a database; * is all of them.

@@ -1,12 +1,15 @@
 package forebayapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"testing"
 	"time"
 
+	"forebay/internal/cluster"
 	"forebay/internal/cluster/memory"
 	"forebay/internal/controlplane"
 	"forebay/internal/controlplane/awsapi"
@@ -107,7 +110,47 @@ func TestDatabases(t *testing.T) {
 		}
 	}
 	list(0)
-	if got := Service(plane); len(got.Operations) != 3 || got.Target != "Forebay_20261126" {
+	if got := Service(plane); len(got.Operations) != 4 || got.Target != "Forebay_20261126" {
 		t.Errorf("service %+v", got)
+	}
+}
+
+func TestBackup(t *testing.T) {
+	t.Parallel()
+	plane, err := controlplane.Open(t.Context(), memory.New(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(plane.Close)
+	if _, _, err := plane.EnsureAccount(t.Context(), "us-east-1", "123456789012", controlplane.AccessKey{ID: "AKIA"}); err != nil {
+		t.Fatal(err)
+	}
+	s := &server{plane: plane}
+	backup := func(allow string) (func(io.Writer) error, string) {
+		t.Helper()
+		write, code := try(t, func(ctx context.Context, c *awsapi.Call, in *BackupInput) (*func(io.Writer) error, error) {
+			w, err := s.takeBackup(ctx, c, in)
+			return &w, err
+		}, BackupInput{}, allow)
+		return *write, code
+	}
+	if _, code := backup("forebay:Backup arn:aws:rds:us-east-1:123456789012:db:*"); code != "AccessDenied" {
+		t.Errorf("not allowed: code %s", code)
+	}
+	for range 2 {
+		write, code := backup("forebay:Backup *")
+		if code != "" {
+			t.Fatalf("code %s", code)
+		}
+		if _, code := backup("forebay:Backup *"); code != "ThrottlingException" {
+			t.Errorf("a second one meanwhile: code %s", code)
+		}
+		var file bytes.Buffer
+		if err := write(&file); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := cluster.CheckBackup(&file); err != nil || info.Entries != 2 {
+			t.Errorf("the backup has %d entries, %v; want the account and the head", info.Entries, err)
+		}
 	}
 }
