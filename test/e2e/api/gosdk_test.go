@@ -39,16 +39,6 @@ func sdkCode(err error) string {
 	return ""
 }
 
-// versionOf is the id of a secret's current version.
-func (w *world) versionOf(arn string) string {
-	w.t.Helper()
-	v, err := w.sdk(w.root).secrets.GetSecretValue(w.t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &arn})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return *v.VersionId
-}
-
 // left lists what proxies and secrets there are.
 func (w *world) left() string {
 	w.t.Helper()

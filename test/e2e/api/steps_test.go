@@ -84,19 +84,12 @@ func TestFourSteps(t *testing.T) {
 			return who.text("rds", "generate-db-auth-token", "--hostname", host, "--port", fmt.Sprint(port), "--username", user)
 		}
 		good := token(fn, host, port, d.user)
-		eventually(t, "tokens are asked for", func() bool {
-			c, err := d.open(t.Context(), proxy.Endpoint, d.user, good)
-			if err == nil {
-				c.close()
-			}
-			return err == nil
-		})
+		d.soon(t, "tokens are asked for", proxy.Endpoint, d.user, good)
 		// The contract's words for a token that is no good; MySQL's are those of any log-in that is refused.
 		words := "The IAM authentication failed for the role " + d.user + ". Check the IAM token for this role and try again."
 		if d.family == "MYSQL" {
 			words = "Access denied for user '" + d.user + "'"
 		}
-		d.letIn(t, "a token", proxy.Endpoint, d.user, good)
 		d.keptOut(t, "the password where a token is required", proxy.Endpoint, d.user, d.password, words)
 		d.keptOut(t, "a token of a user without rds-db:connect", proxy.Endpoint, d.user, token(nobody, host, port, d.user), words)
 		d.keptOut(t, "a token for another host", proxy.Endpoint, d.user, token(fn, "db.example.com", port, d.user), words)

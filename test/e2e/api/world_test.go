@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"forebay/internal/app"
-	"forebay/internal/localserver"
 	"forebay/internal/sigv4"
 )
 
@@ -34,7 +33,6 @@ type world struct {
 	log     logBuffer
 	app     *app.App // nil: stopped
 	root    sigv4.Credentials
-	account string
 }
 
 // worlds counts, so that each has addresses of its own.
@@ -123,16 +121,6 @@ func (w *world) url() string { return "http://" + w.app.APIAddr() }
 func (w *world) declare(id, engine, host string, port int) {
 	w.t.Helper()
 	w.must(w.url(), "AddDatabase", map[string]any{"Identifier": id, "Engine": engine, "Host": host, "Port": port})
-}
-
-func (w *world) declarePostgres(id string, p *localserver.Postgres) {
-	w.t.Helper()
-	w.declare(id, "postgres", p.Host(), p.Port())
-}
-
-func (w *world) declareMySQL(id string, m *localserver.MySQL) {
-	w.t.Helper()
-	w.declare(id, "mariadb", m.Host(), m.Port())
 }
 
 // must has an operation of Forebay's own service done by the root.
