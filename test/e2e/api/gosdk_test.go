@@ -62,4 +62,3 @@ func (w *world) left() string {
 	}
 	return strings.Join(names, " ")
 }
-

@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 )
 
@@ -269,4 +268,3 @@ func TestTerraformImport(t *testing.T) {
 
 // ptr is for the SDK, whose members are pointers.
 func ptr[T any](v T) *T { return &v }
-

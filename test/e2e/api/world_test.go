@@ -32,6 +32,8 @@ type world struct {
 	dir     string // has the configuration file, and the data folder
 	log     logBuffer
 	app     *app.App // nil: stopped
+	program string   // address of the API of a process of its own, in place of app
+	network string   // for the endpoints
 	root    sigv4.Credentials
 }
 
@@ -42,7 +44,7 @@ var worlds atomic.Int32
 // engine's own ports; elsewhere they get ports of the range.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir()}
+	w := &world{t: t, dir: t.TempDir(), network: network()}
 	w.configure("127.0.0.1:0")
 	t.Cleanup(func() {
 		w.stop()
@@ -55,8 +57,8 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// addresses are for the endpoints of one Forebay.
-func addresses() string {
+// network is for the endpoints of one Forebay.
+func network() string {
 	if runtime.GOOS != "linux" {
 		return "127.0.0.1"
 	}
@@ -66,7 +68,7 @@ func addresses() string {
 func (w *world) configure(listen string) {
 	w.t.Helper()
 	text := fmt.Sprintf("admin: {listen: \"\"}\napi:\n  listen: %q\n  data_dir: %q\n  endpoints: {addresses: [%q]}\n",
-		listen, filepath.Join(w.dir, "data"), addresses())
+		listen, filepath.Join(w.dir, "data"), w.network)
 	if err := os.WriteFile(w.config(), []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
@@ -115,7 +117,12 @@ func (w *world) readRoot() {
 	}
 }
 
-func (w *world) url() string { return "http://" + w.app.APIAddr() }
+func (w *world) url() string {
+	if w.program != "" {
+		return "http://" + w.program
+	}
+	return "http://" + w.app.APIAddr()
+}
 
 // declare declares a database, by Forebay's own service.
 func (w *world) declare(id, engine, host string, port int) {
