@@ -15,8 +15,11 @@ func TestTargetHealth(t *testing.T) {
 	good := w.secret("good", d.user, d.password, nil)
 
 	denied := w.bareProxy("denied", d, good)
-	denied.becomes("UNAVAILABLE", "AUTH_FAILURE", w.role("denied"), "secretsmanager:GetSecretValue", good.arn)
-	d.keptOut(t, "nobody's secret can be read", denied.endpoint, d.user, d.password)
+	denied.becomes("UNAVAILABLE", "AUTH_FAILURE", "assumed-role/denied/", "not authorized to perform: secretsmanager:GetSecretValue on resource: "+good.arn)
+	if c, err := d.open(t.Context(), denied.endpoint, d.user, d.password); err == nil {
+		c.close()
+		t.Error("was let in by a secret that the proxy may not read")
+	}
 	denied.allow()
 	denied.becomes("AVAILABLE", "")
 	d.letIn(t, "the role may read the secret", denied.endpoint, d.user, d.password)
@@ -25,12 +28,12 @@ func TestTargetHealth(t *testing.T) {
 
 	bad := w.secret("bad", d.user, "not-the-password", nil)
 	wrong := w.newProxy("wrong", d, bad)
-	wrong.becomes("UNAVAILABLE", "AUTH_FAILURE", "password authentication failed")
+	wrong.saysSoon("password authentication failed")
 	w.put(bad, d.user, d.password)
 	wrong.becomes("AVAILABLE", "")
 
 	missing := w.newProxy("missing", d, secretID{arn: strings.Replace(good.arn, "good", "none", 1)})
-	missing.becomes("UNAVAILABLE", "AUTH_FAILURE", "not found")
+	missing.saysSoon("not found")
 
 	nowhere := d
 	port, err := localserver.FreePort()

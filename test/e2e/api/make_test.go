@@ -153,13 +153,25 @@ func (p proxy) becomes(state, reason string, words ...string) {
 		if time.Now().After(end) {
 			t.Fatalf("%s: the target is %s, %s (%s), and does not become %s, %s", p.name, s, r, d, state, reason)
 		}
-		s, r, d = p.health()
+		last := s + r + d
+		if s, r, d = p.health(); s+r+d != last {
+			t.Logf("%s: %s %s %s", p.name, s, r, d)
+		}
 	}
 	for _, w := range words {
 		if !strings.Contains(d, w) {
 			t.Errorf("%s: the description %q lacks %q", p.name, d, w)
 		}
 	}
+}
+
+// saysSoon waits for an AUTH_FAILURE that is described so: at first it may be that the role is only being made.
+func (p proxy) saysSoon(words string) {
+	p.w.t.Helper()
+	eventually(p.w.t, p.name+" is AUTH_FAILURE, "+words, func() bool {
+		state, reason, description := p.health()
+		return state == "UNAVAILABLE" && reason == "AUTH_FAILURE" && strings.Contains(description, words)
+	})
 }
 
 // soon waits until a user is let in.
