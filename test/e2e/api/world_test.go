@@ -34,7 +34,9 @@ type world struct {
 	app     *app.App // nil: stopped
 	program string   // address of the API of a process of its own, in place of app
 	network string   // for the endpoints
-	root    sigv4.Credentials
+	// maxProxies is the quota.
+	maxProxies int
+	root       sigv4.Credentials
 }
 
 // worlds counts, so that each has addresses of its own.
@@ -44,7 +46,7 @@ var worlds atomic.Int32
 // engine's own ports; elsewhere they get ports of the range.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), network: network()}
+	w := &world{t: t, dir: t.TempDir(), network: network(), maxProxies: 20}
 	w.configure("127.0.0.1:0")
 	t.Cleanup(func() {
 		w.stop()
@@ -62,13 +64,13 @@ func network() string {
 	if runtime.GOOS != "linux" {
 		return "127.0.0.1"
 	}
-	return fmt.Sprintf("127.%d.%d.0/28", 64+os.Getpid()%128, worlds.Add(1))
+	return fmt.Sprintf("127.%d.%d.0/27", 64+os.Getpid()%128, worlds.Add(1))
 }
 
 func (w *world) configure(listen string) {
 	w.t.Helper()
-	text := fmt.Sprintf("admin: {listen: \"\"}\napi:\n  listen: %q\n  data_dir: %q\n  endpoints: {addresses: [%q]}\n",
-		listen, filepath.Join(w.dir, "data"), w.network)
+	text := fmt.Sprintf("admin: {listen: \"\"}\napi:\n  listen: %q\n  data_dir: %q\n  max_proxies: %d\n  endpoints: {addresses: [%q]}\n",
+		listen, filepath.Join(w.dir, "data"), w.maxProxies, w.network)
 	if err := os.WriteFile(w.config(), []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
