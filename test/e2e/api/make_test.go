@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/xml"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -37,6 +38,22 @@ func (w *world) query(service, action string, params ...string) string {
 		w.t.Fatalf("%s: %d %s", action, status, answer)
 	}
 	return answer
+}
+
+// userKey makes an IAM user with an inline policy, and a key.
+func (w *world) userKey(name, policy string) sigv4.Credentials {
+	w.t.Helper()
+	w.query("iam", "CreateUser", "UserName", name)
+	w.query("iam", "PutUserPolicy", "UserName", name, "PolicyName", "inline", "PolicyDocument", policy)
+	answer := w.query("iam", "CreateAccessKey", "UserName", name)
+	var key struct {
+		ID     string `xml:"CreateAccessKeyResult>AccessKey>AccessKeyId"`
+		Secret string `xml:"CreateAccessKeyResult>AccessKey>SecretAccessKey"`
+	}
+	if err := xml.Unmarshal([]byte(answer), &key); err != nil || key.ID == "" || key.Secret == "" {
+		w.t.Fatalf("no key in %q: %v", answer, err)
+	}
+	return sigv4.Credentials{AccessKeyID: key.ID, SecretKey: key.Secret}
 }
 
 // account is the id of the account.
@@ -184,4 +201,14 @@ func (d database) soon(t *testing.T, what, endpoint, user, password string) {
 		}
 		return err == nil
 	})
+}
+
+// secretText is a secret's value.
+func (w *world) secretText(arn string) string {
+	w.t.Helper()
+	v, err := w.sdk(w.root).secrets.GetSecretValue(w.t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &arn})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return *v.SecretString
 }

@@ -60,7 +60,7 @@ sm.restore_secret(SecretId=arn)
 # IAM and STS
 role = iam.create_role(RoleName="boto", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:user/boto", "Service": "rds.amazonaws.com"}, "Action": "sts:AssumeRole"}]}))["Role"]
-refused("EntityAlreadyExists", 409, iam.create_role, RoleName="boto", AssumeRolePolicyDocument="{}")
+refused("EntityAlreadyExists", 409, iam.create_role, RoleName="boto", AssumeRolePolicyDocument=json.dumps(role["AssumeRolePolicyDocument"]))
 refused("NoSuchEntity", 404, iam.get_role, RoleName="nothing")
 refused("MalformedPolicyDocument", 400, iam.put_role_policy, RoleName="boto", PolicyName="p", PolicyDocument="{")
 iam.put_role_policy(RoleName="boto", PolicyName="reads", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
