@@ -17,7 +17,7 @@ func TestBadInput(t *testing.T) {
 	w := newWorld(t)
 	d := postgresDatabase(t)
 	p := w.newProxy("shop", d, w.secret("app", d.user, "the-secret-password", nil))
-	user := w.userKey("somebody", `{"Version":"2012-10-17","Statement":[]}`)
+	user := w.userKey("somebody", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"rds:DescribeDBProxies","Resource":"*"}]}`)
 	before := w.described()
 
 	form := "Action=DeleteDBProxy&Version=2014-10-31&DBProxyName=shop"

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 postgres, mariadb = sys.argv[1:]
 config = Config(retries={"max_attempts": 0})
 rds, sm, iam, sts = (boto3.client(s, config=config) for s in ("rds", "secretsmanager", "iam", "sts"))
+unchecked = boto3.client("rds", config=Config(retries={"max_attempts": 0}, parameter_validation=False))
 
 
 def refused(code, status, call, **kw):
@@ -75,9 +76,9 @@ key = iam.create_access_key(UserName="boto")["AccessKey"]
 user = boto3.Session(aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
 refused("AccessDenied", 403, user.client("rds", config=config).describe_db_proxies)
 refused("AccessDeniedException", 400, user.client("secretsmanager", config=config).get_secret_value, SecretId=arn)
-taken = user.client("sts", config=config).assume_role(RoleArn=role["Arn"], RoleSessionName="s")["Credentials"]
+taken = user.client("sts", config=config).assume_role(RoleArn=role["Arn"], RoleSessionName="session")["Credentials"]
 assumed = boto3.Session(aws_access_key_id=taken["AccessKeyId"], aws_secret_access_key=taken["SecretAccessKey"], aws_session_token=taken["SessionToken"])
-assert assumed.client("sts", config=config).get_caller_identity()["Arn"] == f"arn:aws:sts::{account}:assumed-role/boto/s"
+assert assumed.client("sts", config=config).get_caller_identity()["Arn"] == f"arn:aws:sts::{account}:assumed-role/boto/session"
 assumed.client("rds", config=config).describe_db_proxies()
 refused("AccessDenied", 403, assumed.client("rds", config=config).delete_db_proxy, DBProxyName="p-00")
 
@@ -93,7 +94,7 @@ refused("DBProxyQuotaExceededFault", 400, rds.create_db_proxy, DBProxyName="p-21
 refused("InvalidParameterValue", 400, rds.create_db_proxy, DBProxyName="-p", **made)
 refused("InvalidSubnet", 400, rds.create_db_proxy, DBProxyName="q", **{**made, "VpcSubnetIds": ["subnet-1"]})
 refused("DBProxyNotFoundFault", 404, rds.describe_db_proxies, DBProxyName="nothing")
-refused("InvalidParameterValue", 400, rds.describe_db_proxies, MaxRecords=19)
+refused("InvalidParameterValue", 400, unchecked.describe_db_proxies, MaxRecords=19)
 pages = list(rds.get_paginator("describe_db_proxies").paginate(PaginationConfig={"PageSize": 20}))
 assert [len(p["DBProxies"]) for p in pages] == [20, 1]
 proxies = every("describe_db_proxies", "DBProxies")
@@ -112,7 +113,7 @@ group = rds.modify_db_proxy_target_group(DBProxyName="renamed", TargetGroupName=
     "MaxConnectionsPercent": 80, "MaxIdleConnectionsPercent": 10, "ConnectionBorrowTimeout": 5, "InitQuery": "SET x.y = 1"})["DBProxyTargetGroup"]
 assert every("describe_db_proxy_target_groups", "TargetGroups", DBProxyName="renamed")[0]["ConnectionPoolConfig"]["MaxConnectionsPercent"] == 80
 assert group["IsDefault"] and group["TargetGroupName"] == "default"
-refused("InvalidParameterValue", 400, rds.modify_db_proxy_target_group, DBProxyName="renamed", TargetGroupName="default",
+refused("InvalidParameterValue", 400, unchecked.modify_db_proxy_target_group, DBProxyName="renamed", TargetGroupName="default",
         ConnectionPoolConfig={"MaxConnectionsPercent": 101})
 refused("DBProxyTargetGroupNotFoundFault", 404, rds.describe_db_proxy_target_groups, DBProxyName="renamed", TargetGroupName="other")
 
