@@ -142,6 +142,12 @@ var Rules = []Rule{
 		OnlyIn: []string{"cmd/forebay/...", "internal/storm/...", "internal/demo/..."},
 	},
 	{
+		Why:    "AWS's SDK is here as a client that people have, whom the API is shown to",
+		Tests:  true,
+		Import: []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/smithy-go/..."},
+		OnlyIn: []string{"test/e2e/api/..."},
+	},
+	{
 		Why:    "toxiproxy breaks connections in tests; the product has no use for it",
 		Import: []string{"github.com/Shopify/toxiproxy/..."},
 		OnlyIn: []string{"internal/testkit/...", "test/..."},

@@ -240,3 +240,20 @@ func (c *credentials) first(ctx context.Context) (string, error) {
 	}
 	return "", err
 }
+
+// versions says which version of each entry's secret there is, in the order of the entries. Secrets that cannot be had are
+// alike.
+func (c *credentials) versions(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
+	c.mu.Lock()
+	auth := c.auth
+	c.mu.Unlock()
+	all := make([]string, len(auth))
+	for i, a := range c.askAll(ctx, auth) {
+		if s, err := a.wait(ctx); err == nil {
+			all[i] = "version " + s.Version
+		}
+	}
+	return all
+}
