@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,8 +16,9 @@ import (
 	"forebay/internal/secret/remote"
 )
 
-// source is the other side. Its bubble's tests wait for the store before they change it.
+// source is the other side.
 type source struct {
+	mu       sync.Mutex // of all
 	password string
 	err      error
 	next     time.Duration
@@ -26,18 +28,28 @@ type source struct {
 	log      bytes.Buffer
 }
 
+func (s *source) set(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
 func (s *source) open(t *testing.T, refresh time.Duration) *remote.Store {
 	store := remote.New(remote.Options{
 		Log: slog.New(slog.NewTextHandler(&s.log, nil)), Kind: "the other side", Where: "there", Refresh: refresh,
 		Read: func(ctx context.Context) (remote.Answer, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			s.reads++
 			if s.hang {
+				s.mu.Unlock()
 				<-ctx.Done()
+				s.mu.Lock()
 				return remote.Answer{}, ctx.Err()
 			}
 			return remote.Answer{Secret: secret.Secret{Version: s.password, Username: "app", Password: secret.Password(s.password)}, Next: s.next}, s.err
 		},
-		Observe: func(err error) { s.observed = append(s.observed, err) },
+		Observe: func(err error) { s.set(func() { s.observed = append(s.observed, err) }) },
 	})
 	t.Cleanup(store.Close)
 	return store
@@ -61,16 +73,16 @@ func TestRefresh(t *testing.T) {
 		s := &source{password: "one"}
 		store := s.open(t, 0)
 		expect(t, store, "one")
-		s.password = "two"
+		s.set(func() { s.password = "two" })
 		expect(t, store, "one") // from memory
 		wait(remote.DefaultRefresh)
 		expect(t, store, "two")
 		if s.reads != 2 || len(s.observed) != 2 || s.observed[1] != nil {
 			t.Errorf("%d reads, observed %v", s.reads, s.observed)
 		}
-		s.next = 5 * time.Second // a change is due
+		s.set(func() { s.next = 5 * time.Second }) // a change is due
 		wait(remote.DefaultRefresh)
-		s.password = "three"
+		s.set(func() { s.password = "three" })
 		wait(5 * time.Second)
 		expect(t, store, "three")
 	})
@@ -89,18 +101,18 @@ func TestDown(t *testing.T) {
 		if s.reads != 1 {
 			t.Errorf("%d reads", s.reads)
 		}
-		s.err, s.password = nil, "one"
+		s.set(func() { s.err, s.password = nil, "one" })
 		wait(time.Second)
 		expect(t, store, "one") // not after 30 s only
-		s.err = errors.New("no route")
+		s.set(func() { s.err = errors.New("no route") })
 		wait(10 * remote.DefaultRefresh)
 		expect(t, store, "one")
-		s.err = fmt.Errorf("%w: by policy", secret.ErrDenied)
+		s.set(func() { s.err = fmt.Errorf("%w: by policy", secret.ErrDenied) })
 		wait(remote.DefaultRefresh)
 		if _, err := store.Get(t.Context(), "x"); !errors.Is(err, secret.ErrDenied) {
 			t.Errorf("denied: got %v", err)
 		}
-		s.err = nil
+		s.set(func() { s.err = nil })
 		wait(time.Second)
 		expect(t, store, "one")
 		for part, n := range map[string]int{"a secret cannot be read": 3, "stays in use": 1, "by policy": 1, "can be read again": 2, `"one"`: 0} {
@@ -118,19 +130,19 @@ func TestDoubt(t *testing.T) {
 		store := s.open(t, 0)
 		expect(t, store, "one")
 		wait(2 * time.Second)
-		s.password = "two"
+		s.set(func() { s.password = "two" })
 		store.Doubt("x", "another") // one that has been replaced
 		expect(t, store, "one")
 		store.Doubt("x", "one")
 		expect(t, store, "two")
-		s.password = "three"
+		s.set(func() { s.password = "three" })
 		store.Doubt("x", "two")
 		expect(t, store, "two") // looked at within this second
 		wait(time.Second)
 		store.Doubt("x", "two")
 		expect(t, store, "three")
 		wait(time.Second)
-		s.hang = true
+		s.set(func() { s.hang = true })
 		store.Doubt("x", "three")
 		begin := time.Now()
 		expect(t, store, "three")
@@ -153,7 +165,6 @@ func TestHang(t *testing.T) {
 		if _, err := store.Get(t.Context(), "x"); !errors.Is(err, context.DeadlineExceeded) { // the read's own limit
 			t.Errorf("got %v", err)
 		}
-		s.hang = true
 		wait(time.Second)
 		got := make(chan error)
 		go func() {
@@ -184,7 +195,7 @@ func TestRest(t *testing.T) {
 		if s.reads != reads {
 			t.Errorf("%d reads of what nobody asks for", s.reads-reads)
 		}
-		s.password = "two"
+		s.set(func() { s.password = "two" })
 		expect(t, store, "two")
 	})
 }
