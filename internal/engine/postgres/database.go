@@ -224,6 +224,9 @@ func (d *database) login(ctx context.Context, transport func(context.Context) (n
 			s, err, previous = second, secondErr, secondErr == nil
 		}
 	}
+	if login.PasswordRefused(err) {
+		secret.Doubt(d.creds, sec) // for the next attempt
+	}
 	switch {
 	case err == nil:
 		d.rotation.Succeeded()

@@ -92,4 +92,3 @@ func within(err error, service string) bool {
 	}
 	return false
 }
-

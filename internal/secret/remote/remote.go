@@ -90,7 +90,7 @@ func (s *Store) Get(ctx context.Context, name string) (secret.Secret, error) {
 		s.readLocked()
 	}
 	s.runLocked()
-	pending, doubted := s.pending, s.doubted
+	pending, doubted := s.pending, s.doubted && !s.failing // a side that is down holds up nobody
 	if pending == nil || s.content != nil && !doubted {
 		defer s.mu.Unlock()
 		return s.answerLocked(name)
