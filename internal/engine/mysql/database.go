@@ -17,6 +17,7 @@ import (
 	"forebay/internal/engine/mysql/routines"
 	"forebay/internal/engine/mysql/sqltext"
 	"forebay/internal/resource"
+	"forebay/internal/secret"
 	"forebay/internal/wire/mysqlwire"
 )
 

@@ -16,6 +16,7 @@ import (
 	"forebay/internal/engine/postgres/routines"
 	"forebay/internal/engine/postgres/sqltext"
 	"forebay/internal/resource"
+	"forebay/internal/secret"
 	"forebay/internal/wire/pgwire"
 )
 
