@@ -14,21 +14,19 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"forebay/internal/secret"
 	"forebay/internal/secret/awssm"
+	"forebay/internal/testkit"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.uber.org/goleak"
 )
 
@@ -38,9 +36,9 @@ const region = "eu-central-1"
 
 // world is moto's server, an AWS account for tests, behind a switch that cuts it off.
 type world struct {
+	*testkit.Moto
 	t    *testing.T
 	url  string // of the way through the switch
-	moto string
 	down atomic.Bool
 	log  bytes.Buffer
 	logM sync.Mutex
@@ -60,49 +58,8 @@ func (w *world) logged(part string) int {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	if _, err := exec.LookPath("moto_server"); err != nil {
-		t.Skip("moto_server is not installed (pip install 'moto[server]'): AWS Secrets Manager cannot be tested")
-	}
-	w := &world{t: t}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
-	l.Close()
-	cmd := exec.Command("moto_server", "-H", "127.0.0.1", "-p", port)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	out, err := os.Create(t.TempDir() + "/moto.log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close()
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { cmd.Wait(); close(ended) }()
-	t.Cleanup(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		<-ended
-	})
-	w.moto = "http://127.0.0.1:" + port
-	within(t, "moto answers", func() bool {
-		select {
-		case <-ended:
-			text, _ := os.ReadFile(out.Name())
-			t.Skipf("moto_server does not start here: %s", text)
-		default:
-		}
-		r, err := http.Get(w.moto + "/moto-api/data.json")
-		if err == nil {
-			r.Body.Close()
-		}
-		return err == nil
-	})
-	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	to, _ := url.Parse(w.moto)
+	w := &world{Moto: testkit.StartMoto(t), t: t}
+	to, _ := url.Parse(w.URL)
 	transport := &http.Transport{DisableKeepAlives: true}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
@@ -128,18 +85,11 @@ func asJSON(r *http.Response) error {
 	if err != nil {
 		return err
 	}
-	text, _ = json.Marshal(map[string]string{"__type": element(string(text), "Code"), "message": element(string(text), "Message")})
+	text, _ = json.Marshal(map[string]string{"__type": testkit.Element(string(text), "Code"), "message": testkit.Element(string(text), "Message")})
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
 	r.Header.Set("Content-Length", fmt.Sprint(len(text)))
 	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	return nil
-}
-
-// element returns the text of the first element of a name.
-func element(xml, name string) string {
-	_, rest, _ := strings.Cut(xml, "<"+name+">")
-	value, _, _ := strings.Cut(rest, "</"+name+">")
-	return value
 }
 
 // within waits until done, for as long as a slow machine may take.
@@ -169,79 +119,14 @@ func (w *world) account(id, key string) *awssm.Account {
 	return awssm.New(awssm.Options{Log: slog.New(slog.NewTextHandler(w, nil)), Load: w.load(id, key)})
 }
 
-// admin is a client that moto lets do everything, as long as enforce has not been called.
-func (w *world) admin() *secretsmanager.Client {
-	return secretsmanager.New(secretsmanager.Options{
-		BaseEndpoint: &w.moto, Region: region, Credentials: credentials.NewStaticCredentialsProvider("admin", "admin", ""),
-		HTTPClient: http.DefaultClient,
-	})
-}
-
 func (w *world) create(name, text string) (arn string) {
 	w.t.Helper()
-	out, err := w.admin().CreateSecret(w.t.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: &text})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return *out.ARN
+	return w.Secrets("CreateSecret", map[string]any{"Name": name, "SecretString": text, "ClientRequestToken": "00000000-0000-0000-0000-000000000001"})
 }
 
 func (w *world) put(arn, text string) {
 	w.t.Helper()
-	if _, err := w.admin().PutSecretValue(w.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &arn, SecretString: &text}); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// iam calls IAM of moto, in AWS's Query protocol, and returns the text of one element of the answer.
-func (w *world) iam(name string, form url.Values) string {
-	w.t.Helper()
-	form.Set("Version", "2010-05-08")
-	req, _ := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.moto, strings.NewReader(form.Encode()))
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=admin/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0")
-	r, err := http.DefaultClient.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer r.Body.Close()
-	text, _ := io.ReadAll(r.Body)
-	if r.StatusCode != http.StatusOK {
-		w.t.Fatalf("%s: %s: %s", form.Get("Action"), r.Status, text)
-	}
-	return element(string(text), name)
-}
-
-// role makes a role that a user of an access key may assume, with one policy.
-func (w *world) role(name, policy string) (arn string) {
-	trust, _ := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
-		"Effect": "Allow", "Principal": map[string]string{"AWS": "*"}, "Action": "sts:AssumeRole",
-	}}})
-	arn = w.iam("Arn", url.Values{"Action": {"CreateRole"}, "RoleName": {name}, "AssumeRolePolicyDocument": {string(trust)}})
-	w.iam("", url.Values{"Action": {"PutRolePolicy"}, "RoleName": {name}, "PolicyName": {"p"}, "PolicyDocument": {policy}})
-	return arn
-}
-
-func allow(action string) string {
-	return `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "` + action + `", "Resource": "*"}]}`
-}
-
-// user makes a user with an access key.
-func (w *world) user(name, policy string) (id, key string) {
-	w.iam("", url.Values{"Action": {"CreateUser"}, "UserName": {name}})
-	w.iam("", url.Values{"Action": {"PutUserPolicy"}, "UserName": {name}, "PolicyName": {"p"}, "PolicyDocument": {policy}})
-	pair := w.iam("AccessKey", url.Values{"Action": {"CreateAccessKey"}, "UserName": {name}})
-	return element(pair, "AccessKeyId"), element(pair, "SecretAccessKey")
-}
-
-// enforce has moto check signatures and policies from now on.
-func (w *world) enforce() {
-	w.t.Helper()
-	r, err := http.Post(w.moto+"/moto-api/reset-auth", "text/plain", strings.NewReader("0"))
-	if err != nil || r.StatusCode != http.StatusOK {
-		w.t.Fatal(r, err)
-	}
-	r.Body.Close()
+	w.Secrets("PutSecretValue", map[string]any{"SecretId": arn, "SecretString": text})
 }
 
 func open(t *testing.T, a *awssm.Account, s awssm.Secret) interface {
@@ -298,9 +183,7 @@ func TestRotation(t *testing.T) {
 		t.Error("the log quotes a secret")
 	}
 
-	if _, err := w.admin().DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: &arn}); err != nil {
-		t.Fatal(err)
-	}
+	w.Secrets("DeleteSecret", map[string]any{"SecretId": arn})
 	within(t, "the deletion is noticed", func() bool {
 		_, err = store.Get(t.Context(), "x")
 		return err != nil
@@ -333,10 +216,10 @@ func TestRole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	arn := w.create("app", `{"username": "app", "password": "one"}`)
-	reader, other := w.role("reader", allow("secretsmanager:GetSecretValue")), w.role("other", allow("rds:*"))
-	id, key := w.user("forebay", allow("sts:AssumeRole"))
-	nobody, nobodysKey := w.user("nobody", allow("rds:*"))
-	w.enforce()
+	reader, other := w.Role("reader", testkit.Allow("secretsmanager:GetSecretValue")), w.Role("other", testkit.Allow("rds:*"))
+	id, key := w.User("forebay", testkit.Allow("sts:AssumeRole"))
+	nobody, nobodysKey := w.User("nobody", testkit.Allow("rds:*"))
+	w.Enforce()
 
 	s, err := open(t, w.account(id, key), awssm.Secret{ARN: arn, Role: reader}).Get(t.Context(), "x")
 	if err != nil || s.Password.Reveal() != "one" {
