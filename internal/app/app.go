@@ -46,6 +46,7 @@ type App struct {
 	log      *slog.Logger
 	level    *slog.LevelVar
 	secrets  *secret.Mux
+	remote   *remoteSecrets
 	certs    *certs.Manager
 	registry *prometheus.Registry
 	reloads  *metrics.Reloads
@@ -88,6 +89,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	a.level.Set(cfg.Log.Level)
 	a.log = newLog(o.Log, cfg.Log.Format, a.level)
 	a.registry, a.reloads = metrics.NewRegistry(o.Version)
+	a.remote = newRemoteSecrets(a.log, a.registry)
 	a.certs = certs.New(a.log, listenHosts(cfg.Snapshot)...)
 	a.raiseDescriptorLimit()
 
@@ -106,7 +108,7 @@ func (a *App) open(ctx context.Context, cfg *config.Config) (err error) {
 		Loops: cfg.Loops, Handshakes: cfg.Handshakes, Registry: a.registry,
 	}
 	if cfg.API.Enabled() {
-		if a.control, err = openControl(ctx, cfg.API, a.log, a.opts.FirstStart); err != nil {
+		if a.control, err = openControl(ctx, cfg.API, a.log, a.remote, a.opts.FirstStart); err != nil {
 			return err
 		}
 		o.Tokens = &tokens{plane: a.control.plane, ids: a.control.ids, now: time.Now}
@@ -189,6 +191,9 @@ func (a *App) Close() error {
 		a.plane.Close()
 	}
 	a.control.close()
+	a.reload.Lock()
+	closeStores(a.sources)
+	a.reload.Unlock()
 	if a.admin == nil {
 		return nil
 	}

@@ -55,7 +55,7 @@ type control struct {
 }
 
 // openControl opens the store and reads the state. Nothing is served yet: see serve.
-func openControl(ctx context.Context, cfg config.API, log *slog.Logger, first func(id, secret, file string)) (_ *control, err error) {
+func openControl(ctx context.Context, cfg config.API, log *slog.Logger, remote *remoteSecrets, first func(id, secret, file string)) (_ *control, err error) {
 	c := &control{log: log, cfg: cfg, first: first}
 	defer func() {
 		if err != nil {
@@ -86,7 +86,7 @@ func openControl(ctx context.Context, cfg config.API, log *slog.Logger, first fu
 		return nil, err
 	}
 	c.ids = identity.New(c.plane, c.ring, time.Now)
-	c.secrets = newStateSecrets(c.plane, c.ring, c.ids)
+	c.secrets = newStateSecrets(c.plane, c.ring, c.ids, newForeignSecrets(remote.aws))
 	return c, nil
 }
 
@@ -282,6 +282,9 @@ func (c *control) close() {
 	}
 	if c.api != nil {
 		c.api.Close()
+	}
+	if c.secrets != nil {
+		c.secrets.close()
 	}
 	if c.plane != nil {
 		c.plane.Close()

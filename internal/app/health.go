@@ -43,7 +43,7 @@ func describe(t dataplane.TargetHealth) (state, reason, description, role string
 		return "UNAVAILABLE", "AUTH_FAILURE", t.Refused.Error(), "UNKNOWN"
 	case err == nil:
 		return "AVAILABLE", "", "", "READ_WRITE"
-	case errors.Is(err, ErrSecretDenied), errors.Is(err, secret.ErrNotFound), errors.Is(err, controlplane.ErrSealed):
+	case errors.Is(err, ErrSecretDenied), errors.Is(err, secret.ErrDenied), errors.Is(err, secret.ErrNotFound), errors.Is(err, controlplane.ErrSealed):
 		return "UNAVAILABLE", "AUTH_FAILURE", err.Error(), "UNKNOWN"
 	case errors.As(err, &network) && network.Op == "dial":
 		return "UNAVAILABLE", "UNREACHABLE", err.Error(), "UNKNOWN"

@@ -11,8 +11,6 @@ import (
 	"forebay/internal/dataplane"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
-	"forebay/internal/secret/env"
-	"forebay/internal/secret/file"
 )
 
 // Reload reads the configuration again and applies it. On error nothing has changed, and the log says why.
@@ -73,8 +71,11 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 		}
 		next[s.Name], sources[s] = store, store
 	}
+	fresh := maps.Clone(sources)
+	maps.DeleteFunc(fresh, func(s config.Secret, _ secret.Store) bool { return a.sources[s] != nil })
 	snapshot, err := a.snapshotLocked(ctx, cfg, next)
 	if err != nil {
+		closeStores(fresh)
 		return err
 	}
 	before := a.known
@@ -83,10 +84,14 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 	a.secrets.Swap(both)
 	if snapshot, err = a.applyWhatCan(ctx, snapshot); err != nil {
 		a.secrets.Swap(before)
+		closeStores(fresh)
 		return err
 	}
 	a.secrets.Swap(next)
+	gone := a.sources
+	maps.DeleteFunc(gone, func(s config.Secret, _ secret.Store) bool { return sources[s] != nil })
 	a.known, a.sources = next, sources
+	closeStores(gone)
 	a.certs.Keep(snapshot)
 	a.config.Store(cfg)
 	return nil
@@ -243,13 +248,6 @@ func (a *App) applyState(ctx context.Context) error {
 	a.reload.Lock()
 	defer a.reload.Unlock()
 	return a.applyLocked(ctx, a.config.Load())
-}
-
-func (a *App) source(s config.Secret) secret.Store {
-	if s.File != "" {
-		return file.New(s.File, a.log)
-	}
-	return env.New(s.Env, a.opts.LookupEnv)
 }
 
 // warnOfRestart names the changed keys that are read at start only.

@@ -15,12 +15,13 @@ import (
 )
 
 // stateSecrets gives out the secrets of the control plane to the data plane: each to the proxy it is an auth entry of, if
-// that proxy's role may read it. It is safe for concurrent use.
+// that proxy's role may read it. Those of another account are AWS's. It is safe for concurrent use.
 type stateSecrets struct {
 	// Static after newStateSecrets.
-	plane *controlplane.Plane
-	ring  *controlplane.Keyring
-	ids   *identity.Registry
+	plane   *controlplane.Plane
+	ring    *controlplane.Keyring
+	ids     *identity.Registry
+	foreign *foreignSecrets
 
 	mu    sync.Mutex
 	known map[string]knownSecret // guarded by mu; by name
@@ -37,16 +38,22 @@ type knownSecret struct {
 
 const knownFor = 5 * time.Second
 
-func newStateSecrets(plane *controlplane.Plane, ring *controlplane.Keyring, ids *identity.Registry) *stateSecrets {
-	return &stateSecrets{plane: plane, ring: ring, ids: ids, known: map[string]knownSecret{}}
+func newStateSecrets(plane *controlplane.Plane, ring *controlplane.Keyring, ids *identity.Registry, foreign *foreignSecrets) *stateSecrets {
+	return &stateSecrets{plane: plane, ring: ring, ids: ids, foreign: foreign, known: map[string]knownSecret{}}
 }
 
 // ErrSecretDenied is in the error of a secret that the proxy's role may not read.
 var ErrSecretDenied = errors.New("the role of the proxy may not read the secret")
 
 // Get implements secret.Store, for the names of controlplane.SecretName.
-func (s *stateSecrets) Get(_ context.Context, name string) (secret.Secret, error) {
+func (s *stateSecrets) Get(ctx context.Context, name string) (secret.Secret, error) {
 	state, now := s.plane.State(), time.Now()
+	if of, ok, err := foreignOf(state, name); ok {
+		if err != nil {
+			return secret.Secret{}, err
+		}
+		return s.foreign.get(ctx, state, of, name)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if k, ok := s.known[name]; ok && k.revision == state.Revision && now.Before(k.until) {
@@ -60,6 +67,15 @@ func (s *stateSecrets) Get(_ context.Context, name string) (secret.Secret, error
 	s.known[name] = k
 	return k.secret, k.err
 }
+
+// Doubt implements secret.Doubter.
+func (s *stateSecrets) Doubt(name, version string) {
+	if of, ok, err := foreignOf(s.plane.State(), name); ok && err == nil {
+		s.foreign.doubt(of, name, version)
+	}
+}
+
+func (s *stateSecrets) close() { s.foreign.close() }
 
 func (s *stateSecrets) read(state *controlplane.State, name string, now time.Time) (secret.Secret, error) {
 	id, arn, _ := strings.Cut(name, "/")

@@ -122,6 +122,16 @@ var Rules = []Rule{
 		OnlyIn: []string{"internal/cluster/etcd/..."},
 	},
 	{
+		Why:    "the AWS SDK, with all it brings, has one package: what it answers is put into our own errors there",
+		Import: []string{"github.com/aws/..."},
+		OnlyIn: []string{"internal/secret/awssm/..."},
+	},
+	{
+		Why:  "a store of secrets knows no other kind, but for remote, which holds what is read over a network",
+		In:   []string{"internal/secret/remote/...", "internal/secret/vault/..."},
+		Only: []string{std, "internal/secret", "internal/secret/remote"},
+	},
+	{
 		Why:    "etcd logs by zap, Forebay by slog: the two meet in one place",
 		Import: []string{"go.uber.org/zap/..."},
 		OnlyIn: []string{"internal/cluster/etcd/..."},

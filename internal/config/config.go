@@ -54,11 +54,42 @@ func (a Admin) Equal(b Admin) bool {
 	return a.Listen == b.Listen && a.AllowRemote == b.AllowRemote && slices.Equal(a.Hosts, b.Hosts)
 }
 
-// Secret says where a secret is. One of File and Env is set.
+// Secret says where a secret is. One of File, Env, AWS and Vault is set.
 type Secret struct {
-	Name string
-	File string // path
-	Env  string // name of an environment variable
+	Name    string
+	File    string        // path
+	Env     string        // name of an environment variable
+	AWS     AWS           `json:",omitzero"`
+	Vault   Vault         `json:",omitzero"`
+	Refresh time.Duration `json:",omitzero"` // between two reads from AWS or Vault
+}
+
+// AWS is a secret of AWS Secrets Manager.
+type AWS struct {
+	SecretARN string
+	RoleARN   string // empty: none is assumed
+	Region    string // empty: the ARN's
+}
+
+// Vault is a secret of HashiCorp Vault or OpenBao. One of TokenFile, AppRole and Kubernetes is set.
+type Vault struct {
+	Address     string // URL
+	CAFile      string // empty: the system's
+	Namespace   string
+	Path        string // of the API, without v1/
+	UsernameKey string
+	PasswordKey string
+	PreviousFor time.Duration
+	TokenFile   string
+	AppRole     VaultRole
+	Kubernetes  VaultRole
+}
+
+// VaultRole is how to log in at Vault.
+type VaultRole struct {
+	Mount string
+	Role  string
+	File  string // that proves it: the secret id, the JWT
 }
 
 // MaxLen is the most bytes that a configuration file may have.

@@ -24,6 +24,7 @@ type credentials struct {
 	failed error                         // guarded by mu; why byUser may be incomplete
 	recent map[string]found              // guarded by mu; what Lookup has found of late, by user
 	asked  map[string]*answer            // guarded by mu; what the store is being asked now, by secret
+	wrong  map[string]time.Time          // guarded by mu; when a client's wrong password last was a reason to doubt, by secret
 }
 
 // answer is one of the store's.
@@ -51,7 +52,7 @@ const recentFor = 100 * time.Millisecond
 const rereadAfter = time.Second
 
 func newCredentials(store secret.Store, auth []resource.AuthEntry) *credentials {
-	return &credentials{store: store, auth: auth, recent: make(map[string]found), reading: make(chan struct{}, 1), asked: make(map[string]*answer)}
+	return &credentials{store: store, auth: auth, recent: make(map[string]found), reading: make(chan struct{}, 1), asked: make(map[string]*answer), wrong: make(map[string]time.Time)}
 }
 
 // apply replaces the entries.
@@ -62,6 +63,28 @@ func (c *credentials) apply(auth []resource.AuthEntry) {
 	c.gen++
 	c.byUser = nil
 	clear(c.recent)
+	clear(c.wrong)
+}
+
+// Doubt implements secret.Doubter: the target has refused a secret.
+func (c *credentials) Doubt(name, version string) {
+	secret.Doubt(c.store, secret.Secret{Name: name, Version: version})
+}
+
+// wrongEvery is how often a secret is doubted at most because of its clients: anybody can send a wrong password.
+const wrongEvery = 5 * time.Second
+
+// wrongPassword says that a client did not prove that it knows the password of user. It may know a newer one.
+func (c *credentials) wrongPassword(user string) {
+	c.mu.Lock()
+	f, ok := c.recent[user]
+	if ok = ok && time.Since(c.wrong[f.secret.Name]) >= wrongEvery; ok {
+		c.wrong[f.secret.Name] = time.Now()
+	}
+	c.mu.Unlock()
+	if ok {
+		secret.Doubt(c.store, f.secret)
+	}
 }
 
 // Recent implements engine.Credentials.

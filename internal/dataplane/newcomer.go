@@ -242,6 +242,9 @@ func (n *newcomer) refused(err error) {
 	var auth interface{ AuthFailure() bool }
 	if errors.As(err, &auth) && auth.AuthFailure() {
 		px.stats.failedAuth.Add(1)
+		if named := (interface{ RefusedUser() string })(nil); errors.As(err, &named) {
+			px.creds.wrongPassword(named.RefusedUser())
+		}
 		px.log.Info("client not let in", slog.String("client", n.net.RemoteAddr().String()), slog.Any("error", err))
 		return
 	}

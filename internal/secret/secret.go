@@ -10,6 +10,9 @@ import (
 // ErrNotFound means that the store has no secret of that name.
 var ErrNotFound = errors.New("secret: not found")
 
+// ErrDenied means that the store does not let Forebay, or the role that it goes by, read the secret.
+var ErrDenied = errors.New("secret: access denied")
+
 // Secret is the current version of a secret: a database user and its password.
 type Secret struct {
 	Name     string

@@ -17,6 +17,7 @@ import (
 	"forebay/internal/engine/mysql/routines"
 	"forebay/internal/engine/mysql/sqltext"
 	"forebay/internal/resource"
+	"forebay/internal/secret"
 	"forebay/internal/wire/mysqlwire"
 )
 
@@ -237,6 +238,9 @@ func (d *database) login(ctx context.Context, transport func(context.Context) (n
 		if !login.PasswordRefused(secondErr) { // else the refusal of the current one is what matters
 			s, err, previous = second, secondErr, secondErr == nil
 		}
+	}
+	if login.PasswordRefused(err) {
+		secret.Doubt(d.creds, sec) // for the next attempt
 	}
 	switch {
 	case err == nil:
