@@ -86,7 +86,11 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 	}
 	a.secrets.Swap(next)
 	a.known, a.sources = next, sources
-	a.certs.Keep(snapshot)
+	used := snapshot
+	if face := apiFace(cfg.API); a.control != nil && face != nil {
+		used.Proxies = append(slices.Clip(used.Proxies), *face)
+	}
+	a.certs.Keep(used)
 	a.config.Store(cfg)
 	return nil
 }
