@@ -60,14 +60,15 @@ func walk(ctx context.Context, s *screen, fb *forebay, db *backend, o Options) e
 }
 
 func (w *steps) means() string {
-	with, without := "with the AWS CLI", " and Node.js"
-	if w.api.aws == "" {
-		with = "by Forebay itself, since the AWS CLI is not installed: it sends the same"
+	switch {
+	case w.api.aws != "" && w.node != "":
+		return "with the AWS CLI and Node.js"
+	case w.api.aws != "":
+		return "with the AWS CLI (no Node.js with packages: a storm in its place)"
+	case w.node != "":
+		return "with Node.js (no AWS CLI: Forebay sends the same requests)"
 	}
-	if w.node == "" {
-		without = "; without Node.js and its packages the burst is a storm"
-	}
-	return with + without
+	return "by Forebay alone (no AWS CLI: it sends the same requests; no Node.js with packages: a storm in its place)"
 }
 
 // do prints a call and makes it.
@@ -288,6 +289,9 @@ func readKeys(path string) (sigv4.Credentials, error) {
 func (w *steps) burst(ctx context.Context, o Options, ca string) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
+	if err := w.awaitEndpoint(ctx); err != nil {
+		return err
+	}
 	if w.node == "" {
 		return w.stormBurst(ctx, o, ca)
 	}
@@ -303,6 +307,21 @@ func (w *steps) burst(ctx context.Context, o Options, ca string) error {
 		return err
 	}
 	return w.runNode(ctx, env, "run.js", "--instances", strconv.Itoa(instances), "--invocations", strconv.Itoa(invocations))
+}
+
+// awaitEndpoint returns when the proxy listens, which a change of its state takes a moment for.
+func (w *steps) awaitEndpoint(ctx context.Context) error {
+	for {
+		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(w.host, w.port))
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the proxy does not listen: %w", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 func (w *steps) runNode(ctx context.Context, env []string, args ...string) error {
