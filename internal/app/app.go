@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -90,7 +91,6 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	a.log = newLog(o.Log, cfg.Log.Format, a.level)
 	a.registry, a.reloads = metrics.NewRegistry(o.Version)
 	a.remote = newRemoteSecrets(a.log, a.registry)
-	a.certs = certs.New(a.log, listenHosts(cfg.Snapshot)...)
 	a.raiseDescriptorLimit()
 
 	if err := a.open(ctx, cfg); err != nil {
@@ -103,16 +103,21 @@ func Open(ctx context.Context, o Options) (*App, error) {
 
 // open starts one thing after the other. What it has started when it fails is Close's to end.
 func (a *App) open(ctx context.Context, cfg *config.Config) (err error) {
-	o := PlaneOptions{
-		Log: a.log, Secrets: a.secrets, Certificates: a.certs.Config,
-		Loops: cfg.Loops, Handshakes: cfg.Handshakes, Registry: a.registry,
-	}
+	o := PlaneOptions{Log: a.log, Secrets: a.secrets, Loops: cfg.Loops, Handshakes: cfg.Handshakes, Registry: a.registry}
 	if cfg.API.Enabled() {
 		if a.control, err = openControl(ctx, cfg.API, a.log, a.remote, a.opts.FirstStart); err != nil {
 			return err
 		}
 		o.Tokens = &tokens{plane: a.control.plane, ids: a.control.ids, now: time.Now}
 	}
+	var authority *certs.Authority
+	if cfg.API.DataDir != "" { // the folder is there, and this process's alone
+		if authority, err = certs.OpenAuthority(cfg.API.DataDir); err != nil {
+			return err
+		}
+	}
+	a.certs = certs.NewWithAuthority(a.log, authority, listenHosts(cfg.Snapshot)...)
+	o.Certificates = a.certs.Config
 	if a.plane, a.view, err = a.opts.NewPlane(o); err != nil {
 		return err
 	}
@@ -137,11 +142,17 @@ func (a *App) openAPI(ctx context.Context, cfg *config.Config) error {
 		health:   &health{plane: a.control.plane, targets: a.view.Targets, unserved: &a.unserved},
 		held:     a.heldForAPI,
 	}
-	if cfg.API.TLS != (resource.Certificate{}) {
-		var err error
-		if o.tls, err = a.certs.Config(&resource.Proxy{Certificate: cfg.API.TLS}); err != nil {
+	if face := apiFace(cfg.API); face != nil {
+		if _, err := a.certs.Config(face); err != nil {
 			return err
 		}
+		o.tls = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			conf, err := a.certs.Config(face)
+			if err != nil {
+				return nil, err
+			}
+			return &conf.Certificates[0], nil
+		}}
 	}
 	if err := a.control.serve(ctx, o); err != nil {
 		return err
@@ -165,6 +176,18 @@ func (a *App) heldForAPI(address string) bool {
 		}
 	}
 	return false
+}
+
+// apiFace is what the API shows clients, as if it were a proxy: its certificate, or the names that one is issued for. nil:
+// it is served without TLS.
+func apiFace(c config.API) *resource.Proxy {
+	switch {
+	case c.TLS != (resource.Certificate{}):
+		return &resource.Proxy{Certificate: c.TLS}
+	case c.IssuedTLS():
+		return &resource.Proxy{Endpoints: []resource.Endpoint{{Name: "api", Listen: c.Listen}}}
+	}
+	return nil
 }
 
 // load reads the configuration. With a data folder or an etcd from elsewhere, there need not be a file.

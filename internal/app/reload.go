@@ -92,7 +92,11 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 	maps.DeleteFunc(gone, func(s config.Secret, _ secret.Store) bool { return sources[s] != nil })
 	a.known, a.sources = next, sources
 	closeStores(gone)
-	a.certs.Keep(snapshot)
+	used := snapshot
+	if face := apiFace(cfg.API); a.control != nil && face != nil {
+		used.Proxies = append(slices.Clip(used.Proxies), *face)
+	}
+	a.certs.Keep(used)
 	a.config.Store(cfg)
 	return nil
 }

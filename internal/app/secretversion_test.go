@@ -47,7 +47,7 @@ func TestSecretsWithOneVersionID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStateSecrets(plane, ring, identity.New(plane, ring, time.Now))
+	s := newStateSecrets(plane, ring, identity.New(plane, ring, time.Now), nil)
 	one, err1 := s.Get(context.Background(), controlplane.SecretName("prx-1", "arn:one"))
 	two, err2 := s.Get(context.Background(), controlplane.SecretName("prx-1", "arn:two"))
 	if err1 != nil || err2 != nil || one.Password.Reveal() != "first" || two.Password.Reveal() != "second" {

@@ -14,7 +14,7 @@ import (
 func TestStateSecrets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	secrets := newStateSecrets(w.plane, w.ring, w.ids)
+	secrets := newStateSecrets(w.plane, w.ring, w.ids, nil)
 	name := controlplane.SecretName(testProxy, secretARN)
 	get := func() (secret.Secret, error) { return secrets.Get(t.Context(), name) }
 
@@ -110,7 +110,7 @@ func TestStateSecrets(t *testing.T) {
 func TestStateSecretsKnown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	secrets := newStateSecrets(w.plane, w.ring, w.ids)
+	secrets := newStateSecrets(w.plane, w.ring, w.ids, nil)
 	name := controlplane.SecretName(testProxy, secretARN)
 	if _, err := secrets.Get(t.Context(), name); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 type API struct {
 	Listen     string               // host:port; empty: nowhere
 	AllowPlain bool                 // plain HTTP is meant, although other machines reach the address
-	TLS        resource.Certificate // both empty: plain HTTP
+	TLS        resource.Certificate // both empty: plain HTTP, but see IssuedTLS
 	DataDir    string               // path
 	Etcd       Etcd
 	Region     string
@@ -28,6 +28,12 @@ type API struct {
 
 // Enabled reports whether there is a control plane.
 func (a *API) Enabled() bool { return a.DataDir != "" || len(a.Etcd.Endpoints) > 0 }
+
+// IssuedTLS reports whether the API is served with a certificate of the data folder's own authority: where other machines
+// reach it, unless there is another certificate, or plain HTTP is meant.
+func (a *API) IssuedTLS() bool {
+	return a.Listen != "" && a.TLS == (resource.Certificate{}) && a.DataDir != "" && !a.AllowPlain && !loopback(a.Listen)
+}
 
 // Equal reports whether a and b say the same.
 func (a API) Equal(b API) bool {
@@ -87,8 +93,8 @@ func (c *checker) api(s apiSection) API {
 	}
 	out.TLS = c.certificate("api.tls", s.TLS)
 	// Without a control plane nothing listens there, and the default address is free for others.
-	if s.Listen != "" && (out.Enabled() || c.has("api")) && c.address("api.listen", s.Listen) && out.TLS == (resource.Certificate{}) && !s.AllowPlain && !loopback(s.Listen) {
-		c.errorf("api.listen", "expected a loopback address such as 127.0.0.1:9190, a certificate in tls, or allow_plain: true, got %q", clip(s.Listen))
+	if s.Listen != "" && (out.Enabled() || c.has("api")) && c.address("api.listen", s.Listen) && out.TLS == (resource.Certificate{}) && !s.AllowPlain && !loopback(s.Listen) && s.DataDir == "" {
+		c.errorf("api.listen", "expected a loopback address such as 127.0.0.1:9190, a certificate in tls, a data_dir, whose authority issues one, or allow_plain: true, got %q", clip(s.Listen))
 	}
 	if !c.skip("api.region") && !regionRule.MatchString(s.Region) {
 		c.errorf("api.region", "expected a region such as us-east-1, got %q", clip(s.Region))
