@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -15,6 +16,15 @@ const (
 	// gets no more of Forebay's memory than that.
 	maxBodies = 64 << 20
 	firstRead = 8 << 10
+)
+
+// errTooLarge is the answer to a body of more than maxBody.
+var errTooLarge = Common("RequestEntityTooLarge", "The request body exceeds the limit of 1 MiB.")
+
+// Of a body that is too large, this much is thrown away after the answer, in bytes and in time, so that its client sees it.
+const (
+	lingerMost = 4 << 20
+	lingerFor  = time.Second
 )
 
 // bodies keeps the sum of all bodies within maxBodies.
@@ -32,9 +42,8 @@ func (b *bodies) reserve(n int) bool {
 // read reads a request's body. Memory is reserved as bytes arrive, since a header promises anything. The caller releases
 // held whatever the error.
 func (b *bodies) read(w http.ResponseWriter, r *http.Request) (body []byte, held int, err error) {
-	tooLarge := Common("RequestEntityTooLarge", "The request body exceeds the limit of 1 MiB.")
 	if r.ContentLength > maxBody {
-		return nil, 0, tooLarge
+		return nil, 0, errTooLarge
 	}
 	from := http.MaxBytesReader(w, r.Body, maxBody)
 	for {
@@ -54,7 +63,7 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request) (body []byte, held
 		case errors.Is(err, io.EOF):
 			return body, held, nil
 		case errors.As(err, &big):
-			return nil, held, tooLarge
+			return nil, held, errTooLarge
 		default:
 			return nil, held, Common("RequestTimeout", "The request body did not arrive in time or in full.")
 		}

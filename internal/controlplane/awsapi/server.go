@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -82,6 +83,8 @@ type request struct {
 	params  params   // Query
 	body    []byte
 	call    Call
+
+	oversized bool // its body has not been read to its end
 }
 
 // answer is what a request gets.
@@ -98,6 +101,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	r := &request{Request: hr, form: formOf(hr), service: s.services[claimed(hr)]}
 	r.call = Call{RequestID: newRequestID(), Time: s.o.Now(), Source: source(hr), Secure: hr.TLS != nil}
 	a := s.answer(w, r)
+	if r.oversized {
+		defer linger(w, hr)
+	}
 	broken := s.write(w, r, a)
 	if broken != nil && hr.Context().Err() == nil {
 		a.why = broken
@@ -106,6 +112,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	if broken != nil {
 		panic(http.ErrAbortHandler) // how net/http is told to break the connection
 	}
+}
+
+// linger sends an answer off and reads on for a while: a client that is still sending its body would be cut off before it
+// has seen the answer.
+func linger(w http.ResponseWriter, r *http.Request) {
+	c := http.NewResponseController(w)
+	if c.Flush() != nil || c.SetReadDeadline(time.Now().Add(lingerFor)) != nil {
+		return // of a kind that cannot
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, lingerMost) // it is thrown away
 }
 
 // answer works on a request. It does not panic.
@@ -119,6 +135,8 @@ func (s *Server) answer(w http.ResponseWriter, r *request) (a answer) {
 	defer s.bodies.release(held)
 	if err != nil {
 		w.Header().Set("Connection", "close") // the rest of the body would be read as the next request
+		// Else the server would read on before it answers. HTTP/2 does neither, and knows no such thing.
+		r.oversized = errors.Is(err, errTooLarge) && http.NewResponseController(w).EnableFullDuplex() == nil
 		return r.refuse(err)
 	}
 	r.body = body

@@ -34,7 +34,7 @@ func secretOf(user, password string) string {
 
 type targets struct {
 	Targets []struct {
-		Endpoint, Type, RdsResourceId, Role string
+		Endpoint, Type, RdsResourceID, Role string
 		Port                                int
 		TargetHealth                        struct{ State, Reason, Description string }
 	}
@@ -68,7 +68,7 @@ func TestFourSteps(t *testing.T) {
 			aws.json(&now, "rds", "describe-db-proxy-targets", "--db-proxy-name", "shop")
 			return now.Targets[0].TargetHealth.State == "AVAILABLE"
 		})
-		if got := now.Targets[0]; got.Endpoint != d.host || got.Port != d.port || got.Type != "RDS_INSTANCE" || got.RdsResourceId != "shop" || got.Role != "READ_WRITE" {
+		if got := now.Targets[0]; got.Endpoint != d.host || got.Port != d.port || got.Type != "RDS_INSTANCE" || got.RdsResourceID != "shop" || got.Role != "READ_WRITE" {
 			t.Errorf("target %+v", got)
 		}
 		d.letIn(t, "the secret's password", proxy.Endpoint, d.user, d.password)
@@ -114,8 +114,8 @@ func newUser(w *world, aws cli, name, policy string) cli {
 		aws.text("iam", "put-user-policy", "--user-name", name, "--policy-name", "inline", "--policy-document", policy)
 	}
 	var key struct {
-		AccessKey struct{ AccessKeyId, SecretAccessKey string }
+		AccessKey struct{ AccessKeyID, SecretAccessKey string }
 	}
 	aws.json(&key, "iam", "create-access-key", "--user-name", name)
-	return w.cli(sigv4.Credentials{AccessKeyID: key.AccessKey.AccessKeyId, SecretKey: key.AccessKey.SecretAccessKey})
+	return w.cli(sigv4.Credentials{AccessKeyID: key.AccessKey.AccessKeyID, SecretKey: key.AccessKey.SecretAccessKey})
 }
