@@ -23,16 +23,19 @@ help: ## list the targets and what they do
 build: ## build the one static binary, bin/forebay
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/forebay ./cmd/forebay
 
-demo: ## private databases, a storm of clients without and with Forebay, side by side (ONCE=1: stop after it)
+# The AWS CLI and Node.js are used where they are; what is missing of them Forebay does itself.
+demo: ## private databases, a storm of clients without and with Forebay, then RDS Proxy's four steps (ONCE=1: stop after them)
 	@scripts/install-servers postgresql mariadb
+	@! command -v npm >/dev/null || scripts/install-servers lambda-node || echo 'no packages for Node.js: a storm takes their place'
 	@$(MAKE) --no-print-directory build
-	./bin/forebay demo $(if $(filter-out 0,$(ONCE)),--once)
+	./bin/forebay demo --lambda $(FOREBAY_CACHE)/lambda-node $(if $(filter-out 0,$(ONCE)),--once)
 
 # Without root the servers may be impossible to install: then the tests that need them are skipped and say so, except
 # where FOREBAY_REQUIRE_SERVERS=1 asks for all.
 test: ## everything CI does: lint, build, cross-build, all tests with the race detector on real servers
 	@scripts/install-servers postgresql mariadb gcc node || test "$(FOREBAY_REQUIRE_SERVERS)" != 1
 	@scripts/install-servers psycopg jdbc node-postgres mysql2 sequelize pymysql mariadb-jdbc || echo 'some drivers are missing: their tests are skipped'
+	@scripts/install-servers awscli boto3 || echo 'the AWS CLI or boto3 is missing: their tests are skipped'
 	@$(MAKE) --no-print-directory lint build cross race
 
 lint: ## go vet, staticcheck (staticcheck.conf) and gofumpt

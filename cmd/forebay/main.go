@@ -30,7 +30,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	started := false // beyond flags and arguments
-	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		err := cmd.ValidateRequiredFlags() // cobra itself does so later
+		started = err == nil
+		return err
+	}
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
@@ -57,7 +61,7 @@ database connections.`,
 		SilenceErrors: true, // run prints them
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), versionCommand(), databaseCommand(), tokenCommand(), backupCommand(), restoreCommand())
 	addTools(root)
 	return root
 }

@@ -17,11 +17,15 @@ func configFlag(cmd *cobra.Command, path *string) {
 }
 
 func serveCommand() *cobra.Command {
-	var path string
+	var o app.Options
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "serve clients as the configuration file says",
 		Long: `Serves clients as the configuration file says, and writes its log to standard error.
+
+With --data-dir or --etcd there is a control plane too: proxies, secrets and users are made by the APIs of AWS, at
+http://127.0.0.1:9190 unless the file says otherwise, and there need not be a file. At the first start the key of the account's
+root is printed to standard output, once; it is in a file of the data folder as well.
 
 SIGHUP applies a changed file; a broken one changes nothing, and the log says why. SIGTERM and SIGINT drain: no new
 clients, open transactions may finish for as long as drain_timeout says. A second signal stops at once.
@@ -29,10 +33,15 @@ clients, open transactions may finish for as long as drain_timeout says. A secon
 Exit codes: 0 after draining, 1 for an error while running, 2 for a configuration that is not usable.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return app.Run(cmd.Context(), app.Options{ConfigPath: path, Version: versionText(), Log: cmd.ErrOrStderr()})
+			o.Version, o.Log = versionText(), cmd.ErrOrStderr()
+			o.FirstStart = func(id, secret, file string) {
+				fmt.Fprintf(cmd.OutOrStdout(), "This is the first start. The key of the account's root, who may do everything, is in\n%s\nand here, this once:\n\nexport AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\n\n", file, id, secret)
+			}
+			return app.Run(cmd.Context(), o)
 		},
 	}
-	configFlag(cmd, &path)
+	configFlag(cmd, &o.ConfigPath)
+	stateFlags(cmd, &o)
 	return cmd
 }
 

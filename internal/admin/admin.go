@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"forebay/internal/loopback"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -38,7 +40,7 @@ type Readiness struct {
 }
 
 // ErrNotLoopback means that an address is reachable from other machines without AllowRemote.
-var ErrNotLoopback = errors.New("admin: the address is not a loopback address, and remote access was not allowed")
+var ErrNotLoopback = loopback.ErrNotLoopback
 
 // Server is a listening admin server. Make one with Open; Close ends it.
 type Server struct {
@@ -57,14 +59,9 @@ const (
 
 // Open listens and serves.
 func Open(ctx context.Context, o Options) (*Server, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
+	l, err := loopback.Listen(ctx, o.Listen, o.AllowRemote)
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
-	}
-	// The real address is judged, not the text: a name may stand for anything.
-	if addr, ok := l.Addr().(*net.TCPAddr); !o.AllowRemote && (!ok || !addr.IP.IsLoopback()) {
-		l.Close()
-		return nil, fmt.Errorf("%w: %s", ErrNotLoopback, o.Listen)
 	}
 	s := &Server{
 		listener: l,

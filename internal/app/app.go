@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"forebay/internal/admin"
 	"forebay/internal/certs"
@@ -32,6 +34,10 @@ type Options struct {
 	LookupEnv  func(string) (string, bool) // nil: the process's environment
 	Signals    <-chan os.Signal            // for Run; nil: the process's own SIGHUP, SIGINT and SIGTERM
 	NewPlane   NewPlane                    // nil: the real data plane
+	DataDir    string                      // in place of the file's api.data_dir; empty: what the file says
+	Etcd       []string                    // in place of the file's api.etcd.endpoints; nil: what the file says
+	// FirstStart is told the key of the account's root when the account has been made, once. nil: it is in its file alone.
+	FirstStart func(accessKeyID, secretKey, file string)
 }
 
 // App is a running Forebay. Open makes one; Close ends it.
@@ -41,12 +47,16 @@ type App struct {
 	log      *slog.Logger
 	level    *slog.LevelVar
 	secrets  *secret.Mux
+	remote   *remoteSecrets
 	certs    *certs.Manager
 	registry *prometheus.Registry
 	reloads  *metrics.Reloads
 	plane    Plane
 	view     View
 	admin    *admin.Server // nil: none configured
+	control  *control      // nil: the configuration file is all there is
+	follow   sync.WaitGroup
+	unfollow context.CancelFunc // ends follow
 
 	config   atomic.Pointer[config.Config] // what is in force
 	draining atomic.Bool
@@ -54,6 +64,9 @@ type App struct {
 	reload  sync.Mutex                     // one change at a time
 	sources map[config.Secret]secret.Store // guarded by reload
 	known   map[string]secret.Store        // guarded by reload; what secrets gives out, by name
+	inForce resource.Snapshot              // guarded by reload; what the data plane does
+
+	unserved atomic.Pointer[map[string]error] // proxies that are not served as they should be, by resource id
 }
 
 // Open reads the configuration and starts everything. When it returns, clients are served. An error that matches
@@ -69,7 +82,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		o.NewPlane = defaultPlane
 	}
 	_ = steadyHeap()
-	cfg, err := config.LoadEnv(o.ConfigPath, o.LookupEnv)
+	cfg, err := load(o)
 	if err != nil {
 		return nil, err
 	}
@@ -77,28 +90,109 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	a.level.Set(cfg.Log.Level)
 	a.log = newLog(o.Log, cfg.Log.Format, a.level)
 	a.registry, a.reloads = metrics.NewRegistry(o.Version)
-	a.certs = certs.New(a.log, listenHosts(cfg.Snapshot)...)
+	a.remote = newRemoteSecrets(a.log, a.registry)
 	a.raiseDescriptorLimit()
 
-	a.plane, a.view, err = o.NewPlane(PlaneOptions{
-		Log: a.log, Secrets: a.secrets, Certificates: a.certs.Config,
-		Loops: cfg.Loops, Handshakes: cfg.Handshakes, Registry: a.registry,
-	})
-	if err != nil {
+	if err := a.open(ctx, cfg); err != nil {
+		a.Close()
 		return nil, fmt.Errorf("app: %w", err)
 	}
+	a.log.Info("ready", "version", o.Version, "endpoints", a.endpoints(), "admin", a.AdminAddr(), "api", a.APIAddr())
+	return a, nil
+}
+
+// open starts one thing after the other. What it has started when it fails is Close's to end.
+func (a *App) open(ctx context.Context, cfg *config.Config) (err error) {
+	o := PlaneOptions{Log: a.log, Secrets: a.secrets, Loops: cfg.Loops, Handshakes: cfg.Handshakes, Registry: a.registry}
+	if cfg.API.Enabled() {
+		if a.control, err = openControl(ctx, cfg.API, a.log, a.remote, a.opts.FirstStart); err != nil {
+			return err
+		}
+		o.Tokens = &tokens{plane: a.control.plane, ids: a.control.ids, now: time.Now}
+	}
+	var authority *certs.Authority
+	if cfg.API.DataDir != "" { // the folder is there, and this process's alone
+		if authority, err = certs.OpenAuthority(cfg.API.DataDir); err != nil {
+			return err
+		}
+	}
+	a.certs = certs.NewWithAuthority(a.log, authority, listenHosts(cfg.Snapshot)...)
+	o.Certificates = a.certs.Config
+	if a.plane, a.view, err = a.opts.NewPlane(o); err != nil {
+		return err
+	}
 	if err := a.apply(ctx, cfg); err != nil {
-		a.plane.Close()
-		return nil, fmt.Errorf("app: %w", err)
+		return err
 	}
 	if cfg.Admin.Listen != "" {
 		if a.admin, err = admin.Open(ctx, a.adminOptions(cfg.Admin)); err != nil {
-			a.plane.Close()
-			return nil, fmt.Errorf("app: %w", err)
+			return err
 		}
 	}
-	a.log.Info("ready", "version", o.Version, "endpoints", a.endpoints(), "admin", a.AdminAddr())
-	return a, nil
+	return a.openAPI(ctx, cfg)
+}
+
+// openAPI serves the API, and has the data plane follow the state from then on.
+func (a *App) openAPI(ctx context.Context, cfg *config.Config) error {
+	if a.control == nil {
+		return nil
+	}
+	o := apiOptions{
+		requests: metrics.NewAPIRequests(a.registry),
+		health:   &health{plane: a.control.plane, targets: a.view.Targets, unserved: &a.unserved},
+		held:     a.heldForAPI,
+	}
+	if face := apiFace(cfg.API); face != nil {
+		if _, err := a.certs.Config(face); err != nil {
+			return err
+		}
+		o.tls = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			conf, err := a.certs.Config(face)
+			if err != nil {
+				return nil, err
+			}
+			return &conf.Certificates[0], nil
+		}}
+	}
+	if err := a.control.serve(ctx, o); err != nil {
+		return err
+	}
+	following, stop := context.WithCancel(context.Background())
+	a.unfollow = stop
+	a.follow.Go(func() { a.followState(following) })
+	return nil
+}
+
+// heldForAPI reports whether the data plane listens at an address for a proxy that is not of the configuration file.
+func (a *App) heldForAPI(address string) bool {
+	for name, endpoints := range a.plane.Addrs() {
+		if slices.ContainsFunc(a.config.Load().Snapshot.Proxies, func(p resource.Proxy) bool { return p.Name == name }) {
+			continue
+		}
+		for _, at := range endpoints {
+			if at == address {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// apiFace is what the API shows clients, as if it were a proxy: its certificate, or the names that one is issued for. nil:
+// it is served without TLS.
+func apiFace(c config.API) *resource.Proxy {
+	switch {
+	case c.TLS != (resource.Certificate{}):
+		return &resource.Proxy{Certificate: c.TLS}
+	case c.IssuedTLS():
+		return &resource.Proxy{Endpoints: []resource.Endpoint{{Name: "api", Listen: c.Listen}}}
+	}
+	return nil
+}
+
+// load reads the configuration. With a data folder or an etcd from elsewhere, there need not be a file.
+func load(o Options) (*config.Config, error) {
+	return config.LoadWith(o.ConfigPath, o.LookupEnv, config.Overrides{DataDir: o.DataDir, Etcd: o.Etcd})
 }
 
 // Drain takes no new clients and lets transactions finish: as long as the configuration allows, or until ctx ends.
@@ -112,12 +206,25 @@ func (a *App) Drain(ctx context.Context) error {
 // Close ends everything at once, in reverse order of the start. The admin server goes last: until then it says how far
 // things are.
 func (a *App) Close() error {
-	a.plane.Close()
+	if a.unfollow != nil {
+		a.unfollow()
+		a.follow.Wait()
+	}
+	if a.plane != nil {
+		a.plane.Close()
+	}
+	a.control.close()
+	a.reload.Lock()
+	closeStores(a.sources)
+	a.reload.Unlock()
 	if a.admin == nil {
 		return nil
 	}
 	return a.admin.Close()
 }
+
+// APIAddr is the address of the management API, or empty if there is none.
+func (a *App) APIAddr() string { return a.control.addr() }
 
 // Addrs returns the addresses that are listened on, by proxy and endpoint name.
 func (a *App) Addrs() map[string]map[string]string { return a.plane.Addrs() }

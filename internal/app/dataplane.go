@@ -22,6 +22,7 @@ func defaultPlane(o PlaneOptions) (Plane, View, error) {
 		Certificates: o.Certificates,
 		Loops:        o.Loops,
 		Handshakes:   o.Handshakes,
+		Tokens:       o.Tokens,
 	})
 	if err != nil {
 		return nil, View{}, err
@@ -34,6 +35,7 @@ func defaultPlane(o PlaneOptions) (Plane, View, error) {
 		Readiness: func() []admin.Readiness { return readiness(p.Readiness()) },
 		Pools:     func() any { return p.Pools() },
 		Pins:      func() any { return p.Pins() },
+		Targets:   p.TargetHealth,
 	}, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"forebay/internal/admin"
+	"forebay/internal/dataplane"
+	"forebay/internal/engine"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
 
@@ -34,6 +36,7 @@ type PlaneOptions struct {
 	Loops        int // event loops; 0 = half the cores, at least one
 	Handshakes   int // connection phases under way at once
 	Registry     prometheus.Registerer
+	Tokens       engine.Tokens // nil: there is no control plane that could check tokens
 }
 
 // View is what the admin server shows of a data plane. A nil function shows nothing.
@@ -41,6 +44,7 @@ type View struct {
 	Readiness func() []admin.Readiness
 	Pools     func() any
 	Pins      func() any
+	Targets   func() []dataplane.TargetHealth
 }
 
 // NewPlane makes a data plane. Nothing listens until its Apply.

@@ -4,18 +4,20 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
+	"time"
 
 	"forebay/internal/config"
+	"forebay/internal/dataplane"
+	"forebay/internal/resource"
 	"forebay/internal/secret"
-	"forebay/internal/secret/env"
-	"forebay/internal/secret/file"
 )
 
 // Reload reads the configuration again and applies it. On error nothing has changed, and the log says why.
 func (a *App) Reload(ctx context.Context) error {
 	a.reload.Lock()
 	defer a.reload.Unlock()
-	cfg, err := config.LoadEnv(a.opts.ConfigPath, a.opts.LookupEnv)
+	cfg, err := load(a.opts)
 	if err == nil {
 		before := a.config.Load()
 		a.certs.Refresh()
@@ -69,26 +71,187 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 		}
 		next[s.Name], sources[s] = store, store
 	}
+	fresh := maps.Clone(sources)
+	maps.DeleteFunc(fresh, func(s config.Secret, _ secret.Store) bool { return a.sources[s] != nil })
+	snapshot, err := a.snapshotLocked(ctx, cfg, next)
+	if err != nil {
+		closeStores(fresh)
+		return err
+	}
 	before := a.known
 	both := maps.Clone(before)
 	maps.Copy(both, next)
 	a.secrets.Swap(both)
-	if err := a.plane.Apply(ctx, cfg.Snapshot); err != nil {
+	if snapshot, err = a.applyWhatCan(ctx, snapshot); err != nil {
 		a.secrets.Swap(before)
+		closeStores(fresh)
 		return err
 	}
 	a.secrets.Swap(next)
+	gone := a.sources
+	maps.DeleteFunc(gone, func(s config.Secret, _ secret.Store) bool { return sources[s] != nil })
 	a.known, a.sources = next, sources
-	a.certs.Keep(cfg.Snapshot)
+	closeStores(gone)
+	used := snapshot
+	if face := apiFace(cfg.API); a.control != nil && face != nil {
+		used.Proxies = append(slices.Clip(used.Proxies), *face)
+	}
+	a.certs.Keep(used)
 	a.config.Store(cfg)
 	return nil
 }
 
-func (a *App) source(s config.Secret) secret.Store {
-	if s.File != "" {
-		return file.New(s.File, a.log)
+// applyWhatCan applies a snapshot. A proxy of the API that cannot be served as it should (its address is taken, say) holds
+// up nobody else: it stays as it was, or is left out, until the next attempt. It returns what is in force.
+func (a *App) applyWhatCan(ctx context.Context, wanted resource.Snapshot) (resource.Snapshot, error) {
+	unserved := map[string]error{}
+	for again := true; ; {
+		snapshot := a.without(wanted, unserved)
+		err := a.plane.Apply(ctx, snapshot)
+		var of *dataplane.ProxyError
+		switch {
+		case err == nil && len(unserved) > 0 && again:
+			// What stood in the way of one may be gone with another, now that the rest is in force.
+			again = false
+			clear(unserved)
+			a.inForce = snapshot
+			continue
+		case err == nil:
+			a.inForce = snapshot
+			a.sayUnserved(wanted, unserved)
+			return snapshot, nil
+		case !errors.As(err, &of) || of.ResourceID == "" || unserved[of.ResourceID] != nil:
+			return resource.Snapshot{}, err
+		}
+		unserved[of.ResourceID] = of.Err
 	}
-	return env.New(s.Env, a.opts.LookupEnv)
+}
+
+// without is a snapshot in which the proxies of some ids are as they are now, if they are served at all.
+func (a *App) without(s resource.Snapshot, ids map[string]error) resource.Snapshot {
+	if len(ids) == 0 {
+		return s
+	}
+	now := map[string]resource.Proxy{}
+	for _, p := range a.inForce.Proxies {
+		now[p.ResourceID] = p
+	}
+	var out resource.Snapshot
+	for _, p := range s.Proxies {
+		if p.ResourceID != "" && ids[p.ResourceID] != nil {
+			former, ok := now[p.ResourceID]
+			if !ok {
+				continue
+			}
+			p = former
+		}
+		out.Proxies = append(out.Proxies, p)
+	}
+	return out
+}
+
+// sayUnserved says what has changed of the proxies that are not served as they should be, and keeps it for their health.
+func (a *App) sayUnserved(s resource.Snapshot, unserved map[string]error) {
+	before := map[string]error{}
+	if b := a.unserved.Load(); b != nil {
+		before = *b
+	}
+	for _, p := range s.Proxies {
+		now, was := unserved[p.ResourceID], before[p.ResourceID]
+		switch {
+		case p.ResourceID == "":
+		case now != nil && (was == nil || was.Error() != now.Error()):
+			a.log.Error("a proxy is not served as it should be; it is tried again", "proxy", p.Name, "err", now)
+		case now == nil && was != nil:
+			a.log.Info("a proxy is served as it should be again", "proxy", p.Name)
+		}
+	}
+	a.unserved.Store(&unserved)
+}
+
+// snapshotLocked is what the file and the state of the control plane want together. The secrets of the state are added to
+// stores.
+func (a *App) snapshotLocked(ctx context.Context, cfg *config.Config, stores map[string]secret.Store) (resource.Snapshot, error) {
+	if a.control == nil {
+		return cfg.Snapshot, nil
+	}
+	if err := a.control.declare(ctx, cfg.Databases); err != nil {
+		return resource.Snapshot{}, err
+	}
+	snapshot := resource.Snapshot{Proxies: slices.Clone(cfg.Snapshot.Proxies)}
+	for _, p := range a.control.snapshot().Proxies {
+		if slices.ContainsFunc(cfg.Snapshot.Proxies, func(of resource.Proxy) bool { return of.Name == p.Name }) {
+			a.log.Error("a proxy of the API is not served: one of the configuration file has its name", "proxy", p.Name)
+			continue
+		}
+		for _, e := range p.Auth {
+			stores[e.Secret] = a.control.secrets
+		}
+		snapshot.Proxies = append(snapshot.Proxies, p)
+	}
+	return snapshot, nil
+}
+
+// settle is how long a change of the state is waited with, since another one often follows at once; it may be put off
+// by no more than settleMost.
+const (
+	settle     = 20 * time.Millisecond
+	settleMost = 200 * time.Millisecond
+	retryApply = 2 * time.Second
+)
+
+// followState has the data plane do what the state says, whenever that changes, until ctx ends. What cannot be applied is
+// tried again: an address may be free later.
+func (a *App) followState(ctx context.Context) {
+	hourly := time.NewTicker(time.Hour)
+	defer hourly.Stop()
+	applied := int64(-1)
+	for ctx.Err() == nil {
+		changed := a.control.plane.Changed()
+		var again <-chan time.Time
+		if revision := a.control.plane.State().Revision; revision != applied {
+			if err := a.applyState(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("a change of the control plane's state is not in force yet", "err", err)
+				again = time.After(retryApply)
+			} else if len(*a.unserved.Load()) > 0 {
+				again = time.After(retryApply)
+			} else {
+				applied = revision
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again:
+		case <-hourly.C:
+			if err := a.control.expire(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("secrets whose time has come are not deleted yet", "err", err)
+			}
+		case <-changed:
+			a.letSettle(ctx)
+		}
+	}
+}
+
+func (a *App) letSettle(ctx context.Context) {
+	most := time.After(settleMost)
+	for {
+		select {
+		case <-a.control.plane.Changed():
+		case <-time.After(settle):
+			return
+		case <-most:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (a *App) applyState(ctx context.Context) error {
+	a.reload.Lock()
+	defer a.reload.Unlock()
+	return a.applyLocked(ctx, a.config.Load())
 }
 
 // warnOfRestart names the changed keys that are read at start only.
@@ -102,6 +265,7 @@ func (a *App) warnOfRestart(before, after *config.Config) {
 		{"handshakes", before.Handshakes != after.Handshakes},
 		{"log.format", before.Log.Format != after.Log.Format},
 		{"admin", !before.Admin.Equal(after.Admin)},
+		{"api", !before.API.Equal(after.API)},
 	} {
 		if k.changed {
 			keys = append(keys, k.name)

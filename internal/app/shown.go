@@ -24,6 +24,8 @@ func readable(v reflect.Value) any {
 			out[v.Type().Field(i).Name] = readable(v.Field(i))
 		}
 		return out
+	case reflect.Func:
+		return nil // what this process asks of itself
 	case reflect.Slice:
 		out := make([]any, v.Len())
 		for i := range out {

@@ -24,6 +24,16 @@ var Rules = []Rule{
 		Only: []string{std},
 	},
 	{
+		Why:  "sigv4 checks signatures for the API and for log-ins alike: it holds no keys, does no I/O and can be fuzzed",
+		In:   []string{"internal/sigv4/..."},
+		Only: []string{std},
+	},
+	{
+		Why:  "policy decides from its arguments alone, so that every rule of IAM's can be a row in a table",
+		In:   []string{"internal/policy/..."},
+		Only: []string{std},
+	},
+	{
 		Why:      "one engine never imports another: adding or removing an engine touches engine/x and wire/x alone",
 		Siblings: "internal/engine",
 	},
@@ -62,6 +72,21 @@ var Rules = []Rule{
 		Not: []string{"internal/dataplane/...", "internal/app/..."},
 	},
 	{
+		Why:  "awsapi turns requests into calls and answers into bytes: what the calls do, and who may make them, it is told",
+		In:   []string{"internal/controlplane/awsapi/..."},
+		Only: []string{std, "internal/loopback"},
+	},
+	{
+		Why: "imports point downwards: the APIs are ways to the desired state, which knows none of them",
+		In:  []string{"internal/controlplane"},
+		Not: []string{"internal/controlplane/rdsapi/...", "internal/controlplane/secretsapi/...", "internal/controlplane/iamapi/...", "internal/controlplane/forebayapi/..."},
+	},
+	{
+		Why:  "client knows the API by what goes over the wire, as every other client does",
+		In:   []string{"internal/client/..."},
+		Only: []string{std, "internal/sigv4", "internal/cluster"},
+	},
+	{
 		Why:    "app is the one place that assembles everything; only what starts a whole Forebay imports it",
 		Import: []string{"internal/app/..."},
 		OnlyIn: []string{"internal/app/...", "cmd/...", "internal/demo/...", "internal/testkit/...", "test/..."},
@@ -92,6 +117,26 @@ var Rules = []Rule{
 		OnlyIn: []string{"internal/engine/mysql/compress/..."},
 	},
 	{
+		Why:    "etcd, with all it brings, has one package; the others know cluster.Store alone",
+		Import: []string{"go.etcd.io/..."},
+		OnlyIn: []string{"internal/cluster/etcd/..."},
+	},
+	{
+		Why:    "the AWS SDK, with all it brings, has one package: what it answers is put into our own errors there",
+		Import: []string{"github.com/aws/..."},
+		OnlyIn: []string{"internal/secret/awssm/..."},
+	},
+	{
+		Why:  "a store of secrets knows no other kind, but for remote, which holds what is read over a network",
+		In:   []string{"internal/secret/remote/...", "internal/secret/vault/..."},
+		Only: []string{std, "internal/secret", "internal/secret/remote"},
+	},
+	{
+		Why:    "etcd logs by zap, Forebay by slog: the two meet in one place",
+		Import: []string{"go.uber.org/zap/..."},
+		OnlyIn: []string{"internal/cluster/etcd/..."},
+	},
+	{
 		Why:    "names and units of all metrics stand in one place; the others count with plain values",
 		Import: []string{"github.com/prometheus/..."},
 		OnlyIn: []string{"internal/metrics/...", "internal/admin/...", "internal/app/..."},
@@ -105,6 +150,12 @@ var Rules = []Rule{
 		Why:    "flags and subcommands belong to the command line, not to the parts it starts",
 		Import: []string{"github.com/spf13/cobra/...", "github.com/spf13/pflag/..."},
 		OnlyIn: []string{"cmd/forebay/...", "internal/storm/...", "internal/demo/..."},
+	},
+	{
+		Why:    "tests use the AWS SDK where it is what they are about: as a client that people have, and for secrets in AWS",
+		Tests:  true,
+		Import: []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/smithy-go/..."},
+		OnlyIn: []string{"test/e2e/api/...", "internal/secret/awssm/...", "internal/app/..."},
 	},
 	{
 		Why:    "toxiproxy breaks connections in tests; the product has no use for it",

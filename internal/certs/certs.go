@@ -1,5 +1,6 @@
-// Package certs holds the certificates that are shown to clients: read from files, and read again when they change, or
-// made at start for those who have none.
+// Package certs holds the certificates that are shown to clients: read from files, and read again when they change; for those
+// who have none, issued by an authority of our own, and renewed in time; or, where there is no place to keep one,
+// self-signed at start.
 //
 // Each version of a certificate is a *tls.Config of its own with exactly one certificate, so that a connection which
 // took a Config knows which certificate its client saw (channel binding needs that, RFC 5929 section 4), and so that
@@ -10,6 +11,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,18 +21,26 @@ import (
 // Manager gives out one Config for each certificate. It is safe for concurrent use.
 type Manager struct {
 	// Static after New.
-	log   *slog.Logger
-	names []string
-	now   func() time.Time
+	log       *slog.Logger
+	names     []string
+	authority *Authority // nil: certificates are self-signed
+	now       func() time.Time
 
 	mu         sync.Mutex
 	pairs      map[resource.Certificate]*pair // guarded by mu
+	issued     map[string]*issued             // guarded by mu; by their hosts, so that proxies under one name share one
 	selfSigned *tls.Config                    // guarded by mu; nil until needed
 }
 
 // New returns a Manager. names are the hosts, beside this machine's own, for which a self-signed certificate is made.
-func New(log *slog.Logger, names ...string) *Manager {
-	return &Manager{log: log, names: names, now: time.Now, pairs: map[resource.Certificate]*pair{}}
+func New(log *slog.Logger, names ...string) *Manager { return NewWithAuthority(log, nil, names...) }
+
+// NewWithAuthority returns a Manager by whose authority certificates are issued, each for the names of its proxy's endpoints.
+func NewWithAuthority(log *slog.Logger, a *Authority, names ...string) *Manager {
+	return &Manager{
+		log: log, names: names, authority: a, now: time.Now,
+		pairs: map[resource.Certificate]*pair{}, issued: map[string]*issued{},
+	}
 }
 
 // recheck is how often at most Config looks whether files have changed.
@@ -42,7 +52,11 @@ const recheck = time.Second
 func (m *Manager) Config(p *resource.Proxy) (*tls.Config, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p.Certificate == (resource.Certificate{}) {
+	switch {
+	case p.Certificate != (resource.Certificate{}):
+	case m.authority != nil:
+		return m.issuedLocked(p)
+	default:
 		return m.selfSignedLocked()
 	}
 	files := m.pairs[p.Certificate]
@@ -58,13 +72,16 @@ func (m *Manager) Config(p *resource.Proxy) (*tls.Config, error) {
 	return files.config, nil
 }
 
-// Refresh looks at all files now and reports whether any certificate has changed.
+// Refresh looks at all files now, renews what is about to end, and reports whether any certificate has changed.
 func (m *Manager) Refresh() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	changed := false
 	for _, files := range m.pairs {
 		changed = files.refresh(m.now()) || changed
+	}
+	for _, i := range m.issued {
+		changed = i.refresh(m.now()) || changed
 	}
 	return changed
 }
@@ -73,9 +90,16 @@ func (m *Manager) Refresh() bool {
 func (m *Manager) Keep(s resource.Snapshot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	used := map[resource.Certificate]bool{}
-	for _, p := range s.Proxies {
+	used, hosts := map[resource.Certificate]bool{}, map[string]bool{}
+	for i := range s.Proxies {
+		p := &s.Proxies[i]
 		used[p.Certificate] = true
+		hosts[issuedKey(hostsOf(p))] = true
+	}
+	for key := range m.issued {
+		if !hosts[key] {
+			delete(m.issued, key)
+		}
 	}
 	for c := range m.pairs {
 		if !used[c] {
@@ -87,6 +111,23 @@ func (m *Manager) Keep(s resource.Snapshot) {
 // newConfig is the Config of one version of a certificate. Session tickets are on, as in every Config.
 func newConfig(cert tls.Certificate) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+}
+
+func issuedKey(hosts []string) string { return strings.Join(hosts, " ") }
+
+func (m *Manager) issuedLocked(p *resource.Proxy) (*tls.Config, error) {
+	hosts := hostsOf(p)
+	key := issuedKey(hosts)
+	if i := m.issued[key]; i != nil {
+		i.refresh(m.now())
+		return i.config, nil
+	}
+	i := &issued{authority: m.authority, log: m.log, hosts: hosts}
+	if err := i.renew(m.now()); err != nil {
+		return nil, err
+	}
+	m.issued[key] = i
+	return i.config, nil
 }
 
 func (m *Manager) selfSignedLocked() (*tls.Config, error) {

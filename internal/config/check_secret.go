@@ -23,7 +23,7 @@ func (c *checker) secrets(list []secretSection) []Secret {
 			c.errorf(join(at, "name"), "expected 1 to 512 letters, digits and /_+=.@-, got %q", clip(s.Name))
 		}
 		c.unique(names, join(at, "name"), s.Name, "secret")
-		out = append(out, Secret{Name: s.Name, File: c.path(s.File), Env: s.Env})
+		out = append(out, c.remote(at, s))
 		if names[s.Name] != join(at, "name") {
 			continue
 		}
@@ -36,12 +36,20 @@ func (c *checker) secrets(list []secretSection) []Secret {
 func (c *checker) secretUser(at string, s secretSection) string {
 	var field string
 	var text []byte
+	n := 0
+	for key, given := range map[string]bool{"file": s.File != "", "env": s.Env != "", "aws": c.has(join(at, "aws")), "vault": c.has(join(at, "vault"))} {
+		if given || c.failed(join(at, key)) {
+			n++
+		}
+	}
 	switch {
 	case c.skip(at):
 		return ""
-	case (s.File == "") == (s.Env == ""):
-		c.errorf(at, "expected one of file and env, got %s", map[bool]string{true: "none", false: "both"}[s.File == ""])
+	case n != 1:
+		c.errorf(at, "expected one of file, env, aws and vault, got %s", map[bool]string{true: "none", false: "more"}[n == 0])
 		return ""
+	case s.File == "" && s.Env == "":
+		return "" // nobody is asked here: that is seen when somebody logs in
 	case s.File != "":
 		field = join(at, "file")
 		var ok bool

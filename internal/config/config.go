@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"forebay/internal/controlplane"
 	"forebay/internal/resource"
 )
 
@@ -27,6 +28,8 @@ type Config struct {
 	DrainTimeout time.Duration // for open transactions after a request to stop; Forever = as long as they take
 	Secrets      []Secret
 	Snapshot     resource.Snapshot
+	API          API
+	Databases    []controlplane.DatabaseSpec
 }
 
 // Forever stands for unlimited where zero means something else: longer than any process lives, and safe to add to any
@@ -51,11 +54,42 @@ func (a Admin) Equal(b Admin) bool {
 	return a.Listen == b.Listen && a.AllowRemote == b.AllowRemote && slices.Equal(a.Hosts, b.Hosts)
 }
 
-// Secret says where a secret is. One of File and Env is set.
+// Secret says where a secret is. One of File, Env, AWS and Vault is set.
 type Secret struct {
-	Name string
-	File string // path
-	Env  string // name of an environment variable
+	Name    string
+	File    string        // path
+	Env     string        // name of an environment variable
+	AWS     AWS           `json:",omitzero"`
+	Vault   Vault         `json:",omitzero"`
+	Refresh time.Duration `json:",omitzero"` // between two reads from AWS or Vault
+}
+
+// AWS is a secret of AWS Secrets Manager.
+type AWS struct {
+	SecretARN string
+	RoleARN   string // empty: none is assumed
+	Region    string // empty: the ARN's
+}
+
+// Vault is a secret of HashiCorp Vault or OpenBao. One of TokenFile, AppRole and Kubernetes is set.
+type Vault struct {
+	Address     string // URL
+	CAFile      string // empty: the system's
+	Namespace   string
+	Path        string // of the API, without v1/
+	UsernameKey string
+	PasswordKey string
+	PreviousFor time.Duration
+	TokenFile   string
+	AppRole     VaultRole
+	Kubernetes  VaultRole
+}
+
+// VaultRole is how to log in at Vault.
+type VaultRole struct {
+	Mount string
+	Role  string
+	File  string // that proves it: the secret id, the JWT
 }
 
 // MaxLen is the most bytes that a configuration file may have.
@@ -66,8 +100,23 @@ func Load(path string) (*Config, error) { return LoadEnv(path, os.LookupEnv) }
 
 // LoadEnv is Load with another environment.
 func LoadEnv(path string, lookup func(string) (string, bool)) (*Config, error) {
+	return LoadWith(path, lookup, Overrides{})
+}
+
+// Overrides come from the command line. With one of them there need not be a file: a path that leads nowhere is an empty
+// file then.
+type Overrides struct {
+	DataDir string   // api.data_dir; empty: what the file says
+	Etcd    []string // api.etcd.endpoints; nil: what the file says
+}
+
+// LoadWith is LoadEnv with parts of the file overridden.
+func LoadWith(path string, lookup func(string) (string, bool), over Overrides) (*Config, error) {
 	r := newReport(path)
 	data, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) && (over.DataDir != "" || over.Etcd != nil) {
+		data, err = []byte("{}\n"), nil
+	}
 	if err != nil {
 		r.errorAt(0, "", "expected a configuration file that can be read: %v", reason(err))
 		return nil, r.err()
@@ -75,6 +124,15 @@ func LoadEnv(path string, lookup func(string) (string, bool)) (*Config, error) {
 	f := defaults.file
 	if !decode(r, data, &f) {
 		return nil, r.err()
+	}
+	if over.DataDir != "" {
+		f.API.DataDir, err = filepath.Abs(over.DataDir)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if over.Etcd != nil {
+		f.API.Etcd.Endpoints = over.Etcd
 	}
 	c := &checker{report: r, dir: filepath.Dir(path), lookup: lookup}
 	cfg := c.file(path, &f)

@@ -9,13 +9,15 @@ import (
 // The structs below are the file's sections, one for one. Their tags are the keys; docs/configuration.md explains each.
 
 type file struct {
-	Log          logSection      `yaml:"log"`
-	Admin        adminSection    `yaml:"admin"`
-	Loops        int             `yaml:"loops"`
-	DrainTimeout span            `yaml:"drain_timeout"`
-	Handshakes   int             `yaml:"handshakes"`
-	Secrets      []secretSection `yaml:"secrets"`
-	Proxies      []proxySection  `yaml:"proxies"`
+	Log          logSection        `yaml:"log"`
+	Admin        adminSection      `yaml:"admin"`
+	Loops        int               `yaml:"loops"`
+	DrainTimeout span              `yaml:"drain_timeout"`
+	Handshakes   int               `yaml:"handshakes"`
+	Secrets      []secretSection   `yaml:"secrets"`
+	Proxies      []proxySection    `yaml:"proxies"`
+	API          apiSection        `yaml:"api"`
+	Databases    []databaseSection `yaml:"databases"`
 }
 
 type logSection struct {
@@ -30,9 +32,44 @@ type adminSection struct {
 }
 
 type secretSection struct {
-	Name string `yaml:"name"`
-	File string `yaml:"file"`
-	Env  string `yaml:"env"`
+	Name    string       `yaml:"name"`
+	File    string       `yaml:"file"`
+	Env     string       `yaml:"env"`
+	AWS     awsSection   `yaml:"aws"`
+	Vault   vaultSection `yaml:"vault"`
+	Refresh span         `yaml:"refresh"`
+}
+
+type awsSection struct {
+	SecretARN string `yaml:"secret_arn"`
+	RoleARN   string `yaml:"role_arn"`
+	Region    string `yaml:"region"`
+}
+
+type vaultSection struct {
+	Address     string            `yaml:"address"`
+	AllowPlain  bool              `yaml:"allow_plain"`
+	CAFile      string            `yaml:"ca_file"`
+	Namespace   string            `yaml:"namespace"`
+	Path        string            `yaml:"path"`
+	UsernameKey string            `yaml:"username_key"`
+	PasswordKey string            `yaml:"password_key"`
+	PreviousFor span              `yaml:"previous_for"`
+	TokenFile   string            `yaml:"token_file"`
+	AppRole     appRoleSection    `yaml:"approle"`
+	Kubernetes  kubernetesSection `yaml:"kubernetes"`
+}
+
+type appRoleSection struct {
+	RoleID       string `yaml:"role_id"`
+	SecretIDFile string `yaml:"secret_id_file"`
+	Mount        string `yaml:"mount"`
+}
+
+type kubernetesSection struct {
+	Role    string `yaml:"role"`
+	JWTFile string `yaml:"jwt_file"`
+	Mount   string `yaml:"mount"`
 }
 
 type proxySection struct {
@@ -93,11 +130,16 @@ type poolSection struct {
 	RoutineScanInterval       span     `yaml:"routine_scan_interval"`
 }
 
+// DefaultRegion is the account's region where the file says none. It is not us-east-1: for that region version 1 of the AWS
+// CLI calls https://rds.amazonaws.com/, whatever AWS_ENDPOINT_URL says.
+const DefaultRegion = "us-west-2"
+
 // defaults is what a key has when the file leaves it out. Those of the contract (its sections 3.1 to 3.4) are marked.
 var defaults = struct {
 	file     file
 	proxy    proxySection
 	endpoint endpointSection
+	secret   secretSection
 }{
 	file: file{
 		Log:          logSection{Level: "info", Format: "text"},
@@ -105,6 +147,7 @@ var defaults = struct {
 		Loops:        0, // half the cores
 		DrainTimeout: span{of: 30 * time.Second},
 		Handshakes:   512,
+		API:          apiSection{Listen: "127.0.0.1:9190", Region: DefaultRegion, MaxProxies: 20},
 	},
 	proxy: proxySection{
 		IdleClientTimeout:  span{of: 1800 * time.Second}, // contract
@@ -126,11 +169,20 @@ var defaults = struct {
 		},
 	},
 	endpoint: endpointSection{Name: "default"},
+	secret: secretSection{
+		Refresh: span{of: 30 * time.Second},
+		Vault: vaultSection{
+			UsernameKey: "username", PasswordKey: "password", PreviousFor: span{of: time.Hour},
+			AppRole:    appRoleSection{Mount: "approle"},
+			Kubernetes: kubernetesSection{Mount: "kubernetes", JWTFile: "/var/run/secrets/kubernetes.io/serviceaccount/token"},
+		},
+	},
 }
 
 // setDefaults prepares a section that is an element of a list.
 func (p *proxySection) setDefaults()    { *p = defaults.proxy }
 func (e *endpointSection) setDefaults() { *e = defaults.endpoint }
+func (s *secretSection) setDefaults()   { *s = defaults.secret }
 
 // defaulter is a list's element that does not start out empty.
 type defaulter interface{ setDefaults() }

@@ -51,7 +51,7 @@ func (p *Plane) targets() []*target {
 	p.mu.Lock()
 	proxies := slices.Collect(maps.Values(p.proxies))
 	p.mu.Unlock()
-	slices.SortFunc(proxies, func(a, b *proxy) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(proxies, func(a, b *proxy) int { return cmp.Compare(a.name(), b.name()) })
 	all := make([]*target, 0, len(proxies))
 	for _, px := range proxies {
 		px.mu.Lock()
@@ -79,14 +79,19 @@ func (d *database) Dropped(sp *session.Pool) {
 
 func (px *proxy) figures() ProxyFigures {
 	s := &px.stats
-	return ProxyFigures{
-		Proxy: px.name,
+	f := ProxyFigures{
+		Proxy: px.name(),
 		Clients: ClientFigures{
 			Open: s.open.Load(), Received: s.received.Load(), Succeeded: s.succeeded.Load(), FailedAuth: s.failedAuth.Load(),
 			FailedOther: s.failedOther.Load(), Refused: s.refused.Load(), Cancels: s.cancels.Load(), Closed: s.closed.Load(),
+			Tokens: s.tokens.Load(),
 		},
 		CertificateNotAfter: notAfter(px.tls.Load()),
 	}
+	for i := range s.tokensRefused {
+		f.Clients.TokensRefused[i] = s.tokensRefused[i].Load()
+	}
+	return f
 }
 
 // notAfter is when the certificate that clients are shown expires.
@@ -113,5 +118,6 @@ func (t *target) figures(now time.Time) TargetFigures {
 	return TargetFigures{
 		Address: addrOf(t.cfg), Checked: !t.checked.IsZero(), Available: !t.checked.IsZero() && t.health == nil,
 		Availability: t.availability.percent(now), Capacity: t.capacity, Limits: limits,
+		Previous: t.previous.Load(),
 	}
 }

@@ -24,6 +24,7 @@ type credentials struct {
 	failed error                         // guarded by mu; why byUser may be incomplete
 	recent map[string]found              // guarded by mu; what Lookup has found of late, by user
 	asked  map[string]*answer            // guarded by mu; what the store is being asked now, by secret
+	wrong  map[string]time.Time          // guarded by mu; when a client's wrong password last was a reason to doubt, by secret
 }
 
 // answer is one of the store's.
@@ -51,7 +52,7 @@ const recentFor = 100 * time.Millisecond
 const rereadAfter = time.Second
 
 func newCredentials(store secret.Store, auth []resource.AuthEntry) *credentials {
-	return &credentials{store: store, auth: auth, recent: make(map[string]found), reading: make(chan struct{}, 1), asked: make(map[string]*answer)}
+	return &credentials{store: store, auth: auth, recent: make(map[string]found), reading: make(chan struct{}, 1), asked: make(map[string]*answer), wrong: make(map[string]time.Time)}
 }
 
 // apply replaces the entries.
@@ -62,6 +63,28 @@ func (c *credentials) apply(auth []resource.AuthEntry) {
 	c.gen++
 	c.byUser = nil
 	clear(c.recent)
+	clear(c.wrong)
+}
+
+// Doubt implements secret.Doubter: the target has refused a secret.
+func (c *credentials) Doubt(name, version string) {
+	secret.Doubt(c.store, secret.Secret{Name: name, Version: version})
+}
+
+// wrongEvery is how often a secret is doubted at most because of its clients: anybody can send a wrong password.
+const wrongEvery = 5 * time.Second
+
+// wrongPassword says that a client did not prove that it knows the password of user. It may know a newer one.
+func (c *credentials) wrongPassword(user string) {
+	c.mu.Lock()
+	f, ok := c.recent[user]
+	if ok = ok && time.Since(c.wrong[f.secret.Name]) >= wrongEvery; ok {
+		c.wrong[f.secret.Name] = time.Now()
+	}
+	c.mu.Unlock()
+	if ok {
+		secret.Doubt(c.store, f.secret)
+	}
 }
 
 // Recent implements engine.Credentials.
@@ -90,15 +113,16 @@ func (c *credentials) Lookup(ctx context.Context, user string) (secret.Secret, r
 		if err != nil {
 			return secret.Secret{}, e, err
 		}
+		own, ok := s.For(user)
 		c.mu.Lock()
-		if s.Username == user {
+		if ok {
 			if now, ok := c.byUser[user]; ok && now == e { // the entries may have been replaced meanwhile
-				c.recent[user] = found{secret: s, entry: e, at: time.Now()}
+				c.recent[user] = found{secret: own, entry: e, at: time.Now()}
 			}
 			c.mu.Unlock()
-			return s, e, nil
+			return own, e, nil
 		}
-		c.byUser = nil // the secret has another user now
+		c.byUser = nil // the secret has other users now
 		delete(c.recent, user)
 		c.mu.Unlock()
 	}
@@ -174,6 +198,7 @@ func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntr
 		auth, gen := c.auth, c.gen
 		c.mu.Unlock()
 		byUser := make(map[string]resource.AuthEntry)
+		former := make(map[string]resource.AuthEntry) // of a rotation that alternates between two users
 		var failed error
 		answers := c.askAll(all, auth)
 		for i, a := range auth {
@@ -183,6 +208,14 @@ func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntr
 				continue
 			}
 			byUser[s.Username] = a
+			if p := s.Previous; p != nil && p.Username != s.Username {
+				former[p.Username] = a
+			}
+		}
+		for user, a := range former {
+			if _, current := byUser[user]; !current {
+				byUser[user] = a
+			}
 		}
 		c.mu.Lock()
 		replaced := c.gen != gen // meanwhile: what was read is of entries that are no more
@@ -229,4 +262,21 @@ func (c *credentials) first(ctx context.Context) (string, error) {
 		err = e
 	}
 	return "", err
+}
+
+// versions says which version of each entry's secret there is, in the order of the entries. Secrets that cannot be had are
+// alike.
+func (c *credentials) versions(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
+	c.mu.Lock()
+	auth := c.auth
+	c.mu.Unlock()
+	all := make([]string, len(auth))
+	for i, a := range c.askAll(ctx, auth) {
+		if s, err := a.wait(ctx); err == nil {
+			all[i] = "version " + s.Version
+		}
+	}
+	return all
 }

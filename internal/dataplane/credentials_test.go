@@ -65,6 +65,57 @@ func TestCredentials(t *testing.T) {
 	})
 }
 
+// A rotation that alternates between two users leaves both of them, each with its own password.
+func TestAlternatingUsers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := secrets{"s": {
+			Name: "s", Version: "2", Username: "app_clone", Password: "two",
+			Previous: &secret.Previous{Version: "1", Username: "app", Password: "one"},
+		}}
+		c := newCredentials(store, []resource.AuthEntry{{Secret: "s"}, {Secret: "other"}})
+		look := func(user string, want secret.Password) {
+			t.Helper()
+			for range 2 { // the second time from memory
+				s, _, ok, err := c.Recent(user)
+				if !ok {
+					s, _, err = c.Lookup(t.Context(), user)
+				}
+				if err != nil || s.Username != user || s.Password != want || s.Previous != nil {
+					t.Errorf("user %s: %+v, %v", user, s, err)
+				}
+			}
+		}
+		look("app_clone", "two")
+		look("app", "one")
+
+		store["s"] = secret.Secret{
+			Name: "s", Version: "3", Username: "app", Password: "three",
+			Previous: &secret.Previous{Version: "2", Username: "app_clone", Password: "two"},
+		}
+		time.Sleep(recentFor)
+		look("app", "three")
+		look("app_clone", "two")
+
+		// Who has a secret of its own is not the former user of another.
+		store["other"] = secret.Secret{Name: "other", Version: "1", Username: "app_clone", Password: "own"}
+		time.Sleep(rereadAfter)
+		c.apply([]resource.AuthEntry{{Secret: "s"}, {Secret: "other"}})
+		look("app_clone", "own")
+		look("app", "three")
+
+		// The overlap ends.
+		delete(store, "other")
+		store["s"] = secret.Secret{Name: "s", Version: "3", Username: "app", Password: "three"}
+		c.apply([]resource.AuthEntry{{Secret: "s"}})
+		time.Sleep(recentFor)
+		look("app", "three")
+		if s, _, err := c.Lookup(t.Context(), "app_clone"); !errors.Is(err, secret.ErrNotFound) {
+			t.Errorf("after the overlap: %+v, %v", s, err)
+		}
+	})
+}
+
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

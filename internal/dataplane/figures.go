@@ -36,6 +36,9 @@ type ClientFigures struct {
 	Refused     int64 // over the limit of clients or of open files
 	Cancels     int64 // cancel requests
 	Closed      int64
+
+	Tokens        int64                         // let in by a token
+	TokensRefused [engine.NumTokenReasons]int64 // of FailedAuth, those whose token was no good
 }
 
 // TargetFigures are those of a proxy's target: sums over its pools, those that were forgotten included.
@@ -46,6 +49,7 @@ type TargetFigures struct {
 	Availability float64         // percent of the last minute in which it answered
 	Capacity     engine.Capacity // zero: not known yet
 	Limits       pool.Limits     // in force
+	Previous     int64           // server connections that needed a secret's previous password
 	PoolTotals
 }
 

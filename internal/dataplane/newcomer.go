@@ -148,6 +148,9 @@ func (n *newcomer) connect(t *evloop.Task) {
 	}
 	o := n.options()
 	o.Block, o.Early = t.Block, n.early
+	if px.plane.opts.Tokens != nil {
+		o.VerifyToken = n.verifyToken
+	}
 	accept := px.eng.Accept
 	if n.relogin != nil {
 		accept = n.relogin
@@ -193,6 +196,10 @@ func (n *newcomer) connect(t *evloop.Task) {
 	if n.relogin == nil {
 		px.stats.succeeded.Add(1)
 	}
+	if l.Token {
+		px.stats.tokens.Add(1)
+		px.log.Info("client let in by a token", slog.String("client", n.net.RemoteAddr().String()), slog.String("user", l.Key.User))
+	}
 }
 
 // Relogin implements session.Host.
@@ -229,9 +236,15 @@ func (n *newcomer) refused(err error) {
 	if px.plane.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 		return
 	}
+	if n.tokenRefused(err) {
+		return
+	}
 	var auth interface{ AuthFailure() bool }
 	if errors.As(err, &auth) && auth.AuthFailure() {
 		px.stats.failedAuth.Add(1)
+		if named := (interface{ RefusedUser() string })(nil); errors.As(err, &named) {
+			px.creds.wrongPassword(named.RefusedUser())
+		}
 		px.log.Info("client not let in", slog.String("client", n.net.RemoteAddr().String()), slog.Any("error", err))
 		return
 	}

@@ -28,8 +28,10 @@ type Options struct {
 	// Certificates returns how a proxy encrypts, and the same value until the proxy's Certificate changes. nil: clients
 	// are not offered TLS.
 	Certificates func(p *resource.Proxy) (*tls.Config, error)
-	Loops        int // event loops, at most MaxLoops; 0 = half the processors, at least one
-	Handshakes   int // connection phases under way at once; 0 = 512
+	// Tokens judges tokens sent in place of a password. nil: an auth entry that takes them is an error of Apply.
+	Tokens     engine.Tokens
+	Loops      int // event loops, at most MaxLoops; 0 = half the processors, at least one
+	Handshakes int // connection phases under way at once; 0 = 512
 }
 
 // Plane is the data plane. Make one with New; Apply gives it work; Close ends it.
@@ -46,7 +48,7 @@ type Plane struct {
 	running sync.WaitGroup
 
 	mu      sync.Mutex
-	proxies map[string]*proxy // guarded by mu
+	proxies map[string]*proxy // guarded by mu; by identity
 	closed  bool              // guarded by mu
 }
 
@@ -90,46 +92,93 @@ func (p *Plane) Apply(ctx context.Context, s resource.Snapshot) error {
 	}
 	// First everything that can fail, then what cannot.
 	var changes []*change
+	takeBack := p.handOver(ctx, &s)
 	undo := func() {
 		for _, c := range changes {
 			c.undo()
 		}
+		takeBack()
 	}
 	wanted := make(map[string]bool)
 	for i := range s.Proxies {
 		cfg := &s.Proxies[i]
-		wanted[cfg.Name] = true
+		wanted[identity(cfg)] = true
 		eng := p.opts.Engines[cfg.EngineFamily]
 		if eng == nil {
 			undo()
-			return fmt.Errorf("proxy %s: engine family %s is not supported", cfg.Name, cfg.EngineFamily)
+			return &ProxyError{cfg.Name, cfg.ResourceID, fmt.Errorf("engine family %s is not supported", cfg.EngineFamily)}
 		}
 		c, err := p.prepare(ctx, cfg, eng)
 		if err != nil {
 			undo()
-			return fmt.Errorf("proxy %s: %w", cfg.Name, err)
+			return &ProxyError{cfg.Name, cfg.ResourceID, err}
 		}
 		changes = append(changes, c)
 	}
-	for name, px := range p.proxies {
-		if !wanted[name] {
-			delete(p.proxies, name)
+	for id, px := range p.proxies {
+		if !wanted[id] {
+			delete(p.proxies, id)
 			px.close()
 		}
 	}
 	for _, c := range changes {
-		p.proxies[c.proxy.name] = c.commit()
+		p.proxies[identity(c.cfg)] = c.commit()
 	}
 	return nil
 }
+
+// handOver stops listening at the addresses that s takes away from one proxy and gives to another: an address is bound once.
+// What it returns undoes that.
+func (p *Plane) handOver(ctx context.Context, s *resource.Snapshot) (takeBack func()) {
+	keeps, wants := make(map[string]map[string]bool), make(map[string]bool)
+	for i := range s.Proxies {
+		own := make(map[string]bool)
+		for _, e := range s.Proxies[i].Endpoints {
+			own[listenKey(e)] = true
+			if !anyPort(e) {
+				wants[listenKey(e)] = true
+			}
+		}
+		keeps[identity(&s.Proxies[i])] = own
+	}
+	type listening struct {
+		px      *proxy
+		address string
+	}
+	var given []listening
+	for id, px := range p.proxies {
+		for _, address := range px.stopListening(func(address string) bool { return wants[address] && !keeps[id][address] }) {
+			given = append(given, listening{px, address})
+		}
+	}
+	return func() {
+		for _, g := range given {
+			if err := g.px.listen(ctx, g.address); err != nil {
+				g.px.log.Error("the proxy does not listen any more: its address could not be taken back", slog.String("address", g.address), slog.Any("error", err))
+			}
+		}
+	}
+}
+
+// ProxyError says of which proxy a snapshot could not be applied.
+type ProxyError struct {
+	Proxy      string // name
+	ResourceID string // empty for a proxy of the configuration file
+	Err        error
+}
+
+func (e *ProxyError) Error() string { return "proxy " + e.Proxy + ": " + e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *ProxyError) Unwrap() error { return e.Err }
 
 // Addrs returns the addresses that each proxy's endpoints listen on, by proxy and endpoint name.
 func (p *Plane) Addrs() map[string]map[string]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := make(map[string]map[string]string)
-	for name, px := range p.proxies {
-		all[name] = px.addrs()
+	for _, px := range p.proxies {
+		all[px.name()] = px.addrs()
 	}
 	return all
 }

@@ -22,7 +22,6 @@ import (
 // proxy is one proxy at work.
 type proxy struct {
 	plane  *Plane
-	name   string
 	log    *slog.Logger
 	eng    engine.Engine
 	greets engine.Greeter // eng, where clients wait for the server to speak first; else nil
@@ -42,6 +41,9 @@ type proxy struct {
 // clientStats counts clients before they have a session. Safe for concurrent use.
 type clientStats struct {
 	open, received, succeeded, failedAuth, failedOther, closed, refused, cancels atomic.Int64
+
+	tokens        atomic.Int64 // clients let in by one
+	tokensRefused [engine.NumTokenReasons]atomic.Int64
 }
 
 // change is a proxy's step from what it is to what is wanted: prepared first, then committed or undone.
@@ -56,11 +58,14 @@ type change struct {
 
 // prepare does what can fail.
 func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Engine) (*change, error) {
-	c := &change{proxy: p.proxies[cfg.Name], cfg: cfg, bound: make(map[string]*evloop.Listener)}
+	if err := p.checkTokens(cfg); err != nil {
+		return nil, err
+	}
+	c := &change{proxy: p.proxies[identity(cfg)], cfg: cfg, bound: make(map[string]*evloop.Listener)}
 	if c.proxy == nil || c.proxy.eng != eng {
 		c.fresh = true
 		c.proxy = &proxy{
-			plane: p, name: cfg.Name, eng: eng, log: p.log.With(slog.String("proxy", cfg.Name)),
+			plane: p, eng: eng, log: p.log.With(slog.String("proxy", cfg.Name)),
 			creds: newCredentials(p.opts.Secrets, cfg.Auth), listeners: make(map[string]*evloop.Listener),
 		}
 		c.proxy.greets, _ = eng.(engine.Greeter)
@@ -92,14 +97,27 @@ func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Eng
 	return c, nil
 }
 
+// identity is what makes a proxy the same after a change, of its name too: its resource id, where it has one.
+func identity(cfg *resource.Proxy) string {
+	if cfg.ResourceID != "" {
+		return cfg.ResourceID
+	}
+	return cfg.Name
+}
+
+// name is what the proxy is called now. It may be asked once the proxy has been applied.
+func (px *proxy) name() string { return px.cfg.Load().Name }
+
 // listenKey is what makes an endpoint's socket the same after a reload: its address, so that a renamed endpoint keeps it,
 // but for those that take any free port.
 func listenKey(e resource.Endpoint) string {
-	if strings.HasSuffix(e.Listen, ":0") {
+	if anyPort(e) {
 		return e.Listen + " " + e.Name
 	}
 	return e.Listen
 }
+
+func anyPort(e resource.Endpoint) bool { return strings.HasSuffix(e.Listen, ":0") }
 
 func (c *change) undo() {
 	for _, l := range c.bound {
@@ -175,6 +193,35 @@ func (px *proxy) addrs() map[string]string {
 	return all
 }
 
+// stopListening closes the listeners that which chooses by their listenKey, and returns those.
+func (px *proxy) stopListening(which func(key string) bool) (keys []string) {
+	var gone []*evloop.Listener
+	px.mu.Lock()
+	for key, l := range px.listeners {
+		if which(key) {
+			delete(px.listeners, key)
+			keys, gone = append(keys, key), append(gone, l)
+		}
+	}
+	px.mu.Unlock()
+	for _, l := range gone {
+		l.Close()
+	}
+	return keys
+}
+
+// listen begins to listen at an address again.
+func (px *proxy) listen(ctx context.Context, address string) error {
+	l, err := evloop.Listen(ctx, px.plane.loops, address, px.accept, px.acceptFailed)
+	if err != nil {
+		return err
+	}
+	px.mu.Lock()
+	px.listeners[address] = l
+	px.mu.Unlock()
+	return nil
+}
+
 func (px *proxy) closeListeners() {
 	px.mu.Lock()
 	all := px.listeners
@@ -214,10 +261,12 @@ type target struct {
 	capacity engine.Capacity          // guarded by mu
 	dbs      map[engine.Key]*database // guarded by mu
 	health   error                    // guarded by mu; nil: it answered
+	refused  error                    // guarded by mu; it answered, and would not have the user whom it was asked as
 	checked  time.Time                // guarded by mu; when health was last found out, zero: not yet
 	closed   bool                     // guarded by mu
 
 	availability availability // guarded by mu
+	previous     atomic.Int64 // server connections that needed a secret's previous password
 	past         []PoolTotals // by loop, each owned by it: the counters of pools that are no more
 }
 
@@ -361,6 +410,9 @@ func (d *database) Open(p *session.Pool, done func(session.Opened, error)) {
 			t.px.log.Warn("a server connection could not be opened", slog.String("target", addrOf(cfg)), slog.String("user", d.key.User), slog.String("database", d.key.Database), slog.Any("error", err))
 		}
 		t.learn(o.Dialed.Limits)
+		if o.Dialed.Previous {
+			t.previous.Add(1)
+		}
 		if !loop.Post(func() { done(o, err) }) && err == nil {
 			o.Dialed.Conn.Close()
 		}

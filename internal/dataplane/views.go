@@ -20,7 +20,7 @@ type Readiness struct {
 func (p *Plane) Readiness() []Readiness {
 	var all []Readiness
 	for _, t := range p.targets() {
-		r := Readiness{Proxy: t.px.name}
+		r := Readiness{Proxy: t.px.name()}
 		t.mu.Lock()
 		switch {
 		case t.checked.IsZero():
@@ -32,6 +32,28 @@ func (p *Plane) Readiness() []Readiness {
 		}
 		t.mu.Unlock()
 		all = append(all, r)
+	}
+	return all
+}
+
+// TargetHealth says how the target of a proxy is.
+type TargetHealth struct {
+	Proxy      string
+	ResourceID string
+	Checked    bool  // it has been asked
+	Err        error // why it is not available
+	Refused    error // it answers, and would not have the user whom it was asked as
+}
+
+// TargetHealth returns one entry for each proxy, ordered by name.
+func (p *Plane) TargetHealth() []TargetHealth {
+	var all []TargetHealth
+	for _, t := range p.targets() {
+		t.mu.Lock()
+		all = append(all, TargetHealth{
+			Proxy: t.px.name(), ResourceID: t.px.cfg.Load().ResourceID, Checked: !t.checked.IsZero(), Err: t.health, Refused: t.refused,
+		})
+		t.mu.Unlock()
 	}
 	return all
 }
@@ -98,7 +120,7 @@ func (p *Plane) Pools() []ProxyView {
 	all := []ProxyView{}
 	for _, t := range p.targets() {
 		f := t.figures(now)
-		v := ProxyView{Proxy: t.px.name, Clients: t.px.stats.open.Load(), Pools: []PoolView{}, Target: TargetView{
+		v := ProxyView{Proxy: t.px.name(), Clients: t.px.stats.open.Load(), Pools: []PoolView{}, Target: TargetView{
 			Address: f.Address, Available: f.Available, AvailabilityPercentage: f.Availability, Reason: t.unwell(),
 			MaxConnections: f.Capacity.MaxConnections, ReservedConnections: f.Capacity.Reserved,
 			MaxDatabaseConnectionsAllowed: f.Limits.MaxOpen, MaxIdleDatabaseConnections: f.Limits.MaxIdle,
@@ -205,7 +227,7 @@ func sessionView(s *session.Session) SessionView {
 	info, k := s.Info(), s.Pool().Shard().Key()
 	v := SessionView{Target: k.Target, User: k.User, Database: k.Database, PID: info.PID, Application: info.Application, State: info.State}
 	if t := targetOf(s.Pool()); t != nil {
-		v.Proxy = t.px.name
+		v.Proxy = t.px.name()
 	}
 	for _, pin := range info.Pins {
 		v.Pins = append(v.Pins, PinView{Reason: pin.Reason, Since: time.Unix(0, pin.Since).UTC(), Digest: pin.Digest, Fix: pin.Fix})

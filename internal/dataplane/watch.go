@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"forebay/internal/engine"
@@ -14,24 +15,33 @@ const (
 	watchTimeout  = 20 * time.Second
 	watchUnwell   = time.Second
 	watchInterval = 30 * time.Second
+	watchSecrets  = time.Second // between two looks at whether its secrets have changed
 )
 
-// watch asks the target from time to time how it is, and keeps its databases' knowledge of it fresh.
+// watch asks the target from time to time how it is, and keeps its databases' knowledge of it fresh. Secrets that have
+// changed, or can or cannot be had any more, may make a target well or unwell, and so are a reason to ask at once.
 func (t *target) watch() {
-	wait := time.NewTimer(0)
-	defer wait.Stop()
+	secrets := time.NewTicker(watchSecrets)
+	defer secrets.Stop()
 	for {
-		select {
-		case <-t.ctx.Done():
-			return
-		case <-wait.C:
-		}
-		ok := t.check()
+		seen := t.px.creds.versions(t.ctx)
 		next := watchUnwell
-		if ok {
+		if t.check() {
 			next = t.interval()
 		}
-		wait.Reset(next)
+		wait := time.NewTimer(next)
+		for asked := true; asked; {
+			select {
+			case <-t.ctx.Done():
+				wait.Stop()
+				return
+			case <-wait.C:
+				asked = false
+			case <-secrets.C:
+				asked = slices.Equal(seen, t.px.creds.versions(t.ctx))
+			}
+		}
+		wait.Stop()
 	}
 }
 
@@ -132,7 +142,14 @@ func (t *target) maintain(db engine.Database) bool {
 	}
 	t.learn(c)
 	var answered *engine.AnswerError
-	if err != nil && errors.As(err, &answered) {
+	refused := errors.As(err, &answered)
+	t.mu.Lock()
+	t.refused = nil
+	if refused {
+		t.refused = err
+	}
+	t.mu.Unlock()
+	if refused {
 		t.px.log.Debug("the target answers, but not to this user", slog.Any("error", err))
 		err = nil
 	}

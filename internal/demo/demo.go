@@ -1,5 +1,6 @@
 // Package demo shows what Forebay is for: a private PostgreSQL and a private MariaDB of the size that a small machine has, a
-// storm of short-lived clients straight at each, then the same storms through Forebay, and the results side by side.
+// storm of short-lived clients straight at each, then the same storms through Forebay, and the results side by side; then the
+// four steps by which RDS Proxy is set up and used, with the tools that people have for it.
 package demo
 
 import (
@@ -27,11 +28,13 @@ type Options struct {
 	Hold       time.Duration // each stays connected for so long, as an instance of a function does
 	Once       bool          // stop after the comparison instead of waiting for Ctrl-C
 	Executable string        // the forebay binary; "" = the one that runs
+	Steps      bool          // go through the four steps, too
+	Lambda     string        // folder of examples/lambda-node with its packages, for the burst of step 4; "" = a storm
 }
 
 // defaults are what the comparison is made with. Clients hold on for so long that even a slow machine, on which they
 // come in over half a minute, has more of them at once than the database takes.
-var defaults = Options{Clients: 2000, Window: time.Second, Hold: 3 * time.Second}
+var defaults = Options{Clients: 2000, Window: time.Second, Hold: 3 * time.Second, Steps: true}
 
 // Run plays the demo and prints to out; errOut gets the progress. Without Once it returns after ctx ended. Its error
 // says what went wrong, also if a client failed that went through Forebay. Nothing is left running, and no file.
@@ -61,7 +64,7 @@ func Run(ctx context.Context, out, errOut io.Writer, o Options) error {
 		s.step("%s: %s of %s succeeded", b.name, thousands(results[i].direct.Succeeded), thousands(o.Clients))
 	}
 
-	fb, err := startForebay(ctx, all, o.Executable)
+	fb, err := startForebay(ctx, all, o)
 	if err != nil {
 		return fmt.Errorf("start Forebay: %w", err)
 	}
@@ -78,6 +81,16 @@ func Run(ctx context.Context, out, errOut io.Writer, o Options) error {
 	s.compare(results)
 	if err := failures(results, o.Clients); err != nil {
 		return fmt.Errorf("%w; its log ends with:\n%s", err, fb.child.Log())
+	}
+	if o.Steps {
+		for _, b := range all {
+			if b.engine != storm.EngineMySQL {
+				continue
+			}
+			if err := walk(ctx, s, fb, b, o); err != nil {
+				return fmt.Errorf("%w\nForebay's log ends with:\n%s", err, fb.child.Log())
+			}
+		}
 	}
 	if o.Once {
 		return nil

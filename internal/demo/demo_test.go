@@ -20,6 +20,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"forebay/internal/app"
 	"forebay/internal/config"
 	"forebay/internal/demo"
 	"forebay/internal/localserver"
@@ -34,6 +35,12 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(roleVar) {
 	case "queue", "broken", "mute":
 		os.Exit(standIn(os.Getenv(roleVar)))
+	case "forebay":
+		if err := app.Run(context.Background(), app.Options{ConfigPath: os.Args[3]}); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	case "demo":
 		os.Setenv(roleVar, "queue")
 		err := demo.Run(context.Background(), os.Stdout, io.Discard, demo.Options{Clients: 3, Executable: os.Args[0]})
@@ -164,6 +171,23 @@ func TestOnce(t *testing.T) {
 	}
 	if (failed[0] > 0 || failed[2] > 0) != strings.Contains(out, "Why clients failed") || strings.ContainsAny(out, "\x1b│") {
 		t.Errorf("want the reason for failures, in plain ASCII:\n%s", out)
+	}
+}
+
+// TestSteps goes through the four steps with a real Forebay, without Node.js, and without the AWS CLI unless the system has it.
+func TestSteps(t *testing.T) {
+	t.Setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+	out, err := run(t, "forebay", demo.Options{Clients: 20, Steps: true})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"$ aws secretsmanager create-secret ", "$ aws iam create-role ", "$ aws iam put-role-policy ", "$ forebay database add orders-db ",
+		"$ aws rds create-db-proxy ", "$ aws rds register-db-proxy-targets ", "$ aws sts assume-role ", "VERIFY_IDENTITY", "20 of 20 succeeded; log-in",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("want %q in:\n%s", want, out)
+		}
 	}
 }
 

@@ -25,14 +25,24 @@ type forebay struct {
 	child *localserver.Child
 	addrs []string // clients come here: one for each database
 	admin string   // metrics and state
+	api   string   // management API, host:port
+	dir   string   // its files, gone after stop
+	data  string   // its data folder
 }
 
-// The file that Forebay is started with: a head with the admin address, then a proxy for each database.
+// The file that Forebay is started with: a head with the addresses of the administration and, for the four steps, of the
+// API; then a proxy for each database.
 const (
 	configHead = `# Forebay in front of the demo's databases.
 admin:
   listen: %s
-secrets:
+`
+	configAPI = `api:
+  listen: %s
+  region: ` + region + `
+  data_dir: data
+`
+	configSecrets = `secrets:
 `
 	configSecret = `  - name: %[1]s
     file: %[1]s.json
@@ -56,10 +66,10 @@ secrets:
 )
 
 // startForebay starts Forebay in front of all databases and returns once a client gets through to each.
-func startForebay(ctx context.Context, all []*backend, executable string) (*forebay, error) {
+func startForebay(ctx context.Context, all []*backend, o Options) (*forebay, error) {
 	// The ports are looked for and used a moment later. Should somebody take one in between, once more.
 	for try := 1; ; try++ {
-		fb, err := startForebayOnce(ctx, all, executable)
+		fb, err := startForebayOnce(ctx, all, o)
 		if err == nil || try == 3 || !errors.Is(err, errEnded) || ctx.Err() != nil {
 			return fb, err
 		}
@@ -69,8 +79,8 @@ func startForebay(ctx context.Context, all []*backend, executable string) (*fore
 // errEnded means that Forebay ended while it was expected to start.
 var errEnded = errors.New("it ended at once")
 
-func startForebayOnce(ctx context.Context, all []*backend, executable string) (*forebay, error) {
-	addrs := make([]string, len(all)+1)
+func startForebayOnce(ctx context.Context, all []*backend, o Options) (*forebay, error) {
+	addrs := make([]string, len(all)+2)
 	for i := range addrs {
 		port, err := localserver.FreePort()
 		if err != nil {
@@ -79,16 +89,20 @@ func startForebayOnce(ctx context.Context, all []*backend, executable string) (*
 		addrs[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
 	fb := &forebay{addrs: addrs[:len(all)], admin: addrs[len(all)]}
+	if o.Steps {
+		fb.api = addrs[len(all)+1]
+	}
 	dir, err := os.MkdirTemp("", "forebay-demo-")
 	if err != nil {
 		return nil, err
 	}
+	fb.dir, fb.data = dir, filepath.Join(dir, "data")
 	config, err := fb.writeFiles(dir, all)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	if fb.child, err = localserver.StartChild(exec.Command(executable, "serve", "--config", config), dir); err != nil {
+	if fb.child, err = localserver.StartChild(exec.Command(o.Executable, "serve", "--config", config), dir); err != nil {
 		return nil, err
 	}
 	for i, b := range all {
@@ -117,7 +131,11 @@ func (fb *forebay) writeFiles(dir string, all []*backend) (string, error) {
 		fmt.Fprintf(&proxies, configProxy, name, b.family, fb.addrs[i], b.Host(), b.Port(), poolSize)
 	}
 	config := filepath.Join(dir, "forebay.yaml")
-	text := fmt.Sprintf(configHead, fb.admin) + secrets.String() + configProxies + proxies.String()
+	text := fmt.Sprintf(configHead, fb.admin)
+	if fb.api != "" {
+		text += fmt.Sprintf(configAPI, fb.api)
+	}
+	text += configSecrets + secrets.String() + configProxies + proxies.String()
 	return config, os.WriteFile(config, []byte(text), 0o600)
 }
 

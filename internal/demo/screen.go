@@ -47,6 +47,15 @@ func (s *screen) step(format string, args ...any) {
 	fmt.Fprintf(s.w, "%s  %s\n", s.colour(dim, at), fmt.Sprintf(format, args...))
 }
 
+// command prints a command line, or what came of one.
+func (s *screen) command(prompt, text string) {
+	colour := dim
+	if prompt == "$ " {
+		colour = bold
+	}
+	fmt.Fprintf(s.w, "          %s%s\n", prompt, s.colour(colour, text))
+}
+
 // compare prints all results side by side: for each database straight at it, then through Forebay.
 func (s *screen) compare(results []comparison) {
 	var names []string

@@ -49,6 +49,9 @@ type AcceptOptions struct {
 	Proxy       *resource.Proxy
 	TLS         *tls.Config
 	Credentials Credentials
+	// VerifyToken judges a token that a client has sent over TLS, as Tokens.Verify does. It may block: call it through Block.
+	// nil: no token can be checked.
+	VerifyToken func(ctx context.Context, user string, token secret.Password) error
 	// Block runs f beside the event loop that Accept runs on, and returns when it has ended.
 	Block func(f func())
 	// Full has the client told that there are as many as Proxy.MaxClients already. A cancel request passes all the same.
@@ -57,8 +60,8 @@ type AcceptOptions struct {
 
 // Credentials knows the database users of one proxy. It is safe for concurrent use.
 type Credentials interface {
-	// Lookup returns the secret of a database user and how its clients prove that they know it. An unknown user is
-	// secret.ErrNotFound.
+	// Lookup returns the secret of a database user and how its clients prove that they know it. The secret's user is that
+	// one, and so is Previous's. An unknown user is secret.ErrNotFound.
 	Lookup(ctx context.Context, user string) (secret.Secret, resource.AuthEntry, error)
 	// Recent is Lookup where that has given an answer just now. It neither blocks nor reads anything; ok is false where
 	// only Lookup can tell.
@@ -82,7 +85,9 @@ type Target interface {
 type Login struct {
 	Conn net.Conn // what to go on with: the connection given, or the encrypted one over it
 	TLS  bool
-	Key  Key
+	// Token is set where a token has let the client in.
+	Token bool
+	Key   Key
 	// Buffered is what came before it was asked for; it belongs to the query phase.
 	Buffered []byte
 
@@ -147,6 +152,8 @@ type Dialed struct {
 	TLS    bool
 	Server Server
 	Limits Capacity
+	// Previous is set where the server has refused the secret's current password, and taken the previous one.
+	Previous bool
 }
 
 // Local is what the sessions and server connections of one Key share on one loop. Owned by loop.

@@ -5,6 +5,7 @@ import (
 
 	"forebay/internal/dataplane"
 	"forebay/internal/dataplane/session"
+	"forebay/internal/engine"
 	"forebay/internal/pool"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,7 @@ var (
 	loopConnections = newDesc("loop_connections", "Sockets of an event loop, of clients and servers.", nil, "loop")
 	certificate     = newDesc("certificate_not_after_timestamp_seconds", "When the certificate shown to clients expires, in seconds since 1970.", proxyLabels)
 	closed          = newDesc("database_connections_closed_total", "Server connections that have ended, by reason.", targetLabels, "reason")
+	tokensRefused   = newDesc("client_tokens_refused_total", "Clients not let in because of their token, by reason.", proxyLabels, "reason")
 	pins            = newDesc("session_pins_total", "Times that a session was pinned to its server connection, by reason.", targetLabels, "reason")
 	clientBytes     = newDesc("client_bytes_total", "Bytes received from and sent to logged-in clients, without those of TLS itself.", targetLabels, "direction")
 	databaseBytes   = newDesc("database_bytes_total", "Bytes received from and sent to logged-in server connections, without those of TLS itself.", targetLabels, "direction")
@@ -68,7 +70,7 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, e := range targetDescs {
 		ch <- e.desc
 	}
-	for _, d := range []*prometheus.Desc{loopConnections, certificate, closed, pins, clientBytes, databaseBytes, borrowLatency, databaseLatency, queryLatency} {
+	for _, d := range []*prometheus.Desc{loopConnections, certificate, tokensRefused, closed, pins, clientBytes, databaseBytes, borrowLatency, databaseLatency, queryLatency} {
 		ch <- d
 	}
 }
@@ -85,6 +87,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		send(ch, clientDescs, p, p.Proxy)
 		if !p.CertificateNotAfter.IsZero() {
 			ch <- prometheus.MustNewConstMetric(certificate, gauge, float64(p.CertificateNotAfter.Unix()), p.Proxy)
+		}
+		for r, n := range p.Clients.TokensRefused {
+			ch <- prometheus.MustNewConstMetric(tokensRefused, counter, float64(n), p.Proxy, engine.TokenReason(r).String())
 		}
 		send(ch, targetDescs, &p.Target, p.Proxy, p.Target.Address)
 		sendTarget(ch, &p.Target, p.Proxy, p.Target.Address)

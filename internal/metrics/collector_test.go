@@ -20,7 +20,7 @@ import (
 
 // sample has something for every metric.
 func sample() dataplane.Figures {
-	t := dataplane.TargetFigures{Address: "db:5432", Checked: true, Available: true, Availability: 75}
+	t := dataplane.TargetFigures{Address: "db:5432", Checked: true, Available: true, Availability: 75, Previous: 6}
 	t.Engine = engine.Counters{
 		Queries: 10, QueryCycles: 4, QueryNanos: 2e9, InTransaction: 2, Pinned: 1,
 		Pins: map[string]uint64{"listen": 3},
@@ -34,7 +34,9 @@ func sample() dataplane.Figures {
 	return dataplane.Figures{
 		HandshakesRunning: 1, HandshakesLimit: 512, LoopConnections: []int{4, 5},
 		Proxies: []dataplane.ProxyFigures{{
-			Proxy: "orders", Clients: dataplane.ClientFigures{Open: 9, FailedAuth: 2}, CertificateNotAfter: time.Unix(2e9, 0), Target: t,
+			Proxy: "orders", Clients: dataplane.ClientFigures{
+				Open: 9, FailedAuth: 2, Tokens: 5, TokensRefused: [engine.NumTokenReasons]int64{engine.TokenExpired: 4},
+			}, CertificateNotAfter: time.Unix(2e9, 0), Target: t,
 		}},
 	}
 }
@@ -92,6 +94,8 @@ func TestValues(t *testing.T) {
 		"handshakes_running": 1, "handshakes_limit": 512, "loop_connections{loop=1}": 5,
 		"client_connections": 9, "client_connections_tls": 5, "client_connections_no_tls": 2,
 		"client_connections_setup_failed_auth_total": 2, "certificate_not_after_timestamp_seconds": 2e9,
+		"client_token_logins_total": 5, "client_tokens_refused_total{reason=expired}": 4, "client_tokens_refused_total{reason=no_tls}": 0,
+		"database_connections_previous_password_total": 6,
 		"target_available": 1, "availability_percentage": 75,
 		"database_connections_currently_in_transaction": 2, "database_connections_currently_session_pinned": 1,
 		"session_pins_total{reason=listen}": 3,

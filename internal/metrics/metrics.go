@@ -47,6 +47,7 @@ var clients = []scalar[dataplane.ProxyFigures]{
 	{"client_connections_setup_failed_other_total", counter, "Clients that left, or broke the protocol, before they had logged in.", func(p *dataplane.ProxyFigures) float64 { return float64(p.Clients.FailedOther) }},
 	{"client_connections_refused_total", counter, "Client connections over the limit of clients or of open files.", func(p *dataplane.ProxyFigures) float64 { return float64(p.Clients.Refused) }},
 	{"client_connections_closed_total", counter, "Client connections that have ended.", func(p *dataplane.ProxyFigures) float64 { return float64(p.Clients.Closed) }},
+	{"client_token_logins_total", counter, "Log-ins of clients by a token.", func(p *dataplane.ProxyFigures) float64 { return float64(p.Clients.Tokens) }},
 	{"cancel_requests_total", counter, "Cancel requests received.", func(p *dataplane.ProxyFigures) float64 { return float64(p.Clients.Cancels) }},
 }
 
@@ -63,6 +64,7 @@ var targets = []scalar[dataplane.TargetFigures]{
 	{"database_connection_requests_with_tls_total", counter, "Of the attempts, those that got an encrypted connection.", func(t *dataplane.TargetFigures) float64 { return float64(t.Session.TLSOpened) }},
 	{"database_connections_setup_succeeded_total", counter, "Server connections opened.", func(t *dataplane.TargetFigures) float64 { return float64(t.Pool.Opened) }},
 	{"database_connections_setup_failed_total", counter, "Attempts to open a server connection that failed.", func(t *dataplane.TargetFigures) float64 { return float64(t.Session.OpenFailures) }},
+	{"database_connections_previous_password_total", counter, "Server connections opened by a secret's previous password, since the target had refused the current one.", func(t *dataplane.TargetFigures) float64 { return float64(t.Previous) }},
 	{"database_connections", gauge, "Open server connections.", func(t *dataplane.TargetFigures) float64 { return float64(t.Pool.Open) }},
 	{"database_connections_with_tls", gauge, "Open server connections with TLS.", func(t *dataplane.TargetFigures) float64 { return float64(t.Session.ServersTLS) }},
 	{"database_connections_currently_borrowed", gauge, "Server connections lent to a session.", func(t *dataplane.TargetFigures) float64 { return float64(t.Pool.Borrowed) }},

@@ -24,6 +24,7 @@ type Snapshot struct {
 // Proxy is one proxy: where it listens, who may log in, and the database it stands in front of.
 type Proxy struct {
 	Name         string
+	ResourceID   string // prx-...: what permissions to connect name; empty for a proxy of the configuration file
 	EngineFamily EngineFamily
 	Endpoints    []Endpoint // at least one; the first is the default endpoint
 	RequireTLS   bool       // refuse clients that do not encrypt
@@ -44,6 +45,9 @@ type Proxy struct {
 type Endpoint struct {
 	Name   string // "default" or a name of the user's
 	Listen string // host:port; an empty host means every address, port 0 a free one
+	// Hostnames are the names by which clients may know the endpoint: those of its certificate, and those that a token may
+	// be made for. A token for another name is refused.
+	Hostnames []string
 }
 
 // Certificate names the files of the certificate shown to clients. Both empty: a self-signed certificate is made.
@@ -66,11 +70,30 @@ const (
 	MySQLCleartext ClientPasswordAuthType = "MYSQL_CLEARTEXT"
 )
 
+// IAMAuth says whether a client logs in with a token in place of the password (contract section 3.2).
+type IAMAuth string
+
+const (
+	IAMDisabled IAMAuth = "DISABLED" // by the password; so does the empty value
+	IAMRequired IAMAuth = "REQUIRED" // by a token alone, over TLS
+	IAMEnabled  IAMAuth = "ENABLED"  // by either, over TLS; in RDS for SQL Server alone
+)
+
+// Known reports whether a is one of the values above, or empty.
+func (a IAMAuth) Known() bool {
+	return a == "" || a == IAMDisabled || a == IAMRequired || a == IAMEnabled
+}
+
+// Tokens reports whether a token can let a client in. A value that is not Known counts as one, so that no slip of the pen
+// has a user log in by less than was asked for.
+func (a IAMAuth) Tokens() bool { return a != "" && a != IAMDisabled }
+
 // AuthEntry lets one secret's user log in.
 type AuthEntry struct {
 	Secret                 string // name of the secret in the secret store
 	Description            string
-	ClientPasswordAuthType ClientPasswordAuthType
+	IAMAuth                IAMAuth                // empty: IAMDisabled
+	ClientPasswordAuthType ClientPasswordAuthType // of no meaning where IAMAuth takes tokens
 }
 
 // TLSMode says how a server connection is encrypted; the meanings are libpq's sslmode.

@@ -10,12 +10,50 @@ import (
 // ErrNotFound means that the store has no secret of that name.
 var ErrNotFound = errors.New("secret: not found")
 
-// Secret is one version of a secret: a database user and its password.
+// ErrDenied means that the store does not let Forebay, or the role that it goes by, read the secret.
+var ErrDenied = errors.New("secret: access denied")
+
+// Secret is the current version of a secret: a database user and its password.
 type Secret struct {
 	Name     string
-	Version  string // changes whenever the content does; what is derived from the password is cached under it
+	Version  string // changes whenever user or password do
 	Username string
 	Password Password
+	// Previous is the version before this one, for as long as the store has it count beside the current one; nil: none. It
+	// is never changed, only replaced.
+	Previous *Previous
+}
+
+// Previous is the version of a secret that a rotation has replaced (AWSPREVIOUS). While a store gives it out, clients may
+// log in with its password, and it is tried at the database when that refuses the current one.
+type Previous struct {
+	Version  string // as of Secret
+	Username string
+	Password Password
+}
+
+// Versions names the content of s, that of Previous included: what is derived from a secret is cached under it.
+func (s Secret) Versions() string {
+	if s.Previous == nil {
+		return s.Version
+	}
+	return s.Version + "\x00" + s.Previous.Version
+}
+
+// For returns the secret as it is for one of its users. That is s itself for the user of the current version. A rotation
+// that alternates between two users leaves the other one in Previous: for that user its password is the only one, and the
+// right one. ok is false for everybody else.
+func (s Secret) For(user string) (own Secret, ok bool) {
+	switch p := s.Previous; {
+	case s.Username == user:
+		if p != nil && p.Username != user {
+			s.Previous = nil
+		}
+		return s, true
+	case p != nil && p.Username == user:
+		return Secret{Name: s.Name, Version: p.Version, Username: p.Username, Password: p.Password}, true
+	}
+	return Secret{}, false
 }
 
 // Password hides itself from every kind of printing.
@@ -30,6 +68,6 @@ func (p Password) Reveal() string { return string(p) }
 
 // Store gives out secrets by name. It is safe for concurrent use.
 type Store interface {
-	// Get returns the current version of the named secret, or ErrNotFound.
+	// Get returns the current version of the named secret, with the one before it while that counts, or ErrNotFound.
 	Get(ctx context.Context, name string) (Secret, error)
 }

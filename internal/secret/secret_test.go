@@ -65,12 +65,39 @@ func TestVersion(t *testing.T) {
 
 func TestPasswordHides(t *testing.T) {
 	t.Parallel()
-	s := secret.Secret{Name: "n", Password: "hunter2"}
+	s := secret.Secret{Name: "n", Password: "hunter2", Previous: &secret.Previous{Password: "hunter2"}}
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "secret", s)
 	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "secret", s)
-	if all := log.String() + fmt.Sprintf("%v %+v %#v %s %q", s, s, s, s, s); strings.Contains(all, "hunter2") {
+	if all := log.String() + fmt.Sprintf("%v %+v %#v %s %q %+v %#v", s, s, s, s.Password, s.Password, s.Previous, s.Previous); strings.Contains(all, "hunter2") {
 		t.Errorf("a password shows in %s", all)
+	}
+}
+
+func TestPrevious(t *testing.T) {
+	t.Parallel()
+	s := secret.Secret{Name: "n", Version: "2", Username: "app", Password: "two"}
+	if s.Versions() != "2" {
+		t.Errorf("versions without a previous one: %q", s.Versions())
+	}
+	s.Previous = &secret.Previous{Version: "1", Username: "app", Password: "one"}
+	other := s
+	other.Previous = &secret.Previous{Version: "0", Username: "app", Password: "none"}
+	if s.Versions() == "2" || s.Versions() == other.Versions() {
+		t.Errorf("the previous version does not show in %q, %q", s.Versions(), other.Versions())
+	}
+	if own, ok := s.For("app"); !ok || own != s {
+		t.Errorf("For the user of both: %+v, %t", own, ok)
+	}
+	if own, ok := s.For("other"); ok || own != (secret.Secret{}) {
+		t.Errorf("For somebody else: %+v, %t", own, ok)
+	}
+	s.Previous = &secret.Previous{Version: "1", Username: "app_clone", Password: "one"}
+	if own, ok := s.For("app"); !ok || own.Previous != nil || own.Password != "two" {
+		t.Errorf("For the current one of two users: %+v, %t", own, ok)
+	}
+	if own, ok := s.For("app_clone"); !ok || own != (secret.Secret{Name: "n", Version: "1", Username: "app_clone", Password: "one"}) {
+		t.Errorf("For the former one of two users: %+v, %t", own, ok)
 	}
 }
 

@@ -27,6 +27,7 @@ type ForebayOptions struct {
 	TLS        *tls.Config       // nil: clients are not offered TLS
 	Loops      int               // 0 = 1
 	Handshakes int               // 0 = the default
+	Tokens     engine.Tokens     // nil: no user logs in with a token
 	Change     func(p *resource.Proxy)
 	Log        slog.Handler // nil: t.Log at level Warn and above
 }
@@ -70,7 +71,7 @@ func start(t testing.TB, family resource.EngineFamily, auth resource.ClientPassw
 	}
 	log := slog.New(h)
 	opts := dataplane.Options{
-		Log: log, Secrets: f.users, Loops: max(1, o.Loops), Handshakes: o.Handshakes,
+		Log: log, Secrets: f.users, Loops: max(1, o.Loops), Handshakes: o.Handshakes, Tokens: o.Tokens,
 		Engines: map[resource.EngineFamily]engine.Engine{
 			resource.PostgreSQL: postgres.New(log, f.users), resource.MySQL: mysql.New(log),
 		},
@@ -129,17 +130,29 @@ func (f *Forebay) MySQLDSN(user, database, params string) string {
 	return user + ":" + f.users.password(user) + "@tcp(" + net.JoinHostPort(f.Host, strconv.Itoa(f.Port)) + ")/" + database + "?" + params
 }
 
-// SetPassword changes a user's secret.
+// SetPassword changes a user's secret, which then has no previous version.
 func (f *Forebay) SetPassword(user, password string) {
 	f.users.mu.Lock()
 	defer f.users.mu.Unlock()
 	f.users.passwords[user] = password
+	delete(f.users.previous, user)
+}
+
+// Rotate changes a user's secret. What it was becomes the previous version.
+func (f *Forebay) Rotate(user, password string) {
+	f.users.mu.Lock()
+	defer f.users.mu.Unlock()
+	if f.users.previous == nil {
+		f.users.previous = make(map[string]string)
+	}
+	f.users.previous[user], f.users.passwords[user] = f.users.passwords[user], password
 }
 
 // users is a secret store with one secret for each user, under the user's name.
 type users struct {
 	mu        sync.Mutex
 	passwords map[string]string
+	previous  map[string]string // of users that have been rotated
 }
 
 func (u *users) password(user string) string {
@@ -156,7 +169,11 @@ func (u *users) Get(_ context.Context, name string) (secret.Secret, error) {
 	if !ok {
 		return secret.Secret{}, secret.ErrNotFound
 	}
-	return secret.Secret{Name: name, Version: p, Username: name, Password: secret.Password(p)}, nil
+	s := secret.Secret{Name: name, Version: p, Username: name, Password: secret.Password(p)}
+	if p, ok := u.previous[name]; ok {
+		s.Previous = &secret.Previous{Version: p, Username: name, Password: secret.Password(p)}
+	}
+	return s, nil
 }
 
 // logWriter logs with the test's output.

@@ -437,11 +437,14 @@ func (s *session) changeUser(pkt, body []byte, h mysqlwire.Header, o *engine.Out
 	}
 	facts, eng := s.facts, s.l.db.eng
 	o.Relogin = func(ctx context.Context, nc net.Conn, ao engine.AcceptOptions) (*engine.Login, error) {
-		c, err := login.ChangeUser(ctx, login.Change{From: from, Conn: nc, Request: request, Sequence: h.Sequence + 1, Early: ao.Early}, eng.acceptOptions(ao))
+		var token engine.TokenCheck
+		c, err := login.ChangeUser(ctx, login.Change{From: from, Conn: nc, Request: request, Sequence: h.Sequence + 1, Early: ao.Early}, eng.acceptOptions(ao, &token))
 		if err != nil {
 			return nil, err
 		}
-		return eng.login(facts, c), nil
+		l := eng.login(facts, c)
+		l.Token = token.ByToken
+		return l, nil
 	}
 	return len(pkt)
 }

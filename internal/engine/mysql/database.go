@@ -17,6 +17,7 @@ import (
 	"forebay/internal/engine/mysql/routines"
 	"forebay/internal/engine/mysql/sqltext"
 	"forebay/internal/resource"
+	"forebay/internal/secret"
 	"forebay/internal/wire/mysqlwire"
 )
 
@@ -37,6 +38,7 @@ type database struct {
 	seen     atomic.Uint64                    // target.changes when the routines were read, or forgotten
 	loadMu   sync.Mutex                       // one read of the routines at a time
 	initial  atomic.Pointer[settings]         // what init_query sets; nil: nothing, or not known yet
+	rotation engine.Rotation
 
 	mu         sync.Mutex
 	schemas    map[string]bool   // guarded by mu; default databases that the user may have
@@ -113,7 +115,7 @@ type local struct {
 
 // Dial implements engine.Database.
 func (d *database) Dial(ctx context.Context, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
-	s, err := d.login(ctx, transport)
+	s, previous, err := d.login(ctx, transport)
 	if err != nil {
 		if ctx.Err() == nil && !answered(err) {
 			d.look()
@@ -127,7 +129,7 @@ func (d *database) Dial(ctx context.Context, transport func(context.Context) (ne
 	}
 	return engine.Dialed{
 		Conn: s.Conn, TLS: s.TLS, Server: v,
-		Limits: engine.Capacity{MaxConnections: d.target.facts.Load().maxConns},
+		Limits: engine.Capacity{MaxConnections: d.target.facts.Load().maxConns}, Previous: previous,
 	}, nil
 }
 
@@ -216,25 +218,46 @@ func (d *database) initialSettings(ctx context.Context, s *login.Server, f *fact
 	return all, nil
 }
 
-// login logs in to the target with the secret's present credentials, over the transport that dial gives.
-func (d *database) login(ctx context.Context, transport func(context.Context) (net.Conn, error)) (*login.Server, error) {
+// login logs in to the target with the secret's present credentials, over the transport that dial gives, or with the
+// previous ones where the target refuses these: a rotation changes the secret and the database one after the other.
+func (d *database) login(ctx context.Context, transport func(context.Context) (net.Conn, error)) (s *login.Server, previous bool, err error) {
 	p := d.proxy.Load()
 	sec, entry, err := d.creds.Lookup(ctx, d.key.User)
 	if err != nil {
-		return nil, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
+		return nil, false, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
 	}
 	o, err := dialOptions(p)
 	if err != nil {
-		return nil, &loginError{err: err}
+		return nil, false, &loginError{err: err}
 	}
-	o.Credentials = d.eng.proofs.of(sec, entry.ClientPasswordAuthType).Credentials()
+	ver := d.eng.proofs.of(sec, authTypeOf(entry))
+	o.Credentials = ver.Credentials()
 	o.Capabilities = d.caps
 	o.Attributes = []mysqlwire.Attribute{{Name: "program_name", Value: "forebay"}}
-	s, err := login.Dial(ctx, func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }, o)
-	if err != nil {
-		return nil, wrapLogin(err)
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }
+	s, err = login.Dial(ctx, dial, o)
+	if older := ver.Previous(); older != nil && login.PasswordRefused(err) && ctx.Err() == nil {
+		o.Credentials = older
+		second, secondErr := login.Dial(ctx, dial, o)
+		if !login.PasswordRefused(secondErr) { // else the refusal of the current one is what matters
+			s, err, previous = second, secondErr, secondErr == nil
+		}
 	}
-	return s, nil
+	if login.PasswordRefused(err) {
+		secret.Doubt(d.creds, sec) // for the next attempt
+	}
+	switch {
+	case err == nil:
+		d.rotation.Succeeded()
+	case login.PasswordRefused(err) && d.rotation.Refused():
+		return nil, false, &loginError{err: err}
+	default:
+		return nil, false, wrapLogin(err)
+	}
+	if previous && d.rotation.Say(sec.Versions()) {
+		d.log.Warn("the database has refused a secret's current password, and taken the previous one", slog.String("secret", sec.Name))
+	}
+	return s, previous, nil
 }
 
 // Stale implements engine.Database.
@@ -250,7 +273,7 @@ func (d *database) look() {
 
 // Maintain implements engine.Database: it reads what a greeting says again, and how many connections the target allows.
 func (d *database) Maintain(ctx context.Context, t engine.Target) (engine.Capacity, error) {
-	s, err := d.login(ctx, t.Dial)
+	s, _, err := d.login(ctx, t.Dial)
 	if err != nil {
 		if answered(err) {
 			return engine.Capacity{}, &engine.AnswerError{Err: err}

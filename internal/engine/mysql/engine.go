@@ -123,13 +123,16 @@ func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions
 	} else {
 		h.Sent = true
 	}
-	lo := e.acceptOptions(o)
+	var token engine.TokenCheck
+	lo := e.acceptOptions(o, &token)
 	lo.Hello = h
 	c, err := login.Accept(ctx, nc, lo)
 	if err != nil {
 		return nil, err
 	}
-	return e.login(t.facts.Load(), c), nil
+	l := e.login(t.facts.Load(), c)
+	l.Token = token.ByToken
+	return l, nil
 }
 
 // turnAway tells a client that it cannot come in.
@@ -142,11 +145,14 @@ func turnAway(nc net.Conn, e mysqlwire.Error) error {
 	return &login.Refusal{Code: e.Code, SQLState: e.SQLState, Message: e.Message, Reason: e.Message}
 }
 
-func (e *Engine) acceptOptions(o engine.AcceptOptions) login.AcceptOptions {
+// acceptOptions are those of one log-in. token will be what judges it, if a token may do so.
+func (e *Engine) acceptOptions(o engine.AcceptOptions, token *engine.TokenCheck) login.AcceptOptions {
 	lo := login.AcceptOptions{
 		RequireTLS: o.Proxy.RequireTLS,
-		Lookup:     func(ctx context.Context, user string) (*login.Verifier, error) { return e.verifier(ctx, o, user) },
-		Block:      o.Block,
+		Lookup: func(ctx context.Context, user string) (*login.Verifier, error) {
+			return e.verifier(ctx, o, user, token)
+		},
+		Block: o.Block,
 	}
 	if len(o.Proxy.Auth) > 0 {
 		lo.UnknownUserAuthType = o.Proxy.Auth[0].ClientPasswordAuthType
@@ -200,19 +206,37 @@ func (e *Engine) login(f *facts, c *login.Client) *engine.Login {
 	}
 }
 
-// verifier finds out how a user proves its password.
-func (e *Engine) verifier(ctx context.Context, o engine.AcceptOptions, user string) (v *login.Verifier, err error) {
+// verifier finds out how a user proves who it is. token is what judges that if a token may do so.
+func (e *Engine) verifier(ctx context.Context, o engine.AcceptOptions, user string, token *engine.TokenCheck) (v *login.Verifier, err error) {
 	sec, entry, ok, err := o.Credentials.Recent(user)
 	if !ok {
 		o.Block(func() { sec, entry, err = o.Credentials.Lookup(ctx, user) })
 	}
+	*token = engine.TokenCheck{Verify: o.VerifyToken, User: user}
 	if errors.Is(err, secret.ErrNotFound) {
-		return nil, login.ErrUnknownUser
+		if len(o.Proxy.Auth) == 0 || !o.Proxy.Auth[0].IAMAuth.Tokens() {
+			return nil, login.ErrUnknownUser
+		}
+		token.IAMAuth, token.Unknown = o.Proxy.Auth[0].IAMAuth, true
+		return login.NewCheckVerifier(user, token.Check, resource.MySQLCleartext, nil), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return e.proofs.of(sec, entry.ClientPasswordAuthType), nil
+	v = e.proofs.of(sec, authTypeOf(entry))
+	if !entry.IAMAuth.Tokens() {
+		return v, nil
+	}
+	token.IAMAuth, token.Password = entry.IAMAuth, v.Holds
+	return login.NewCheckVerifier(user, token.Check, resource.MySQLCleartext, v.Credentials()), nil
+}
+
+// authTypeOf is how a password is proven under an entry: beside a token only as it is.
+func authTypeOf(entry resource.AuthEntry) resource.ClientPasswordAuthType {
+	if entry.IAMAuth.Tokens() {
+		return resource.MySQLCleartext
+	}
+	return entry.ClientPasswordAuthType
 }
 
 // DefaultDatabase implements engine.Engine: none.

@@ -58,7 +58,7 @@ func (v *server) Bye() []byte { return []byte{1, 0, 0, 0, byte(mysqlwire.ComQuit
 
 // Cancel implements engine.Server.
 func (v *server) Cancel(ctx context.Context, t engine.Target) error {
-	s, err := v.db.login(ctx, func(ctx context.Context) (net.Conn, error) { return t.Dial(ctx) })
+	s, _, err := v.db.login(ctx, func(ctx context.Context) (net.Conn, error) { return t.Dial(ctx) })
 	if err != nil {
 		return err
 	}

@@ -8,14 +8,14 @@ import (
 	"forebay/internal/secret"
 )
 
-// verifiers keeps what was derived from secrets: one value for each version of a user's secret.
+// verifiers keeps what was derived from secrets: one value for each user, of the last state of its secret.
 type verifiers struct {
 	mu     sync.Mutex
 	byUser map[string]derived // guarded by mu
 }
 
 type derived struct {
-	version  string
+	versions string
 	authType resource.ClientPasswordAuthType
 	verifier *login.Verifier
 }
@@ -26,13 +26,13 @@ const maxVerifiers = 4096
 func (t *verifiers) of(s secret.Secret, authType resource.ClientPasswordAuthType) *login.Verifier {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if d, ok := t.byUser[s.Username]; ok && d.version == s.Version && d.authType == authType {
+	if d, ok := t.byUser[s.Username]; ok && d.versions == s.Versions() && d.authType == authType {
 		return d.verifier
 	}
 	if t.byUser == nil || len(t.byUser) >= maxVerifiers {
 		t.byUser = make(map[string]derived)
 	}
-	v := login.NewVerifier(s.Username, s.Password, authType)
-	t.byUser[s.Username] = derived{version: s.Version, authType: authType, verifier: v}
+	v := login.NewVerifierOf(s, authType)
+	t.byUser[s.Username] = derived{versions: s.Versions(), authType: authType, verifier: v}
 	return v
 }

@@ -16,6 +16,7 @@ import (
 	"forebay/internal/engine/postgres/routines"
 	"forebay/internal/engine/postgres/sqltext"
 	"forebay/internal/resource"
+	"forebay/internal/secret"
 	"forebay/internal/wire/pgwire"
 )
 
@@ -38,6 +39,7 @@ type database struct {
 	initial       atomic.Pointer[settings]         // what init_query sets; nil without one
 	temporaryPath atomic.Bool                      // the default search_path may lead to temporary objects
 	sequences     atomic.Bool                      // sessions here use currval or lastval
+	rotation      engine.Rotation
 
 	mu       sync.Mutex
 	welcomes map[engine.Fit]welcome // guarded by mu; by startup settings
@@ -157,7 +159,7 @@ func (l *local) analyze(s *stmt, mode sqltext.Mode) {
 
 // Dial implements engine.Database.
 func (d *database) Dial(ctx context.Context, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
-	s, err := d.login(ctx, transport)
+	s, previous, err := d.login(ctx, transport)
 	if err != nil {
 		if ctx.Err() == nil && !answered(err) {
 			d.look()
@@ -193,32 +195,53 @@ func (d *database) Dial(ctx context.Context, transport func(context.Context) (ne
 		s.Close()
 		return engine.Dialed{}, wrapLogin(err)
 	}
-	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: limits}, nil
+	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: limits, Previous: previous}, nil
 }
 
-// login logs in to the target with the secret's present credentials, over the transport that dial gives.
-func (d *database) login(ctx context.Context, transport func(context.Context) (net.Conn, error)) (*login.Server, error) {
+// login logs in to the target with the secret's present credentials, over the transport that dial gives, or with the
+// previous ones where the target refuses these: a rotation changes the secret and the database one after the other.
+func (d *database) login(ctx context.Context, transport func(context.Context) (net.Conn, error)) (s *login.Server, previous bool, err error) {
 	p := d.proxy.Load()
 	sec, entry, err := d.creds.Lookup(ctx, d.key.User)
 	if err != nil {
-		return nil, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
+		return nil, false, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
 	}
-	ver, err := d.eng.verifiers.Of(sec, entry.ClientPasswordAuthType)
+	ver, err := d.eng.verifiers.Of(sec, authTypeOf(entry))
 	if err != nil {
-		return nil, &loginError{err: err, permanent: true}
+		return nil, false, &loginError{err: err, permanent: true}
 	}
 	o, err := dialOptions(p)
 	if err != nil {
-		return nil, &loginError{err: err}
+		return nil, false, &loginError{err: err}
 	}
 	o.Database = d.key.Database
 	o.Credentials = ver.Credentials()
 	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }
-	s, err := login.Dial(ctx, o)
-	if err != nil {
-		return nil, wrapLogin(err)
+	s, err = login.Dial(ctx, o)
+	if older := ver.Previous(); older != nil && login.PasswordRefused(err) && ctx.Err() == nil {
+		o.Credentials = older
+		second, secondErr := login.Dial(ctx, o)
+		if !login.PasswordRefused(secondErr) { // else the refusal of the current one is what matters
+			s, err, previous = second, secondErr, secondErr == nil
+		}
 	}
-	return s, nil
+	if login.PasswordRefused(err) {
+		secret.Doubt(d.creds, sec) // for the next attempt
+	}
+	switch {
+	case err == nil:
+		d.rotation.Succeeded()
+	case login.PasswordRefused(err) && d.rotation.Refused():
+		e := wrapLogin(err).(*loginError)
+		e.permanent = false
+		return nil, false, e
+	default:
+		return nil, false, wrapLogin(err)
+	}
+	if previous && d.rotation.Say(sec.Versions()) {
+		d.log.Warn("the database has refused a secret's current password, and taken the previous one", slog.String("secret", sec.Name))
+	}
+	return s, previous, nil
 }
 
 // prepareServer does what has to be done once on each new server connection. It returns the settings that the init_query
@@ -334,7 +357,7 @@ func (d *database) Stale() <-chan struct{} { return d.stale }
 
 // Maintain implements engine.Database: it reads the catalog of routines again when that has changed.
 func (d *database) Maintain(ctx context.Context, t engine.Target) (engine.Capacity, error) {
-	s, err := d.login(ctx, t.Dial)
+	s, _, err := d.login(ctx, t.Dial)
 	if err != nil {
 		if answered(err) {
 			return engine.Capacity{}, &engine.AnswerError{Err: err}

@@ -32,10 +32,13 @@ func New(log *slog.Logger, store secret.Store) *Engine {
 
 // Accept implements engine.Engine.
 func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions) (*engine.Login, error) {
+	var token engine.TokenCheck
 	lo := login.AcceptOptions{
 		RequireTLS: o.Proxy.RequireTLS,
-		Lookup:     func(ctx context.Context, user string) (*login.Verifier, error) { return e.verifier(ctx, o, user) },
-		Block:      o.Block,
+		Lookup: func(ctx context.Context, user string) (*login.Verifier, error) {
+			return e.verifier(ctx, o, user, &token)
+		},
+		Block: o.Block,
 	}
 	if o.Full {
 		lo.Refuse = login.TooManyClients(o.Proxy.MaxClients)
@@ -65,6 +68,7 @@ func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions
 	return &engine.Login{
 		Conn:     c.Conn,
 		TLS:      c.TLS,
+		Token:    token.ByToken,
 		Key:      engine.Key{User: c.User, Database: c.Database},
 		Buffered: c.Buffered,
 		NewSession: func(l engine.Local, id engine.SessionID) engine.Session {
@@ -73,25 +77,40 @@ func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions
 	}, nil
 }
 
-// verifier finds out how a user proves its password.
-func (e *Engine) verifier(ctx context.Context, o engine.AcceptOptions, user string) (v *login.Verifier, err error) {
+// verifier finds out how a user proves who it is. token is what judges that if a token may do so.
+func (e *Engine) verifier(ctx context.Context, o engine.AcceptOptions, user string, token *engine.TokenCheck) (v *login.Verifier, err error) {
 	sec, entry, ok, err := o.Credentials.Recent(user)
 	if ok && err == nil {
-		if v := e.verifiers.Derived(sec, entry.ClientPasswordAuthType); v != nil {
-			return v, nil
-		}
+		v = e.verifiers.Derived(sec, authTypeOf(entry))
 	}
-	if !ok || err == nil {
+	if !ok || err == nil && v == nil {
 		o.Block(func() {
 			if sec, entry, err = o.Credentials.Lookup(ctx, user); err == nil {
-				v, err = e.verifiers.Of(sec, entry.ClientPasswordAuthType)
+				v, err = e.verifiers.Of(sec, authTypeOf(entry))
 			}
 		})
 	}
+	*token = engine.TokenCheck{Verify: o.VerifyToken, User: user}
 	if errors.Is(err, secret.ErrNotFound) {
-		return nil, login.ErrUnknownUser
+		if len(o.Proxy.Auth) == 0 || !o.Proxy.Auth[0].IAMAuth.Tokens() {
+			return nil, login.ErrUnknownUser
+		}
+		token.IAMAuth, token.Unknown = o.Proxy.Auth[0].IAMAuth, true
+		return login.NewTokenVerifier(user, token.Check, token.IAMAuth != resource.IAMEnabled, nil), nil
 	}
-	return v, err
+	if err != nil || !entry.IAMAuth.Tokens() {
+		return v, err
+	}
+	token.IAMAuth, token.Password = entry.IAMAuth, v.Holds
+	return login.NewTokenVerifier(user, token.Check, token.IAMAuth != resource.IAMEnabled, v.Credentials()), nil
+}
+
+// authTypeOf is how a password is proven under an entry: beside a token only as it is.
+func authTypeOf(entry resource.AuthEntry) resource.ClientPasswordAuthType {
+	if entry.IAMAuth.Tokens() {
+		return resource.PostgresCleartext
+	}
+	return entry.ClientPasswordAuthType
 }
 
 func (e *Engine) serverTLS(cfg *tls.Config) (*login.ServerTLS, error) {

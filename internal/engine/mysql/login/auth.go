@@ -3,11 +3,11 @@ package login
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
 	"net"
 
+	"forebay/internal/engine"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
 	"forebay/internal/wire/mysqlwire"
@@ -21,6 +21,9 @@ func (a *acceptor) authenticate(ctx context.Context, plugin string, data []byte)
 	}
 	want := v.plugin()
 	if want == mysqlwire.PluginClearPassword && !a.tls {
+		if v.check != nil {
+			return nil, tokenWithoutTLS()
+		}
 		return nil, tlsRequired("the user logs in with a cleartext password, the client came without TLS")
 	}
 	switch {
@@ -51,13 +54,7 @@ func (a *acceptor) lookup(ctx context.Context) (*Verifier, error) {
 		return mockVerifier(a.user, a.o.UnknownUserAuthType), nil
 	}
 	if err != nil {
-		return nil, &Refusal{
-			Code:     codeUnknownError,
-			SQLState: stateGeneral,
-			Message:  "Unknown error",
-			Reason:   "the user's secret cannot be had",
-			Err:      err,
-		}
+		return nil, cannotTell("the user's secret cannot be had", err)
 	}
 	return v, nil
 }
@@ -97,17 +94,20 @@ func (a *acceptor) more(data ...byte) func([]byte) []byte {
 func (a *acceptor) check(ctx context.Context, v *Verifier, data []byte) (bool, error) {
 	switch v.authType {
 	case resource.MySQLNative:
-		return checkNative(v.native, a.last, data) && !v.mock, nil
+		return v.proves(a.last, data), nil
 	case resource.MySQLCleartext:
 		password, ok := endedString(data)
 		if !ok {
 			// Some clients leave the final zero out.
 			password, ok = string(data), !bytes.Contains(data, []byte{0})
 		}
-		return ok && a.checkPassword(ctx, v, secret.Password(password)), nil
+		if !ok {
+			return false, nil
+		}
+		return a.checkPassword(ctx, v, secret.Password(password))
 	}
 	if v.check == nil {
-		if checkSHA2(v.sha2, a.last, data) && !v.mock {
+		if v.proves(a.last, data) {
 			a.put(a.more(mysqlwire.SHA2FastAuthOK))
 			return true, nil
 		}
@@ -120,20 +120,32 @@ func (a *acceptor) check(ctx context.Context, v *Verifier, data []byte) (bool, e
 		return false, nil
 	}
 	password, ok, err := a.fullSHA2()
-	return ok && a.checkPassword(ctx, v, password), err
+	if err != nil || !ok {
+		return false, err
+	}
+	return a.checkPassword(ctx, v, password)
 }
 
 // checkPassword judges a password that was sent in full.
-func (a *acceptor) checkPassword(ctx context.Context, v *Verifier, password secret.Password) (ok bool) {
+func (a *acceptor) checkPassword(ctx context.Context, v *Verifier, password secret.Password) (ok bool, err error) {
 	switch {
 	case password == "":
-		return false
-	case v.check != nil:
-		a.o.Block(func() { ok = v.check(ctx, password) })
-		return ok && !v.mock
+		return false, nil
+	case v.check == nil:
+		return v.Holds(password), nil
 	}
-	got := derive("cleartext", password.Reveal())
-	return hmac.Equal(got[:], v.cleartext[:]) && !v.mock
+	a.o.Block(func() { err = v.check(ctx, password) })
+	switch {
+	case err == nil:
+		return !v.mock, nil
+	case errors.Is(err, engine.ErrWrongPassword):
+		return false, nil
+	case engine.TokenInvalid(err):
+		refusal := a.denied([]byte("token"), "the client sent no good token")
+		refusal.Err = err
+		return false, refusal
+	}
+	return false, cannotTell("the token cannot be checked", err)
 }
 
 // fullSHA2 has the client of caching_sha2_password send the password itself: over TLS as it is, otherwise encrypted by a
@@ -150,9 +162,7 @@ func (a *acceptor) fullSHA2() (password secret.Password, ok bool, err error) {
 	var key *keyPair
 	a.o.Block(func() { key, err = serverKey() })
 	if err != nil {
-		return "", false, &Refusal{
-			Code: codeUnknownError, SQLState: stateGeneral, Message: "Unknown error", Reason: "no RSA key", Err: err,
-		}
+		return "", false, cannotTell("no RSA key", err)
 	}
 	if len(data) == 1 && data[0] == mysqlwire.SHA2RequestPublicKey {
 		if data, err = a.ask(a.more(key.public...)); err != nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode"
 
+	"forebay/internal/engine"
 	"forebay/internal/wire/mysqlwire"
 )
 
@@ -52,6 +53,9 @@ func (e *Refusal) Error() string {
 
 func (e *Refusal) Unwrap() error { return e.Err }
 
+// RefusedUser is whom the client wanted to be.
+func (e *Refusal) RefusedUser() string { return e.User }
+
 // AuthFailure reports whether the client could not be authenticated, or came without TLS where that is required; other
 // refusals are about the protocol (contract 8.1, ClientConnectionsSetupFailedAuth).
 func (e *Refusal) AuthFailure() bool {
@@ -73,6 +77,18 @@ func badHandshake(err error) *Refusal {
 
 func tlsRequired(reason string) *Refusal {
 	return &Refusal{Code: codeTLSRequired, SQLState: stateGeneral, Message: "This RDS Proxy requires TLS connections.", Reason: reason}
+}
+
+// tokenWithoutTLS refuses a client before it sends its token in the clear. The contract has no other text for that.
+func tokenWithoutTLS() *Refusal {
+	refusal := tlsRequired("the user logs in with a token")
+	refusal.Err = &engine.TokenError{Reason: engine.TokenNoTLS}
+	return refusal
+}
+
+// cannotTell refuses a client of whom we cannot know whether it may come in.
+func cannotTell(reason string, err error) *Refusal {
+	return &Refusal{Code: codeUnknownError, SQLState: stateGeneral, Message: "Unknown error", Reason: reason, Err: err}
 }
 
 func notSupported(reason string) *Refusal {

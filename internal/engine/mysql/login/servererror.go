@@ -66,6 +66,13 @@ func (e *ServerError) Is(target error) bool {
 	return ok && kind == target
 }
 
+// PasswordRefused reports whether err is the server's word that it does not let the user in by this password, so that
+// another one may be worth a try.
+func PasswordRefused(err error) bool {
+	var e *ServerError
+	return errors.As(err, &e) && e.Code == codeAccessDenied
+}
+
 func parseServerError(payload []byte) error {
 	e, err := mysqlwire.ParseError(payload)
 	if err != nil {

@@ -30,7 +30,7 @@ func derive(purpose, text string) [sha256.Size]byte {
 }
 
 // Verifier checks one user's proof that it knows a password, and holds the same user's Credentials for servers. It is
-// derived from one version of a secret; immutable and safe for concurrent use. It prints as its user name alone.
+// derived from one state of a secret; immutable and safe for concurrent use. It prints as its user name alone.
 type Verifier struct {
 	user        string
 	authType    resource.ClientPasswordAuthType
@@ -38,8 +38,9 @@ type Verifier struct {
 	native      [sha1.Size]byte   // mysql_native_password
 	sha2        [sha256.Size]byte // caching_sha2_password
 	cleartext   [sha256.Size]byte // mysql_clear_password, and caching_sha2_password in full: keyed hash
-	check       func(ctx context.Context, password secret.Password) bool
+	check       func(ctx context.Context, password secret.Password) error
 	credentials *Credentials
+	previous    *Verifier // of the password before this one, while it counts too; nil: none
 }
 
 // NewVerifier derives a verifier, which takes some microseconds. An empty authType means MySQLCachingSHA2, the contract's
@@ -57,16 +58,51 @@ func NewVerifier(user string, password secret.Password, authType resource.Client
 	return v
 }
 
+// NewVerifierOf derives the verifier of a secret. It takes the previous password of the same user, too, if the secret has
+// one.
+func NewVerifierOf(s secret.Secret, authType resource.ClientPasswordAuthType) *Verifier {
+	v := NewVerifier(s.Username, s.Password, authType)
+	if p := s.Previous; p != nil && p.Username == s.Username && p.Password != s.Password {
+		v.previous = NewVerifier(p.Username, p.Password, authType)
+	}
+	return v
+}
+
 // NewCheckVerifier returns a verifier for a user whose password is not known in advance, such as a token: check is given
 // what the client sent, never empty. authType is MySQLCleartext, over TLS alone, or anything else for the full path of
-// caching_sha2_password, over TLS or encrypted with a key of ours. check may block.
+// caching_sha2_password, over TLS or encrypted with a key of ours. check may block. What it returns decides what the client
+// is told: see engine.TokenCheck. Without Credentials the verifier stands in for a user that does not exist.
 func NewCheckVerifier(
-	user string, check func(context.Context, secret.Password) bool, authType resource.ClientPasswordAuthType, c *Credentials,
+	user string, check func(context.Context, secret.Password) error, authType resource.ClientPasswordAuthType, c *Credentials,
 ) *Verifier {
 	if authType != resource.MySQLCleartext {
 		authType = resource.MySQLCachingSHA2
 	}
-	return &Verifier{user: user, authType: authType, check: check, credentials: c}
+	return &Verifier{user: user, authType: authType, check: check, credentials: c, mock: c == nil}
+}
+
+// Holds reports whether a password, as the client has sent it, is that of a verifier made from one.
+func (v *Verifier) Holds(password secret.Password) bool {
+	got := derive("cleartext", password.Reveal())
+	ok := hmac.Equal(got[:], v.cleartext[:])
+	if v.previous != nil {
+		ok = hmac.Equal(got[:], v.previous.cleartext[:]) || ok
+	}
+	return ok && !v.mock
+}
+
+// proves reports whether proof was made, with a scramble, from the password of a verifier of mysql_native_password or
+// caching_sha2_password.
+func (v *Verifier) proves(s scramble, proof []byte) bool {
+	check := func(v *Verifier) bool { return checkSHA2(v.sha2, s, proof) }
+	if v.authType == resource.MySQLNative {
+		check = func(v *Verifier) bool { return checkNative(v.native, s, proof) }
+	}
+	ok := check(v)
+	if v.previous != nil {
+		ok = check(v.previous) || ok
+	}
+	return ok && !v.mock
 }
 
 // mockVerifier stands in for a user that does not exist. No proof satisfies it, and all its messages and steps are those
@@ -101,6 +137,14 @@ func (v *Verifier) User() string { return v.user }
 
 // Credentials returns what Dial needs to log the same user in to a server.
 func (v *Verifier) Credentials() *Credentials { return v.credentials }
+
+// Previous returns the same for the previous password, nil if there is none.
+func (v *Verifier) Previous() *Credentials {
+	if v.previous == nil {
+		return nil
+	}
+	return v.previous.credentials
+}
 
 // String returns the user name: nothing else of a Verifier may be printed.
 func (v *Verifier) String() string { return v.user }

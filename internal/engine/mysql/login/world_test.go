@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/login"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
@@ -88,7 +89,12 @@ func (a authority) server() *tls.Config { return &tls.Config{Certificates: []tls
 
 // users knows a user for each way to log in: native, sha2, clear, and those whose password is checked by a function.
 func users(_ context.Context, user string) (*login.Verifier, error) {
-	check := func(_ context.Context, p secret.Password) bool { return p == password }
+	check := func(_ context.Context, p secret.Password) error {
+		if p != password {
+			return engine.ErrWrongPassword
+		}
+		return nil
+	}
 	switch user {
 	case "native":
 		return login.NewVerifier(user, password, resource.MySQLNative), nil

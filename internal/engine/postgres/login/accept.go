@@ -17,7 +17,7 @@ type AcceptOptions struct {
 	TLS        *ServerTLS // nil: TLS is not offered
 	RequireTLS bool       // refuse plaintext logins; cancel requests are let through, as old clients send them plain
 
-	// Lookup returns the verifier of a user, or ErrUnknownUser. Any other error is ours: the client is told
+	// Lookup returns the verifier of a user, made for this log-in or an older one, or ErrUnknownUser. Any other error is ours: the client is told
 	// "Unknown error." and the Refusal wraps it.
 	Lookup func(ctx context.Context, user string) (*Verifier, error)
 
@@ -145,7 +145,7 @@ func (a *acceptor) run(ctx context.Context) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	greeting, err := a.authenticate(v)
+	greeting, err := a.authenticate(ctx, v)
 	if err != nil {
 		return nil, err
 	}
@@ -173,12 +173,7 @@ func (a *acceptor) lookup(ctx context.Context) (*Verifier, error) {
 		v, err = mockVerifier(a.st.user, a.o.UnknownUserAuthType)
 	}
 	if err != nil {
-		return nil, &Refusal{
-			SQLSTATE: codeInternalError,
-			Message:  "Unknown error.",
-			Reason:   "the user's secret cannot be had",
-			Err:      err,
-		}
+		return nil, cannotTell("the user's secret cannot be had", err)
 	}
 	return v, nil
 }

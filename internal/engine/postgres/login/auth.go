@@ -2,13 +2,17 @@ package login
 
 import (
 	"bytes"
-	"crypto/hmac"
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"io"
 
+	"forebay/internal/engine"
 	"forebay/internal/resource"
+	"forebay/internal/secret"
 
 	"github.com/xdg-go/scram"
 )
@@ -59,12 +63,12 @@ func (a *acceptor) answer(what string) ([]byte, error) {
 }
 
 // authenticate asks for the user's proof and returns the Greeting.
-func (a *acceptor) authenticate(v *Verifier) ([]byte, error) {
+func (a *acceptor) authenticate(ctx context.Context, v *Verifier) ([]byte, error) {
 	switch v.authType {
 	case resource.PostgresMD5:
 		return a.md5(v)
 	case resource.PostgresCleartext:
-		return a.cleartext(v)
+		return a.cleartext(ctx, v)
 	}
 	return a.scram(v)
 }
@@ -77,14 +81,13 @@ func (a *acceptor) wrong(v *Verifier) *Refusal {
 	return wrongPassword(a.st.user, "wrong password")
 }
 
-func (a *acceptor) md5(v *Verifier) ([]byte, error) {
+func (a *acceptor) md5(asked *Verifier) ([]byte, error) {
 	var salt [4]byte
 	rand.Read(salt[:])
 	a.out = appendAuth(a.out, 5, salt[:])
 	if err := a.send(); err != nil {
 		return nil, err
 	}
-	want := md5Response(v.md5, salt)
 	body, err := a.answer("MD5 password")
 	if err != nil {
 		return nil, err
@@ -93,14 +96,20 @@ func (a *acceptor) md5(v *Verifier) ([]byte, error) {
 	if !ok {
 		return nil, protocolViolation("invalid password packet size")
 	}
-	if subtle.ConstantTimeCompare(got, want[:]) != 1 || v.mock {
-		return nil, a.wrong(v)
+	for v := asked; v != nil; v = v.previous {
+		want := md5Response(v.md5, salt)
+		if subtle.ConstantTimeCompare(got, want[:]) == 1 && !v.mock {
+			return authenticationOk, nil
+		}
 	}
-	return authenticationOk, nil
+	return nil, a.wrong(asked)
 }
 
-func (a *acceptor) cleartext(v *Verifier) ([]byte, error) {
+func (a *acceptor) cleartext(ctx context.Context, v *Verifier) ([]byte, error) {
 	if a.tls == nil {
+		if v.tokensOnly {
+			return nil, tokenWithoutTLS()
+		}
 		return nil, tlsRequired("the user logs in with a cleartext password, the client came without TLS")
 	}
 	a.out = append(a.out, authenticationCleartext...)
@@ -115,19 +124,40 @@ func (a *acceptor) cleartext(v *Verifier) ([]byte, error) {
 	if !ok {
 		return nil, protocolViolation("invalid password packet size")
 	}
-	got := derive("cleartext", string(password))
-	if !hmac.Equal(got, v.cleartext) || v.mock {
+	if v.check != nil {
+		if err := a.checked(ctx, v, secret.Password(password)); err != nil {
+			return nil, err
+		}
+	} else if !v.Holds(secret.Password(password)) {
 		return nil, a.wrong(v)
 	}
 	return authenticationOk, nil
 }
 
+// checked has a verifier's check judge what the client sent, and makes a refusal of its verdict.
+func (a *acceptor) checked(ctx context.Context, v *Verifier, password secret.Password) error {
+	var err error
+	a.o.Block(func() { err = v.check(ctx, password) })
+	switch {
+	case err == nil && !v.mock:
+		return nil
+	case err == nil || errors.Is(err, engine.ErrWrongPassword):
+		return a.wrong(v)
+	case engine.TokenInvalid(err):
+		return badToken(a.st.user, err)
+	}
+	return cannotTell("the token cannot be checked", err)
+}
+
 // scram conducts SCRAM-SHA-256, with or without channel binding (RFC 5802, RFC 7677; the server's auth-scram.c).
 func (a *acceptor) scram(v *Verifier) ([]byte, error) {
 	plusOffered := a.tls != nil && a.o.TLS.binding.IsSupported()
-	conversation := v.scram.NewConversation()
+	nonce := newNonce()
+	conversation, err := a.conversation(v, nonce, plusOffered)
+	if err != nil {
+		return nil, err
+	}
 	if plusOffered {
-		conversation = v.scram.NewConversationWithChannelBinding(a.o.TLS.binding)
 		a.out = append(a.out, authenticationSASLPlus...)
 	} else {
 		a.out = append(a.out, authenticationSASL...)
@@ -176,6 +206,15 @@ func (a *acceptor) scram(v *Verifier) ([]byte, error) {
 		return nil, err
 	}
 	verdict, err := conversation.Step(string(body))
+	if err != nil && verdict == scram.ErrInvalidProof && v.previous != nil {
+		// The same messages, held against the other password. Salt, count and nonce are the same, and so is the challenge.
+		if conversation, err = a.conversation(v.previous, nonce, plusOffered); err != nil {
+			return nil, err
+		}
+		if _, err = conversation.Step(first); err == nil {
+			verdict, err = conversation.Step(string(body))
+		}
+	}
 	switch {
 	case err != nil && verdict == scram.ErrInvalidProof:
 		return nil, a.wrong(v)
@@ -189,6 +228,27 @@ func (a *acceptor) scram(v *Verifier) ([]byte, error) {
 	greeting := make([]byte, 0, 9+len(verdict)+len(authenticationOk))
 	greeting = appendAuth(greeting, 12, []byte(verdict))
 	return append(greeting, authenticationOk...), nil
+}
+
+// newNonce is the server's part of a SCRAM nonce.
+func newNonce() string {
+	raw := make([]byte, 18) // as PostgreSQL's
+	rand.Read(raw)          // never fails
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+// conversation begins the server's side of SCRAM.
+func (a *acceptor) conversation(v *Verifier, nonce string, plusOffered bool) (*scram.ServerConversation, error) {
+	// The name in the SCRAM message means nothing: PostgreSQL's clients leave it empty.
+	s, err := scram.SHA256.NewServer(func(string) (scram.StoredCredentials, error) { return *v.scram, nil })
+	if err != nil {
+		return nil, err
+	}
+	s.WithNonceGenerator(func() string { return nonce })
+	if plusOffered {
+		return s.NewConversationWithChannelBinding(a.o.TLS.binding), nil
+	}
+	return s.NewConversation(), nil
 }
 
 // saslInitial is a SASLInitialResponse.

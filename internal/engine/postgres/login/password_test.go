@@ -54,7 +54,11 @@ func TestNothingPrintsSecrets(t *testing.T) {
 func TestMockLooksReal(t *testing.T) {
 	t.Parallel()
 	challenge := func(v *Verifier) string {
-		s, err := v.scram.NewConversation().Step("n,,n=,r=x")
+		c, err := (&acceptor{}).conversation(v, newNonce(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.Step("n,,n=,r=x")
 		if err != nil {
 			t.Fatal(err)
 		}

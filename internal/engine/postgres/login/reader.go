@@ -12,8 +12,9 @@ import (
 const (
 	readBufferLen = 4096
 	// maxAuthMessage bounds the body of one authentication message (PG_MAX_SASL_MESSAGE_LENGTH is 1024 and
-	// PG_MAX_AUTH_TOKEN_LENGTH 65535 in the server; an IAM token of a few KB must pass).
-	maxAuthMessage = 16 << 10
+	// PG_MAX_AUTH_TOKEN_LENGTH 65535 in the server): an IAM token of 16 KiB, with all that a session token may hold, and a
+	// zero behind it.
+	maxAuthMessage = 16<<10 + 1
 )
 
 // LengthError reports a message length that the connection phase does not accept. The message boundary is lost: close

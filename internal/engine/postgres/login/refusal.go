@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"forebay/internal/engine"
 )
 
 // SQLSTATEs used in the connection phase.
@@ -43,6 +45,9 @@ func (e *Refusal) Error() string {
 }
 
 func (e *Refusal) Unwrap() error { return e.Err }
+
+// RefusedUser is whom the client wanted to be.
+func (e *Refusal) RefusedUser() string { return e.User }
 
 // AuthFailure reports whether the client could not be authenticated, or came without TLS where that is required; other
 // refusals are about the protocol or the startup parameters (contract 8.1, ClientConnectionsSetupFailedAuth).
@@ -86,6 +91,34 @@ func wrongPassword(user, reason string) *Refusal {
 		Reason:   reason,
 		User:     user,
 	}
+}
+
+// badToken is the one answer to a token that does not let its client in, and to a password in its place (contract 4.4).
+func badToken(user string, err error) *Refusal {
+	return &Refusal{
+		SQLSTATE: codeInvalidPassword,
+		Message: "The IAM authentication failed for the role " + user +
+			". Check the IAM token for this role and try again.",
+		Reason: err.Error(),
+		User:   user,
+		Err:    err,
+	}
+}
+
+// tokenWithoutTLS refuses a client before it sends its token in the clear.
+func tokenWithoutTLS() *Refusal {
+	err := &engine.TokenError{Reason: engine.TokenNoTLS}
+	return &Refusal{
+		SQLSTATE: codeInvalidAuthorization,
+		Message:  "IAM authentication is allowed only with SSL connections.",
+		Reason:   err.Error(),
+		Err:      err,
+	}
+}
+
+// cannotTell refuses a client of whom we cannot know whether it may come in.
+func cannotTell(reason string, err error) *Refusal {
+	return &Refusal{SQLSTATE: codeInternalError, Message: "Unknown error.", Reason: reason + ": " + err.Error(), Err: err}
 }
 
 func protocolViolation(message string) *Refusal {

@@ -54,6 +54,13 @@ func (e *ServerError) Is(target error) bool {
 	return false
 }
 
+// PasswordRefused reports whether err is the server's word that it does not let the user in by this password, so that
+// another one may be worth a try.
+func PasswordRefused(err error) bool {
+	var e *ServerError
+	return errors.As(err, &e) && (e.Code == codeInvalidPassword || e.Code == codeInvalidAuthorization)
+}
+
 func parseServerError(body []byte) error {
 	var m pgproto3.ErrorResponse
 	if err := m.Decode(body); err != nil {

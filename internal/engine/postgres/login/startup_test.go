@@ -124,7 +124,10 @@ func FuzzSASL(f *testing.F) {
 		if checkBindingFlag(m.data, false, false) != nil {
 			return
 		}
-		c := v.scram.NewConversation()
+		c, err := (&acceptor{}).conversation(v, newNonce(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if _, err := c.Step(m.data); err != nil {
 			return
 		}

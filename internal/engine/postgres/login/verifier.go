@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -39,15 +40,18 @@ func derive(purpose, name string) []byte {
 func userSalt(user string) string { return string(derive("salt", user)[:saltLen]) }
 
 // Verifier checks one user's proof that it knows a password, and holds the same user's Credentials for servers. It is
-// derived from one version of a secret; immutable and safe for concurrent use. It prints as its user name alone.
+// derived from one state of a secret; immutable and safe for concurrent use. It prints as its user name alone.
 type Verifier struct {
 	user        string
 	authType    resource.ClientPasswordAuthType
 	mock        bool
-	scram       *scram.Server
+	scram       *scram.StoredCredentials
 	md5         string // hex of md5(password || user)
 	cleartext   []byte // keyed hash of the password
+	check       func(ctx context.Context, password secret.Password) error
+	tokensOnly  bool // check takes tokens, no passwords
 	credentials *Credentials
+	previous    *Verifier // of the password before this one, while it counts too; nil: none
 }
 
 // NewVerifier derives a verifier. With SCRAM it costs one PBKDF2, some milliseconds: use Verifiers, which does so once
@@ -71,15 +75,43 @@ func NewVerifier(user string, password secret.Password, authType resource.Client
 		if err != nil {
 			return nil, err
 		}
-		return v, v.setKeys(keys)
+		v.scram = &keys
 	}
 	return v, nil
 }
 
-func (v *Verifier) setKeys(keys scram.StoredCredentials) (err error) {
-	// The name in the SCRAM message means nothing: PostgreSQL's clients leave it empty.
-	v.scram, err = scram.SHA256.NewServer(func(string) (scram.StoredCredentials, error) { return keys, nil })
-	return err
+// NewVerifierOf derives the verifier of a secret. It takes the previous password of the same user, too, if the secret has
+// one: both have the same salt, so that a client's proof can be held against either.
+func NewVerifierOf(s secret.Secret, authType resource.ClientPasswordAuthType) (*Verifier, error) {
+	v, err := NewVerifier(s.Username, s.Password, authType)
+	if err != nil {
+		return nil, err
+	}
+	if p := s.Previous; p != nil && p.Username == s.Username && p.Password != s.Password {
+		v.previous, err = NewVerifier(p.Username, p.Password, authType)
+	}
+	return v, err
+}
+
+// NewTokenVerifier returns a verifier for a user who logs in with a token: check, which may block, is given what the client
+// sent over TLS. tokensOnly says that it takes no password. What check returns decides what the client is told: see
+// engine.TokenCheck. Without Credentials it stands in for a user that does not exist.
+func NewTokenVerifier(
+	user string, check func(context.Context, secret.Password) error, tokensOnly bool, c *Credentials,
+) *Verifier {
+	return &Verifier{
+		user: user, authType: resource.PostgresCleartext, check: check, tokensOnly: tokensOnly, credentials: c, mock: c == nil,
+	}
+}
+
+// Holds reports whether a password is that of a verifier of type PostgresCleartext.
+func (v *Verifier) Holds(password secret.Password) bool {
+	got := derive("cleartext", password.Reveal())
+	ok := hmac.Equal(got, v.cleartext) && !v.mock
+	if v.previous != nil {
+		ok = hmac.Equal(got, v.previous.cleartext) || ok
+	}
+	return ok
 }
 
 // mockVerifier stands in for a user that does not exist. No proof satisfies it, and all its messages and steps are those
@@ -95,11 +127,11 @@ func mockVerifier(user string, authType resource.ClientPasswordAuthType) (*Verif
 	case resource.PostgresCleartext:
 		v.cleartext = derive("mock cleartext", user)
 	default:
-		return v, v.setKeys(scram.StoredCredentials{
+		v.scram = &scram.StoredCredentials{
 			KeyFactors: scram.KeyFactors{Salt: userSalt(user), Iters: clientIterations},
 			StoredKey:  derive("mock stored key", user),
 			ServerKey:  derive("mock server key", user),
-		})
+		}
 	}
 	return v, nil
 }
@@ -109,6 +141,14 @@ func (v *Verifier) User() string { return v.user }
 
 // Credentials returns what Dial needs to log the same user in to a server.
 func (v *Verifier) Credentials() *Credentials { return v.credentials }
+
+// Previous returns the same for the previous password, nil if there is none.
+func (v *Verifier) Previous() *Credentials {
+	if v.previous == nil {
+		return nil
+	}
+	return v.previous.credentials
+}
 
 // String returns the user name: nothing else of a Verifier may be printed.
 func (v *Verifier) String() string { return v.user }

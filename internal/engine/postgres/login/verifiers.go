@@ -20,14 +20,17 @@ type Verifiers struct {
 
 type verifierKey struct {
 	name     string
+	user     string // a rotation may alternate between two
 	authType resource.ClientPasswordAuthType
 }
 
+// maxVerifiers bounds what is kept: when it is reached, all is derived anew. A store may invent users as it goes.
+const maxVerifiers = 4096
+
 type verifierEntry struct {
-	version string
-	user    string
-	derive  func() (*Verifier, error) // sync.OnceValues: the first caller derives, the others wait
-	derived atomic.Pointer[Verifier]  // what derive has given
+	versions string
+	derive   func() (*Verifier, error) // sync.OnceValues: the first caller derives, the others wait
+	derived  atomic.Pointer[Verifier]  // what derive has given
 }
 
 // NewVerifiers returns an empty cache in front of store.
@@ -57,25 +60,25 @@ func (vs *Verifiers) Of(s secret.Secret, authType resource.ClientPasswordAuthTyp
 func (vs *Verifiers) Derived(s secret.Secret, authType resource.ClientPasswordAuthType) *Verifier {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	if e := vs.entries[verifierKey{s.Name, authType}]; e != nil && e.version == s.Version && e.user == s.Username {
+	if e := vs.entries[verifierKey{s.Name, s.Username, authType}]; e != nil && e.versions == s.Versions() {
 		return e.derived.Load()
 	}
 	return nil
 }
 
 func (vs *Verifiers) entry(s secret.Secret, authType resource.ClientPasswordAuthType) *verifierEntry {
-	key := verifierKey{s.Name, authType}
+	key := verifierKey{s.Name, s.Username, authType}
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	if e := vs.entries[key]; e != nil && e.version == s.Version && e.user == s.Username {
+	if e := vs.entries[key]; e != nil && e.versions == s.Versions() {
 		return e
 	}
-	e := &verifierEntry{
-		version: s.Version,
-		user:    s.Username,
+	if len(vs.entries) >= maxVerifiers {
+		clear(vs.entries)
 	}
+	e := &verifierEntry{versions: s.Versions()}
 	e.derive = sync.OnceValues(func() (*Verifier, error) {
-		v, err := NewVerifier(s.Username, s.Password, authType)
+		v, err := NewVerifierOf(s, authType)
 		if err == nil {
 			e.derived.Store(v)
 		}

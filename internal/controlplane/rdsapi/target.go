@@ -1,0 +1,275 @@
+package rdsapi
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"forebay/internal/controlplane"
+	"forebay/internal/controlplane/awsapi"
+)
+
+// Types and states of targets (contract 1.3).
+const (
+	rdsInstance    = "RDS_INSTANCE"
+	trackedCluster = "TRACKED_CLUSTER"
+	registering    = "REGISTERING"
+	isAvailable    = "AVAILABLE"
+	unused         = "UNUSED"
+	unknownRole    = "UNKNOWN"
+)
+
+// DBProxyTargetsInput is the request of RegisterDBProxyTargets and DeregisterDBProxyTargets.
+type DBProxyTargetsInput struct {
+	DBProxyName           string `aws:"required"`
+	TargetGroupName       *string
+	DBInstanceIdentifiers []string
+	DBClusterIdentifiers  []string
+}
+
+// check returns the one instance or the one cluster that the request is about.
+func (in *DBProxyTargetsInput) check() (instance, cluster string, err error) {
+	for _, err := range []error{
+		checkName("DBProxyName", in.DBProxyName),
+		checkOptionalName("TargetGroupName", in.TargetGroupName),
+	} {
+		if err != nil {
+			return "", "", err
+		}
+	}
+	if len(in.DBInstanceIdentifiers)+len(in.DBClusterIdentifiers) != 1 {
+		return "", "", combination("The request must name exactly one DB instance in DBInstanceIdentifiers, or exactly one DB cluster in DBClusterIdentifiers.")
+	}
+	if len(in.DBInstanceIdentifiers) == 1 {
+		instance = in.DBInstanceIdentifiers[0]
+		return instance, "", checkName("DBInstanceIdentifiers.member.1", instance)
+	}
+	cluster = in.DBClusterIdentifiers[0]
+	return "", cluster, checkName("DBClusterIdentifiers.member.1", cluster)
+}
+
+// RegisterDBProxyTargetsOutput is the answer of RegisterDBProxyTargets.
+type RegisterDBProxyTargetsOutput struct{ DBProxyTargets []DBProxyTarget }
+
+func (s *server) registerDBProxyTargets(ctx context.Context, c *awsapi.Call, in *DBProxyTargetsInput) (*RegisterDBProxyTargetsOutput, error) {
+	instance, cluster, err := in.check()
+	if err != nil {
+		return nil, err
+	}
+	return update(ctx, s, func(tx *controlplane.Tx) (*RegisterDBProxyTargetsOutput, error) {
+		st := tx.State()
+		acct, err := account(st)
+		if err != nil {
+			return nil, err
+		}
+		old := st.ProxyNamed(in.DBProxyName)
+		if err := may(c, "rds:RegisterDBProxyTargets", nil, groupSubject(acct, old)); err != nil {
+			return nil, err
+		}
+		if old == nil {
+			return nil, proxyNotFound(in.DBProxyName)
+		}
+		if err := checkDefault(in.TargetGroupName); err != nil {
+			return nil, err
+		}
+		if err := changeable(old); err != nil {
+			return nil, err
+		}
+		p := *old
+		if err := registerIn(st, &p, instance, cluster); err != nil {
+			return nil, err
+		}
+		p.Group.Registered = when(c)
+		tx.Proxies.Put(p.ID, &p)
+		return &RegisterDBProxyTargetsOutput{s.targetsOf(st, &p, true)}, nil
+	})
+}
+
+// registerIn makes an instance or a cluster the target of p, if it can be.
+func registerIn(st *controlplane.State, p *controlplane.Proxy, instance, cluster string) error {
+	var writer *controlplane.Database
+	if instance != "" {
+		writer = st.Database(instance)
+		if writer == nil {
+			return instanceNotFound(instance)
+		}
+	} else {
+		k := st.Cluster(cluster)
+		if k == nil {
+			return clusterNotFound(cluster)
+		}
+		members := st.Members(k.Identifier)
+		if len(members) == 0 {
+			return awsapi.Errorf(400, "InvalidDBClusterStateFault", "DB Cluster %s has no DB instances.", k.Identifier)
+		}
+		writer = members[0]
+		cluster = k.Identifier
+	}
+	if has := p.Group.Instance + p.Group.Cluster; has != "" {
+		return awsapi.Errorf(400, "DBProxyTargetAlreadyRegisteredFault", "DB proxy %s has a target already: %s. A target group has one DB instance or one DB cluster.", p.Name, has)
+	}
+	if controlplane.FamilyOf(writer.Engine) != p.EngineFamily {
+		what := "DB Instance"
+		if cluster != "" {
+			what = "DB Cluster"
+		}
+		return invalid("Unsupported Database engine or engine mode for %s: %s is not of the engine family %s.", what, writer.Engine, p.EngineFamily)
+	}
+	if ip, err := netip.ParseAddr(writer.Host); err == nil && ip.Is4() && p.TargetConnectionNetworkType == "IPV6" {
+		return awsapi.Errorf(400, "InvalidDBInstanceState", "DB Instance %s has the IPv4 address %s, and the proxy's TargetConnectionNetworkType is IPV6.", writer.Identifier, writer.Host)
+	}
+	if instance != "" {
+		p.Group.Instance = writer.Identifier
+	} else {
+		p.Group.Cluster = cluster
+	}
+	return nil
+}
+
+// DeregisterDBProxyTargetsOutput is the answer of DeregisterDBProxyTargets: nothing.
+type DeregisterDBProxyTargetsOutput struct{}
+
+func (s *server) deregisterDBProxyTargets(ctx context.Context, c *awsapi.Call, in *DBProxyTargetsInput) (*DeregisterDBProxyTargetsOutput, error) {
+	instance, cluster, err := in.check()
+	if err != nil {
+		return nil, err
+	}
+	return update(ctx, s, func(tx *controlplane.Tx) (*DeregisterDBProxyTargetsOutput, error) {
+		st := tx.State()
+		acct, err := account(st)
+		if err != nil {
+			return nil, err
+		}
+		old := st.ProxyNamed(in.DBProxyName)
+		target := databaseSubject(acct, instance, st.Database(instance))
+		if cluster != "" {
+			target = clusterSubject(acct, cluster, st.Cluster(cluster))
+		}
+		if err := may(c, "rds:DeregisterDBProxyTargets", nil, proxySubject(acct, old), groupSubject(acct, old), target); err != nil {
+			return nil, err
+		}
+		if old == nil {
+			return nil, proxyNotFound(in.DBProxyName)
+		}
+		if err := checkDefault(in.TargetGroupName); err != nil {
+			return nil, err
+		}
+		if err := changeable(old); err != nil {
+			return nil, err
+		}
+		g := &old.Group
+		if instance != "" && !strings.EqualFold(g.Instance, instance) || cluster != "" && !strings.EqualFold(g.Cluster, cluster) {
+			return nil, targetNotFound(instance + cluster)
+		}
+		p := *old
+		p.Group.Instance, p.Group.Cluster, p.Group.Registered = "", "", time.Time{}
+		tx.Proxies.Put(p.ID, &p)
+		return &DeregisterDBProxyTargetsOutput{}, nil
+	})
+}
+
+// DescribeDBProxyTargetsInput is the request of DescribeDBProxyTargets.
+type DescribeDBProxyTargetsInput struct {
+	DBProxyName     string `aws:"required"`
+	TargetGroupName *string
+	Filters         []Filter `aws:"list=Filter"`
+	Marker          *string
+	MaxRecords      *int
+}
+
+// DescribeDBProxyTargetsOutput is the answer of DescribeDBProxyTargets.
+type DescribeDBProxyTargetsOutput struct {
+	Targets []DBProxyTarget
+	Marker  *string
+}
+
+func (s *server) describeDBProxyTargets(_ context.Context, c *awsapi.Call, in *DescribeDBProxyTargetsInput) (*DescribeDBProxyTargetsOutput, error) {
+	for _, err := range []error{
+		checkName("DBProxyName", in.DBProxyName),
+		checkOptionalName("TargetGroupName", in.TargetGroupName),
+		noFilters(in.Filters),
+	} {
+		if err != nil {
+			return nil, err
+		}
+	}
+	st := s.plane.State()
+	acct, err := account(st)
+	if err != nil {
+		return nil, err
+	}
+	p := st.ProxyNamed(in.DBProxyName)
+	if err := may(c, "rds:DescribeDBProxyTargets", nil, proxySubject(acct, p), groupSubject(acct, p)); err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return nil, proxyNotFound(in.DBProxyName)
+	}
+	if err := checkDefault(in.TargetGroupName); err != nil {
+		return nil, err
+	}
+	targets := s.targetsOf(st, p, false)
+	// The cluster's row comes first, and its members in their own order: the key is the place.
+	place := map[string]string{}
+	for i, t := range targets {
+		place[t.Type+"/"+t.RdsResourceID] = fmt.Sprintf("%06d", i)
+	}
+	rows, next, err := page(targets, func(t DBProxyTarget) string { return place[t.Type+"/"+t.RdsResourceID] }, in.Marker, in.MaxRecords)
+	if err != nil {
+		return nil, err
+	}
+	return &DescribeDBProxyTargetsOutput{Targets: rows, Marker: next}, nil
+}
+
+// targetsOf is the rows of a proxy's target: the instance, or the cluster (which comes first) and its members.
+func (s *server) targetsOf(st *controlplane.State, p *controlplane.Proxy, fresh bool) []DBProxyTarget {
+	out := []DBProxyTarget{}
+	health, role := s.healthOf(p, fresh)
+	g := &p.Group
+	if g.Instance != "" {
+		if d := st.Database(g.Instance); d != nil {
+			out = append(out, targetOf(d, health, role))
+		}
+		return out
+	}
+	members := st.Members(g.Cluster)
+	if g.Cluster == "" || len(members) == 0 {
+		return out
+	}
+	out = append(out, DBProxyTarget{RdsResourceID: g.Cluster, Port: members[0].Port, Type: trackedCluster, TargetHealth: health})
+	for i, d := range members {
+		if i > 0 && !fresh {
+			// Only the writer is connected to: nothing is known of the others (issue 6).
+			health, role = &TargetHealth{State: unused, Description: optional("Forebay connects to the cluster's writer alone.")}, unknownRole
+		}
+		out = append(out, targetOf(d, health, role))
+	}
+	return out
+}
+
+func targetOf(d *controlplane.Database, health *TargetHealth, role string) DBProxyTarget {
+	return DBProxyTarget{
+		Endpoint: &d.Host, TrackedClusterID: optional(d.Cluster), RdsResourceID: d.Identifier, Port: d.Port, Type: rdsInstance,
+		Role: &role, TargetHealth: health,
+	}
+}
+
+// healthOf is how a proxy's target is; fresh: it has been registered this moment.
+func (s *server) healthOf(p *controlplane.Proxy, fresh bool) (*TargetHealth, string) {
+	if fresh || s.health == nil {
+		return &TargetHealth{State: registering}, unknownRole
+	}
+	state, reason, description, role := s.health.Target(p.ID)
+	if state == "" {
+		state = registering
+	}
+	if role == "" {
+		role = unknownRole
+	}
+	if state == isAvailable {
+		reason, description = "", ""
+	}
+	return &TargetHealth{State: state, Reason: optional(reason), Description: optional(description)}, role
+}

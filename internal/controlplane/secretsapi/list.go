@@ -1,0 +1,157 @@
+package secretsapi
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"time"
+
+	"forebay/internal/controlplane"
+	"forebay/internal/controlplane/awsapi"
+)
+
+// ListSecretsInput is the input of ListSecrets.
+type ListSecretsInput struct {
+	IncludePlannedDeletion *bool
+	MaxResults             *int
+	NextToken              *string
+	Filters                []Filter
+	SortOrder              *string // asc or desc, by when they were made
+	SortBy                 *string
+}
+
+// Filter chooses secrets: all filters must hold, and of each filter one of its values.
+type Filter struct {
+	Key    string
+	Values []string
+}
+
+// ListSecretsOutput is the answer of ListSecrets.
+type ListSecretsOutput struct {
+	SecretList []SecretEntry
+	NextToken  *string
+}
+
+// SecretEntry is a secret in a list.
+type SecretEntry struct {
+	ARN                    string
+	Name                   string
+	Description            *string
+	KmsKeyID               *string `aws:"name=KmsKeyId"`
+	LastChangedDate        *time.Time
+	LastAccessedDate       *time.Time
+	DeletedDate            *time.Time
+	Tags                   []Tag
+	SecretVersionsToStages map[string][]string
+	CreatedDate            *time.Time
+}
+
+// ListSecrets lists the secrets that the filters let through.
+func (a *API) ListSecrets(_ context.Context, c *awsapi.Call, in *ListSecretsInput) (*ListSecretsOutput, error) {
+	if err := c.Authorize("secretsmanager:ListSecrets", "*"); err != nil {
+		return nil, err
+	}
+	for _, f := range in.Filters {
+		if !slices.Contains(filterKeys, f.Key) {
+			return nil, refuse("ValidationException", "1 validation error detected: Value '%s' at 'filters.1.member.key' failed to satisfy constraint: Member must satisfy enum value set: [%s]", f.Key, strings.Join(filterKeys, ", "))
+		}
+		if len(f.Values) == 0 || len(f.Values) > 10 {
+			return nil, invalid("Invalid filter values for key: %s. It needs from 1 to 10.", f.Key)
+		}
+	}
+	order := value(in.SortOrder)
+	if !slices.Contains([]string{"", "asc", "desc"}, order) {
+		return nil, invalid("SortOrder must be asc or desc.")
+	}
+	entries := []SecretEntry{}
+	for _, row := range a.plane.State().Secrets.All() {
+		if (row.Deleted.IsZero() || in.IncludePlannedDeletion != nil && *in.IncludePlannedDeletion) && matches(row, in.Filters) {
+			entries = append(entries, entry(row))
+		}
+	}
+	slices.SortStableFunc(entries, func(a, b SecretEntry) int {
+		c := cmp.Or(a.CreatedDate.Compare(*b.CreatedDate), cmp.Compare(a.ARN, b.ARN))
+		if order != "asc" {
+			c = -c
+		}
+		return c
+	})
+	page, next, err := paginate(entries, in.MaxResults, in.NextToken, func(e SecretEntry) string { return e.ARN })
+	if err != nil {
+		return nil, err
+	}
+	return &ListSecretsOutput{SecretList: page, NextToken: next}, nil
+}
+
+func entry(row *controlplane.Secret) SecretEntry {
+	return SecretEntry{
+		ARN: row.ARN, Name: row.Name, Description: optional(row.Description), KmsKeyID: optional(row.KMSKeyID),
+		LastChangedDate: timestamp(row.Changed), LastAccessedDate: timestamp(row.Accessed), DeletedDate: timestamp(row.Deleted),
+		Tags: apiTags(row.Tags), SecretVersionsToStages: stagesByVersion(row), CreatedDate: &row.Created,
+	}
+}
+
+var filterKeys = []string{"description", "name", "tag-key", "tag-value", "primary-region", "owning-service", "all"}
+
+func matches(row *controlplane.Secret, filters []Filter) bool {
+	for _, f := range filters {
+		if !slices.ContainsFunc(f.Values, func(v string) bool { return matchesOne(row, f.Key, v) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// matchesOne: a value is the beginning of what it is compared with, and one that begins with ! is the negation.
+func matchesOne(row *controlplane.Secret, key, value string) bool {
+	if rest, not := strings.CutPrefix(value, "!"); not {
+		return !matchesOne(row, key, rest)
+	}
+	fold := func(s string) bool { return strings.HasPrefix(strings.ToLower(s), strings.ToLower(value)) }
+	word := func(s string) bool { return slices.ContainsFunc(strings.Fields(s), fold) }
+	switch key {
+	case "name":
+		return strings.HasPrefix(row.Name, value)
+	case "description":
+		return word(row.Description)
+	case "tag-key":
+		return slices.ContainsFunc(row.Tags, func(t controlplane.Tag) bool { return strings.HasPrefix(t.Key, value) })
+	case "tag-value":
+		return slices.ContainsFunc(row.Tags, func(t controlplane.Tag) bool { return strings.HasPrefix(t.Value, value) })
+	case "all":
+		return fold(row.Name) || word(row.Description) ||
+			slices.ContainsFunc(row.Tags, func(t controlplane.Tag) bool { return fold(t.Key) || fold(t.Value) })
+	}
+	return false // no secret has another Region, or belongs to a service
+}
+
+// maxPage is how many rows an answer has at most, and when nothing is said.
+const maxPage = 100
+
+// paginate cuts a page out of rows. The token is the key of the row before the next page.
+func paginate[T any](rows []T, most *int, token *string, key func(T) string) ([]T, *string, error) {
+	size := maxPage
+	if most != nil {
+		if size = *most; size < 1 || size > maxPage {
+			return nil, nil, invalid("MaxResults must be from 1 to %d.", maxPage)
+		}
+	}
+	from := 0
+	if token != nil {
+		last, err := base64.RawURLEncoding.DecodeString(*token)
+		i := slices.IndexFunc(rows, func(r T) bool { return key(r) == string(last) })
+		if err != nil || i < 0 {
+			return nil, nil, refuse("InvalidNextTokenException", "The NextToken value is invalid.")
+		}
+		from = i + 1
+	}
+	rows = rows[from:]
+	if len(rows) <= size {
+		return rows, nil, nil
+	}
+	rows = rows[:size]
+	next := base64.RawURLEncoding.EncodeToString([]byte(key(rows[size-1])))
+	return rows, &next, nil
+}

@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"sync"
+	"time"
+)
+
+// passwordGrace is how long a server may refuse a user that it has let in before, until that counts as more than a rotation
+// under way: a password is changed in the database a moment before or after it is in the secret.
+const passwordGrace = 15 * time.Second
+
+// Rotation tells a rotation that is under way from credentials that are wrong. It belongs to one user of one target, and is
+// safe for concurrent use.
+type Rotation struct {
+	mu      sync.Mutex
+	good    bool      // guarded by mu; the server has let the user in
+	refused time.Time // guarded by mu; since when it has not any more; zero: it has
+	said    string    // guarded by mu; of which versions it was said that the previous one was needed
+}
+
+// Succeeded says that the server has let the user in.
+func (r *Rotation) Succeeded() {
+	r.mu.Lock()
+	r.good, r.refused = true, time.Time{}
+	r.mu.Unlock()
+}
+
+// Refused says that the server refuses every password known. It reports whether that may pass in a moment.
+func (r *Rotation) Refused() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refused.IsZero() {
+		r.refused = time.Now()
+	}
+	return r.good && time.Since(r.refused) < passwordGrace
+}
+
+// Say reports whether the log is to have that a secret's previous version was needed: once for each.
+func (r *Rotation) Say(versions string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := r.said != versions
+	r.said = versions
+	return first
+}

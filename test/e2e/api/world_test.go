@@ -1,0 +1,227 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"forebay/internal/app"
+	"forebay/internal/sigv4"
+)
+
+// watchdog ends what hangs. Nothing takes nearly so long, except on a machine that has much else to do.
+const watchdog = 90 * time.Second
+
+// region is what the account of every test belongs to.
+const region = "us-west-2"
+
+// world is a Forebay in this process with a control plane of its own.
+type world struct {
+	t       *testing.T
+	dir     string // has the configuration file, and the data folder
+	log     logBuffer
+	app     *app.App // nil: stopped
+	program string   // address of the API of a process of its own, in place of app
+	network string   // for the endpoints
+	// maxProxies is the quota.
+	maxProxies int
+	root       sigv4.Credentials
+}
+
+// worlds counts, so that each has addresses of its own.
+var worlds atomic.Int32
+
+// newWorld starts a Forebay. On Linux it has a network of loopback addresses to itself, on which its endpoints get the
+// engine's own ports; elsewhere they get ports of the range.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), network: network(), maxProxies: 20}
+	w.configure("127.0.0.1:0")
+	t.Cleanup(func() {
+		w.stop()
+		if t.Failed() {
+			t.Logf("the log of Forebay:\n%s", w.log.String())
+		}
+	})
+	w.start()
+	w.readRoot()
+	return w
+}
+
+// network is for the endpoints of one Forebay.
+func network() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	return fmt.Sprintf("127.%d.%d.0/27", 64+os.Getpid()%128, worlds.Add(1))
+}
+
+func (w *world) configure(listen string) {
+	w.t.Helper()
+	text := fmt.Sprintf("admin: {listen: \"\"}\napi:\n  listen: %q\n  data_dir: %q\n  max_proxies: %d\n  endpoints: {addresses: [%q]}\n",
+		listen, filepath.Join(w.dir, "data"), w.maxProxies, w.network)
+	if err := os.WriteFile(w.config(), []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) config() string { return filepath.Join(w.dir, "forebay.yaml") }
+
+// credentials is the file with the root's key.
+func (w *world) credentials() string { return filepath.Join(w.dir, "data", "root-credentials") }
+
+func (w *world) start() {
+	w.t.Helper()
+	var err error
+	w.app, err = app.Open(w.t.Context(), app.Options{ConfigPath: w.config(), Version: "test", Log: &w.log})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) stop() {
+	if w.app == nil {
+		return
+	}
+	if err := w.app.Close(); err != nil {
+		w.t.Errorf("close: %v", err)
+	}
+	w.app = nil
+}
+
+func (w *world) readRoot() {
+	w.t.Helper()
+	text, err := os.ReadFile(w.credentials())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		switch key, value, _ := strings.Cut(strings.TrimSpace(line), " = "); key {
+		case "aws_access_key_id":
+			w.root.AccessKeyID = value
+		case "aws_secret_access_key":
+			w.root.SecretKey = value
+		}
+	}
+	if w.root.AccessKeyID == "" || w.root.SecretKey == "" {
+		w.t.Fatalf("no key in %s", w.credentials())
+	}
+}
+
+func (w *world) url() string {
+	if w.program != "" {
+		return "http://" + w.program
+	}
+	return "http://" + w.app.APIAddr()
+}
+
+// declare declares a database, by Forebay's own service.
+func (w *world) declare(id, engine, host string, port int) {
+	w.t.Helper()
+	w.must(w.url(), "AddDatabase", map[string]any{"Identifier": id, "Engine": engine, "Host": host, "Port": port})
+}
+
+// must has an operation of Forebay's own service done by the root.
+func (w *world) must(url, operation string, in map[string]any) {
+	w.t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r := w.request(url, body)
+	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	r.Header.Set("X-Amz-Target", "Forebay_20261126."+operation)
+	sigv4.SignRequest(r, w.root, region, "forebay", body, time.Now())
+	if status, answer := w.send(r); status != http.StatusOK {
+		w.t.Fatalf("%s: %d %s", operation, status, answer)
+	}
+}
+
+// request is a POST that is not signed yet.
+func (w *world) request(url string, body []byte) *http.Request {
+	w.t.Helper()
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+func (w *world) send(r *http.Request) (status int, body string) {
+	w.t.Helper()
+	c := &http.Client{Timeout: watchdog, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := c.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return answer.StatusCode, string(text)
+}
+
+// silent fails the test if one of the secrets is in the log.
+func (w *world) silent(secrets ...string) {
+	w.t.Helper()
+	log := w.log.String()
+	for i, s := range append(secrets, w.root.SecretKey) {
+		if s != "" && strings.Contains(log, s) {
+			w.t.Errorf("a secret is in the log (the %dth)", i)
+		}
+	}
+}
+
+// endpointOf splits what the API calls Endpoint: a host, or host:port where the port is not the engine's.
+func endpointOf(endpoint string, enginePort int) (host string, port int) {
+	host, p, err := net.SplitHostPort(endpoint)
+	if err != nil {
+		return endpoint, enginePort
+	}
+	if _, err := fmt.Sscan(p, &port); err != nil {
+		return endpoint, enginePort
+	}
+	return host, port
+}
+
+// eventually waits for what happens on its own time.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(watchdog); time.Now().Before(end); {
+		if ok() {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("has not happened: %s", what)
+}
+
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
