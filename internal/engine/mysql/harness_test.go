@@ -21,6 +21,7 @@ type stage struct {
 	servers []*link
 	at      int   // which server is next
 	on      *link // the one lent
+	used    bool  // it has been given something of the client
 	client  []byte
 	in      []byte // of the client, not consumed
 	closed  bool
@@ -188,6 +189,7 @@ func (w *stage) run(b []byte) (rest []byte) {
 			w.o.Reset()
 			used := w.s.FromClient(bytes.Clone(w.in), &w.o)
 			w.in = w.in[used:]
+			w.used = w.used || used > 0
 			moved = moved || n > 0 || used > 0
 			w.took()
 		}
@@ -212,7 +214,8 @@ func (w *stage) run(b []byte) (rest []byte) {
 			w.lose()
 			moved = true
 		}
-		if w.on != nil && w.s.Done() {
+		// As in dataplane/session: what has been made ready for a request is not given back before it has had that.
+		if w.on != nil && w.s.Done() && (w.used || len(w.in) == 0 || !moved) {
 			w.detach()
 		}
 	}
@@ -225,7 +228,7 @@ func (w *stage) attach() {
 		l = w.newLink()
 		w.servers[w.at%len(w.servers)] = l
 	}
-	w.on = l
+	w.on, w.used = l, false
 	w.o.Reset()
 	w.s.Attach(l.v, &w.o)
 	w.took()
