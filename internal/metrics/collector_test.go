@@ -48,6 +48,8 @@ func registry(t *testing.T, collect func() dataplane.Figures) *prometheus.Regist
 	if err := r.Register(metrics.NewCollector(collect)); err != nil {
 		t.Fatal(err)
 	}
+	metrics.NewAPIRequests(r).Observe("rds", "DescribeDBProxies", "", time.Millisecond)
+	metrics.NewSecretReads(r).Of("aws")(nil)
 	return r
 }
 
