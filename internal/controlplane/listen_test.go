@@ -11,7 +11,7 @@ import (
 
 // stateWith is a state with these endpoints' addresses, and a database at 127.0.0.1:5432.
 func stateWith(listens ...Listen) *State {
-	s := (&State{}).clone()
+	s := &State{}
 	s.Accounts.set("account", &Account{ID: "123456789012", Region: "eu-west-1", Suffix: "abcdefghijkl"})
 	s.Databases.set("pg", &Database{Identifier: "pg", Host: "localhost", Port: 5432})
 	for i, l := range listens {

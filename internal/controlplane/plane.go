@@ -130,7 +130,6 @@ func (p *Plane) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := (&State{Revision: rev}).clone()
 	var head int64
 	ops := make([]cluster.Op, 0, len(entries))
 	for _, e := range entries {
@@ -143,7 +142,8 @@ func (p *Plane) load(ctx context.Context) error {
 		}
 		ops = append(ops, cluster.Op{Key: e.Key, Value: e.Value})
 	}
-	if err := s.apply(ops); err != nil {
+	s, err := (&State{}).after(rev, ops)
+	if err != nil {
 		return err
 	}
 	p.replace(s, head)
@@ -195,11 +195,10 @@ func (p *Plane) watch(ctx context.Context) error {
 		if batch.Err != nil {
 			return batch.Err
 		}
-		s := p.State().clone()
-		if err := s.apply(batch.Ops); err != nil {
+		s, err := p.State().after(batch.Revision, batch.Ops)
+		if err != nil {
 			return err
 		}
-		s.Revision = batch.Revision
 		head := p.headNow()
 		// Every transaction of a Plane changes the head; what restores a backup does so once.
 		if i := slices.IndexFunc(batch.Ops, func(op cluster.Op) bool { return op.Key == headKey }); i >= 0 {

@@ -42,9 +42,11 @@ const Prefix = "/forebay/v1/"
 // headKey is changed by every transaction, and every transaction depends on it: so all changes are serial.
 const headKey = Prefix + "head"
 
-// apply changes the state by a batch. Unknown kinds are of a newer Forebay, and left alone.
-func (s *State) apply(ops []cluster.Op) error {
-	tables := s.tables()
+// after is the state changed by a batch. Unknown kinds are of a newer Forebay, and left alone.
+func (s *State) after(revision int64, ops []cluster.Op) (*State, error) {
+	next := *s
+	next.Revision = revision
+	tables := next.tables()
 	for _, op := range ops {
 		kind, key, ok := strings.Cut(strings.TrimPrefix(op.Key, Prefix), "/")
 		t := tables[kind]
@@ -56,19 +58,13 @@ func (s *State) apply(ops []cluster.Op) error {
 			value = nil
 		}
 		if err := t.decode(key, value); err != nil {
-			return fmt.Errorf("controlplane: %s: %w", kind, err)
+			return nil, fmt.Errorf("controlplane: %s: %w", kind, err)
 		}
 	}
-	return nil
-}
-
-// clone makes a copy that apply may change.
-func (s *State) clone() *State {
-	c := *s
-	c.Accounts, c.Proxies, c.Endpoints, c.Databases = s.Accounts.clone(), s.Proxies.clone(), s.Endpoints.clone(), s.Databases.clone()
-	c.Clusters, c.Secrets, c.Users, c.Roles = s.Clusters.clone(), s.Secrets.clone(), s.Users.clone(), s.Roles.clone()
-	c.Policies, c.Events = s.Policies.clone(), s.Events.clone()
-	return &c
+	for _, t := range tables {
+		t.seal()
+	}
+	return &next, nil
 }
 
 // Tx is a State that can be changed. It belongs to the function that Update has called, until that returns.
@@ -101,12 +97,13 @@ func txTable[T any](kind string, t Table[T]) TxTable[T] { return TxTable[T]{Tabl
 // Account is where everything belongs.
 func (tx *Tx) Account() *Account { return tx.Accounts.Get("account") }
 
-// State is the state as the transaction has made it so far: what was put shows, what was deleted does not.
+// State is the state as the transaction has made it so far: what was put shows, what was deleted does not. What the
+// transaction does afterwards does not change it.
 func (tx *Tx) State() *State {
 	return &State{
-		Revision: tx.from.Revision, Accounts: tx.Accounts.Table, Proxies: tx.Proxies.Table, Endpoints: tx.Endpoints.Table,
-		Databases: tx.Databases.Table, Clusters: tx.Clusters.Table, Secrets: tx.Secrets.Table, Users: tx.Users.Table,
-		Roles: tx.Roles.Table, Policies: tx.Policies.Table, Events: tx.Events.Table,
+		Revision: tx.from.Revision, Accounts: tx.Accounts.share(), Proxies: tx.Proxies.share(), Endpoints: tx.Endpoints.share(),
+		Databases: tx.Databases.share(), Clusters: tx.Clusters.share(), Secrets: tx.Secrets.share(), Users: tx.Users.share(),
+		Roles: tx.Roles.share(), Policies: tx.Policies.share(), Events: tx.Events.share(),
 	}
 }
 

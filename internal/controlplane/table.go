@@ -9,9 +9,12 @@ import (
 )
 
 // Table is the rows of one kind, by key. Rows are never changed, only replaced. The zero Table is empty.
+//
+// A copy of a Table shares what it holds. Whichever is changed first gets rows and keys of its own by that.
 type Table[T any] struct {
 	rows map[string]*T
 	keys []string // sorted
+	own  bool     // rows and keys are this Table's alone
 }
 
 // Get returns a row, or nil.
@@ -61,21 +64,24 @@ func (t *TxTable[T]) Delete(key string) {
 func (t *TxTable[T]) set(key string, row *T) {
 	if t.changed == nil {
 		t.changed = map[string]*T{}
-		t.Table = t.clone()
 	}
 	t.changed[key] = row
 	t.Table.set(key, row)
 }
 
-func (t *Table[T]) clone() Table[T] {
-	c := Table[T]{rows: maps.Clone(t.rows), keys: slices.Clone(t.keys)}
-	if c.rows == nil {
-		c.rows = map[string]*T{}
-	}
-	return c
+// share returns a copy that stays as it is, whatever becomes of t.
+func (t *Table[T]) share() Table[T] {
+	t.seal()
+	return *t
 }
 
 func (t *Table[T]) set(key string, row *T) {
+	if !t.own {
+		*t = Table[T]{rows: maps.Clone(t.rows), keys: slices.Clone(t.keys), own: true}
+		if t.rows == nil {
+			t.rows = map[string]*T{}
+		}
+	}
 	i, there := slices.BinarySearch(t.keys, key)
 	switch {
 	case row == nil && there:
@@ -89,10 +95,14 @@ func (t *Table[T]) set(key string, row *T) {
 	}
 }
 
-// table is a Table whatever its rows are: what loading and committing need of it.
+// table is a Table whatever its rows are: what loading needs of it.
 type table interface {
 	decode(key string, value []byte) error // nil value: deleted
+	seal()
 }
+
+// seal ends the changes of a table that others are about to see.
+func (t *Table[T]) seal() { t.own = false }
 
 func (t *Table[T]) decode(key string, value []byte) error {
 	if value == nil {
