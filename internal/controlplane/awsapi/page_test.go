@@ -131,3 +131,33 @@ func TestPageRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestPageInOrder keeps the order that the items come in.
+func TestPageInOrder(t *testing.T) {
+	t.Parallel()
+	all := []string{"c", "a", "d", "b", "e"}
+	var got []string
+	var marker *string
+	for pages := 0; pages == 0 || marker != nil; pages++ {
+		page, next, err := awsapi.PageInOrder(awsapi.SecretsPaging, all, marker, new(2), itself)
+		if err != nil || pages > 3 {
+			t.Fatalf("page %d: %v", pages, err)
+		}
+		got, marker = append(got, page...), next
+	}
+	if !slices.Equal(got, all) {
+		t.Errorf("all pages together: %v, want %v", got, all)
+	}
+	_, marker, _ = awsapi.PageInOrder(awsapi.SecretsPaging, all, nil, new(2), itself)
+	for name, bad := range map[string]*string{"gone": marker, "empty": new(""), "no marker": new("?")} {
+		if _, _, err := awsapi.PageInOrder(awsapi.SecretsPaging, []string{"c", "d"}, bad, nil, itself); err == nil || err.Error() != "InvalidNextTokenException: The NextToken value is invalid." {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if _, _, err := awsapi.PageInOrder(awsapi.SecretsPaging, all, nil, new(101), itself); err == nil || err.Error() != "InvalidParameterException: MaxResults must be from 1 to 100." {
+		t.Errorf("101 at once: got %v", err)
+	}
+	if page, _, err := awsapi.PageOf[string](awsapi.IAMPaging, nil, nil, nil, itself); page == nil || err != nil {
+		t.Errorf("of nothing: %v, %v; want an empty page", page, err)
+	}
+}

@@ -1,7 +1,6 @@
 package iamapi
 
 import (
-	"encoding/base64"
 	"net/url"
 	"regexp"
 	"slices"
@@ -21,32 +20,10 @@ type Page struct {
 	MaxItems *int
 }
 
-// maxItems is how many rows an answer has, when nothing is said and at most.
-const (
-	defaultItems = 100
-	maxItems     = 1000
-)
-
-// paginate cuts a page out of rows, which are sorted by key. The marker is the key of the last row that was given out.
+// paginate cuts a page out of rows, in the order of their keys.
 func paginate[T any](rows []T, p Page, key func(T) string) (page []T, more bool, marker *string, err error) {
-	size := defaultItems
-	if p.MaxItems != nil {
-		if size = *p.MaxItems; size < 1 || size > maxItems {
-			return nil, false, nil, invalid("1 validation error detected: Value '%d' at 'maxItems' failed to satisfy constraint: Member must have value between 1 and %d", size, maxItems)
-		}
-	}
-	if p.Marker != nil {
-		last, err := base64.RawURLEncoding.DecodeString(*p.Marker)
-		if err != nil || len(last) == 0 {
-			return nil, false, nil, invalid("Invalid Marker.")
-		}
-		rows = slices.DeleteFunc(slices.Clone(rows), func(r T) bool { return key(r) <= string(last) })
-	}
-	if len(rows) <= size {
-		return rows, false, nil, nil
-	}
-	next := base64.RawURLEncoding.EncodeToString([]byte(key(rows[size-1])))
-	return rows[:size], true, &next, nil
+	page, marker, err = awsapi.PageOf(awsapi.IAMPaging, rows, p.Marker, p.MaxItems, key)
+	return page, marker != nil, marker, err
 }
 
 var (

@@ -176,14 +176,7 @@ func (a *API) listPolicies(c *awsapi.Call, k kind, operation, name string, p Pag
 	if err != nil {
 		return nil, err
 	}
-	return &PolicyNames{notNil(page), more, marker}, nil
-}
-
-func notNil[T any](s []T) []T {
-	if s == nil {
-		return []T{}
-	}
-	return s
+	return &PolicyNames{page, more, marker}, nil
 }
 
 const maxAttached = 10
@@ -279,5 +272,5 @@ func tagPage(tags []controlplane.Tag, p Page) (*Tags, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tags{notNil(page), more, marker}, nil
+	return &Tags{page, more, marker}, nil
 }

@@ -2,6 +2,7 @@ package rdsapi
 
 import (
 	"slices"
+	"strings"
 
 	"forebay/internal/controlplane"
 	"forebay/internal/controlplane/awsapi"
@@ -100,5 +101,5 @@ func toRows(tags []Tag) []controlplane.Tag {
 }
 
 func sortTags(rows []controlplane.Tag) {
-	slices.SortFunc(rows, func(a, b controlplane.Tag) int { return compare(a.Key, b.Key) })
+	slices.SortFunc(rows, func(a, b controlplane.Tag) int { return strings.Compare(a.Key, b.Key) })
 }

@@ -117,7 +117,7 @@ func (s *server) describeDBInstances(_ context.Context, c *awsapi.Call, in *Desc
 			rows = append(rows, d)
 		}
 	}
-	rows, next, err := page(rows, func(d *controlplane.Database) string { return strings.ToLower(d.Identifier) }, in.Marker, in.MaxRecords)
+	rows, next, err := awsapi.Page(rows, in.Marker, in.MaxRecords, func(d *controlplane.Database) string { return strings.ToLower(d.Identifier) })
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +252,7 @@ func (s *server) describeDBClusters(_ context.Context, c *awsapi.Call, in *Descr
 			rows = append(rows, k)
 		}
 	}
-	rows, next, err := page(rows, func(k *controlplane.Cluster) string { return strings.ToLower(k.Identifier) }, in.Marker, in.MaxRecords)
+	rows, next, err := awsapi.Page(rows, in.Marker, in.MaxRecords, func(k *controlplane.Cluster) string { return strings.ToLower(k.Identifier) })
 	if err != nil {
 		return nil, err
 	}

@@ -262,7 +262,7 @@ func (s *server) describeDBProxyEndpoints(_ context.Context, c *awsapi.Call, in 
 		}
 	}
 	key := func(e *controlplane.Endpoint) string { return strings.ToLower(e.Name) }
-	rows, next, err := page(rows, key, in.Marker, in.MaxRecords)
+	rows, next, err := awsapi.Page(rows, in.Marker, in.MaxRecords, key)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package rdsapi
 
 import (
-	"cmp"
 	"strings"
 
 	"forebay/internal/controlplane/awsapi"
@@ -64,8 +63,6 @@ func clip(s string) string {
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
-
-func compare(a, b string) int { return cmp.Compare(a, b) }
 
 // value is what p points to, or the zero value.
 func value[T any](p *T) T {

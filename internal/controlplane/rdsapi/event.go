@@ -108,7 +108,7 @@ func (s *server) describeEvents(_ context.Context, c *awsapi.Call, in *DescribeE
 			rows = append(rows, row{key, e})
 		}
 	}
-	rows, next, err := page(rows, func(r row) string { return r.key }, in.Marker, in.MaxRecords)
+	rows, next, err := awsapi.Page(rows, in.Marker, in.MaxRecords, func(r row) string { return r.key })
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func (s *server) describeDBProxyTargetGroups(_ context.Context, c *awsapi.Call, 
 	if err := checkDefault(in.TargetGroupName); err != nil {
 		return nil, err
 	}
-	rows, next, err := page([]DBProxyTargetGroup{groupOf(acct, p)}, func(g DBProxyTargetGroup) string { return g.TargetGroupName }, in.Marker, in.MaxRecords)
+	rows, next, err := awsapi.Page([]DBProxyTargetGroup{groupOf(acct, p)}, in.Marker, in.MaxRecords, func(g DBProxyTargetGroup) string { return g.TargetGroupName })
 	if err != nil {
 		return nil, err
 	}

@@ -274,7 +274,7 @@ func (s *server) describeDBProxies(_ context.Context, c *awsapi.Call, in *Descri
 		}
 	}
 	key := func(p *controlplane.Proxy) string { return strings.ToLower(p.Name) }
-	rows, next, err := page(rows, key, in.Marker, in.MaxRecords)
+	rows, next, err := awsapi.Page(rows, in.Marker, in.MaxRecords, key)
 	if err != nil {
 		return nil, err
 	}

@@ -216,7 +216,7 @@ func (s *server) describeDBProxyTargets(_ context.Context, c *awsapi.Call, in *D
 	for i, t := range targets {
 		place[t.Type+"/"+t.RdsResourceID] = fmt.Sprintf("%06d", i)
 	}
-	rows, next, err := page(targets, func(t DBProxyTarget) string { return place[t.Type+"/"+t.RdsResourceID] }, in.Marker, in.MaxRecords)
+	rows, next, err := awsapi.Page(targets, in.Marker, in.MaxRecords, func(t DBProxyTarget) string { return place[t.Type+"/"+t.RdsResourceID] })
 	if err != nil {
 		return nil, err
 	}

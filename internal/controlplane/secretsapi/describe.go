@@ -93,7 +93,7 @@ func (a *API) ListSecretVersionIds(_ context.Context, c *awsapi.Call, in *ListSe
 			versions = append(versions, VersionEntry{VersionID: v.ID, VersionStages: stages(v), CreatedDate: v.Created})
 		}
 	}
-	page, next, err := paginate(versions, in.MaxResults, in.NextToken, func(v VersionEntry) string { return v.VersionID })
+	page, next, err := awsapi.PageInOrder(awsapi.SecretsPaging, versions, in.NextToken, in.MaxResults, func(v VersionEntry) string { return v.VersionID })
 	if err != nil {
 		return nil, err
 	}

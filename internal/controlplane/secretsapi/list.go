@@ -3,7 +3,6 @@ package secretsapi
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"slices"
 	"strings"
 	"time"
@@ -78,7 +77,7 @@ func (a *API) ListSecrets(_ context.Context, c *awsapi.Call, in *ListSecretsInpu
 		}
 		return c
 	})
-	page, next, err := paginate(entries, in.MaxResults, in.NextToken, func(e SecretEntry) string { return e.ARN })
+	page, next, err := awsapi.PageInOrder(awsapi.SecretsPaging, entries, in.NextToken, in.MaxResults, func(e SecretEntry) string { return e.ARN })
 	if err != nil {
 		return nil, err
 	}
@@ -125,33 +124,4 @@ func matchesOne(row *controlplane.Secret, key, value string) bool {
 			slices.ContainsFunc(row.Tags, func(t controlplane.Tag) bool { return fold(t.Key) || fold(t.Value) })
 	}
 	return false // no secret has another Region, or belongs to a service
-}
-
-// maxPage is how many rows an answer has at most, and when nothing is said.
-const maxPage = 100
-
-// paginate cuts a page out of rows. The token is the key of the row before the next page.
-func paginate[T any](rows []T, most *int, token *string, key func(T) string) ([]T, *string, error) {
-	size := maxPage
-	if most != nil {
-		if size = *most; size < 1 || size > maxPage {
-			return nil, nil, invalid("MaxResults must be from 1 to %d.", maxPage)
-		}
-	}
-	from := 0
-	if token != nil {
-		last, err := base64.RawURLEncoding.DecodeString(*token)
-		i := slices.IndexFunc(rows, func(r T) bool { return key(r) == string(last) })
-		if err != nil || i < 0 {
-			return nil, nil, refuse("InvalidNextTokenException", "The NextToken value is invalid.")
-		}
-		from = i + 1
-	}
-	rows = rows[from:]
-	if len(rows) <= size {
-		return rows, nil, nil
-	}
-	rows = rows[:size]
-	next := base64.RawURLEncoding.EncodeToString([]byte(key(rows[size-1])))
-	return rows, &next, nil
 }
