@@ -11,6 +11,7 @@ import (
 	"forebay/internal/controlplane"
 	"forebay/internal/controlplane/awsapi"
 	"forebay/internal/controlplane/identity"
+	"forebay/internal/controlplane/secretsapi"
 	"forebay/internal/secret"
 )
 
@@ -90,12 +91,7 @@ func (s *stateSecrets) read(state *controlplane.State, name string, now time.Tim
 	row := state.FindSecret(arn)
 	access := awsapi.Access{Action: "secretsmanager:GetSecretValue", Resource: arn}
 	if row != nil {
-		access.Resource, access.Policy = row.ARN, row.ResourcePolicy
-		access.Keys = map[string][]string{"secretsmanager:SecretId": {row.ARN}, "secretsmanager:VersionStage": {controlplane.StageCurrent}}
-		for _, t := range row.Tags {
-			access.Keys["aws:ResourceTag/"+t.Key] = []string{t.Value}
-			access.Keys["secretsmanager:ResourceTag/"+t.Key] = []string{t.Value}
-		}
+		access = secretsapi.AccessTo(row, "GetSecretValue", map[string][]string{"secretsmanager:VersionStage": {controlplane.StageCurrent}})
 	}
 	call := &awsapi.Call{Caller: role, Time: now, Region: state.Account().Region, Secure: true}
 	if err := call.AuthorizeAccess(access); err != nil {

@@ -16,9 +16,8 @@ func find(s *controlplane.State, c *awsapi.Call, operation, id string, keys map[
 		return nil, invalid("The parameter SecretId must have from 1 to 2048 characters.")
 	}
 	row := s.FindSecret(id)
-	access := awsapi.Access{Action: "secretsmanager:" + operation, Keys: maps.Clone(keys)}
 	if row == nil {
-		access.Resource = id
+		access := awsapi.Access{Action: "secretsmanager:" + operation, Resource: id, Keys: keys}
 		if !strings.HasPrefix(id, "arn:") {
 			access.Resource = arn(s.Account(), id, "")
 		}
@@ -27,19 +26,23 @@ func find(s *controlplane.State, c *awsapi.Call, operation, id string, keys map[
 		}
 		return nil, errNotFound
 	}
-	access.Resource, access.Policy = row.ARN, row.ResourcePolicy
-	if access.Keys == nil {
-		access.Keys = map[string][]string{}
-	}
-	access.Keys["secretsmanager:SecretId"] = []string{row.ARN}
-	for _, t := range row.Tags {
-		access.Keys["aws:ResourceTag/"+t.Key] = []string{t.Value}
-		access.Keys["secretsmanager:ResourceTag/"+t.Key] = []string{t.Value}
-	}
-	if err := c.AuthorizeAccess(access); err != nil {
+	if err := c.AuthorizeAccess(AccessTo(row, operation, keys)); err != nil {
 		return nil, err
 	}
 	return row, nil
+}
+
+// AccessTo is an operation on a secret: with the secret's own policy, and the condition keys that it has by itself beside
+// those of the request.
+func AccessTo(row *controlplane.Secret, operation string, keys map[string][]string) awsapi.Access {
+	a := awsapi.Access{Action: "secretsmanager:" + operation, Resource: row.ARN, Policy: row.ResourcePolicy, Keys: map[string][]string{}}
+	maps.Copy(a.Keys, keys)
+	a.Keys["secretsmanager:SecretId"] = []string{row.ARN}
+	for _, t := range row.Tags {
+		a.Keys["aws:ResourceTag/"+t.Key] = []string{t.Value}
+		a.Keys["secretsmanager:ResourceTag/"+t.Key] = []string{t.Value}
+	}
+	return a
 }
 
 // live is find for what cannot be done to a secret that waits for its deletion.
