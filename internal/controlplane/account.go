@@ -2,7 +2,6 @@ package controlplane
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"time"
 )
@@ -16,9 +15,9 @@ func (p *Plane) EnsureAccount(ctx context.Context, region, id string, root Acces
 			return nil
 		}
 		if id == "" {
-			id = draw(12, "0123456789")
+			id = Draw(12, "0123456789")
 		}
-		a, made = &Account{ID: id, Region: region, Suffix: draw(12, "abcdefghijklmnopqrstuvwxyz0123456789"), Made: time.Now().UTC(), RootKeys: []AccessKey{root}}, true
+		a, made = &Account{ID: id, Region: region, Suffix: Draw(12, "abcdefghijklmnopqrstuvwxyz0123456789"), Made: time.Now().UTC(), RootKeys: []AccessKey{root}}, true
 		tx.Accounts.Put("account", a)
 		return nil
 	})
@@ -26,14 +25,4 @@ func (p *Plane) EnsureAccount(ctx context.Context, region, id string, root Acces
 		return nil, false, fmt.Errorf("controlplane: the account: %w", err)
 	}
 	return a, made, nil
-}
-
-// draw draws n characters; that some are a little more likely than others does no harm to a name.
-func draw(n int, chars string) string {
-	b := make([]byte, n)
-	rand.Read(b) // never fails
-	for i := range b {
-		b[i] = chars[int(b[i])%len(chars)]
-	}
-	return string(b)
 }

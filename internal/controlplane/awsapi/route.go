@@ -140,8 +140,8 @@ func onlySignature(query string) bool {
 	return true
 }
 
-// newRequestID makes a UUID of version 4.
-func newRequestID() string {
+// NewUUID makes a random UUID (RFC 9562 section 5.4).
+func NewUUID() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80

@@ -99,7 +99,7 @@ type answer struct {
 func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	start := time.Now()
 	r := &request{Request: hr, form: formOf(hr), service: s.services[claimed(hr)]}
-	r.call = Call{RequestID: newRequestID(), Time: s.o.Now(), Source: source(hr), Secure: hr.TLS != nil}
+	r.call = Call{RequestID: NewUUID(), Time: s.o.Now(), Source: source(hr), Secure: hr.TLS != nil}
 	a := s.answer(w, r)
 	if r.oversized {
 		defer linger(w, hr)

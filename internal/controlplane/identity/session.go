@@ -77,14 +77,7 @@ func (r *Registry) session(state *controlplane.State, id, token string) (string,
 const idChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 // RandomID makes the n characters after the prefix of an id, such as AKIA's 16.
-func RandomID(n int) string {
-	b := make([]byte, n)
-	rand.Read(b) // never fails
-	for i := range b {
-		b[i] = idChars[b[i]&31]
-	}
-	return string(b)
-}
+func RandomID(n int) string { return controlplane.Draw(n, idChars) }
 
 // RandomSecret makes a secret key of 40 characters, as AWS's are.
 func RandomSecret() string {

@@ -2,10 +2,8 @@ package secretsapi
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
 	"regexp"
-	"slices"
 	"time"
 
 	"forebay/internal/controlplane"
@@ -157,7 +155,7 @@ func (a *API) addVersion(row *controlplane.Secret, id string, text []byte, binar
 // versionID is the token that names a version: the client's, or one made here.
 func versionID(token *string) (string, error) {
 	if token == nil {
-		return newUUID(), nil
+		return awsapi.NewUUID(), nil
 	}
 	if len(*token) < 32 || len(*token) > 64 {
 		return "", invalid("You must provide a ClientRequestToken value. We recommend a UUID-type value: it must have from 32 to 64 characters.")
@@ -169,7 +167,7 @@ const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 
 // randomEnd is the end of an ARN: a secret that is made again under an old name is another one.
 func randomEnd() string {
-	return string(pick(6, alphanumeric))
+	return controlplane.Draw(6, alphanumeric)
 }
 
 func value(s *string) string {
@@ -191,20 +189,4 @@ func timestamp(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
-}
-
-// newUUID makes a random UUID (RFC 9562 section 5.4).
-func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	const digits = "0123456789abcdef"
-	id := make([]byte, 0, 36)
-	for i, x := range b {
-		if slices.Contains([]int{4, 6, 8, 10}, i) {
-			id = append(id, '-')
-		}
-		id = append(id, digits[x>>4], digits[x&15])
-	}
-	return string(id)
 }

@@ -2,10 +2,9 @@ package secretsapi
 
 import (
 	"context"
-	"crypto/rand"
-	"math/big"
 	"strings"
 
+	"forebay/internal/controlplane"
 	"forebay/internal/controlplane/awsapi"
 )
 
@@ -74,17 +73,17 @@ func randomPassword(length int, types []string, each bool) string {
 	if length < 2*len(types) && each { // drawing until all are there could take long: place one of each first
 		chars := make([]byte, 0, length)
 		for _, t := range types {
-			chars = append(chars, pick(1, t)...)
+			chars = append(chars, controlplane.Draw(1, t)...)
 		}
-		chars = append(chars, pick(length-len(chars), all)...)
+		chars = append(chars, controlplane.Draw(length-len(chars), all)...)
 		for i := len(chars) - 1; i > 0; i-- {
-			j := below(i + 1)
+			j := controlplane.Below(i + 1)
 			chars[i], chars[j] = chars[j], chars[i]
 		}
 		return string(chars)
 	}
 	for {
-		chars := string(pick(length, all))
+		chars := controlplane.Draw(length, all)
 		ok := true
 		for _, t := range types {
 			ok = ok && strings.ContainsAny(chars, t)
@@ -93,22 +92,4 @@ func randomPassword(length int, types []string, each bool) string {
 			return chars
 		}
 	}
-}
-
-// pick draws n bytes of chars.
-func pick(n int, chars string) []byte {
-	out := make([]byte, n)
-	for i := range out {
-		out[i] = chars[below(len(chars))]
-	}
-	return out
-}
-
-// below draws a number from 0 to n-1, each equally likely.
-func below(n int) int {
-	i, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
-	if err != nil {
-		panic(err) // crypto/rand never fails
-	}
-	return int(i.Int64())
 }
