@@ -72,8 +72,8 @@ func (s *server) addDatabase(ctx context.Context, c *awsapi.Call, in *AddDatabas
 			return err
 		}
 		d, err := tx.AddDatabase(when(c), controlplane.DatabaseSpec{
-			Identifier: in.Identifier, Engine: in.Engine, Host: in.Host, Version: value(in.Version), Port: value(in.Port), Cluster: value(in.Cluster),
-			TLSMode: resource.TLSMode(value(in.TLSMode)), CA: value(in.CA),
+			Identifier: in.Identifier, Engine: in.Engine, Host: in.Host, Version: awsapi.Value(in.Version), Port: awsapi.Value(in.Port), Cluster: awsapi.Value(in.Cluster),
+			TLSMode: resource.TLSMode(awsapi.Value(in.TLSMode)), CA: awsapi.Value(in.CA),
 		})
 		if err != nil {
 			return err
@@ -99,7 +99,7 @@ func (s *server) removeDatabase(ctx context.Context, c *awsapi.Call, in *RemoveD
 		if err := may(c, tx.State(), "RemoveDatabase", in.Identifier); err != nil {
 			return err
 		}
-		d, err := tx.RemoveDatabase(when(c), in.Identifier, value(in.Force), false)
+		d, err := tx.RemoveDatabase(when(c), in.Identifier, awsapi.Value(in.Force), false)
 		if err != nil {
 			return err
 		}
@@ -179,8 +179,8 @@ func refusal(err error, id string) error {
 
 func databaseOf(a *controlplane.Account, d *controlplane.Database) Database {
 	return Database{
-		Identifier: d.Identifier, ARN: a.ARN(controlplane.KindDatabase, d.Identifier), Engine: d.Engine, Version: optional(d.Version), Host: d.Host,
-		Port: d.Port, Cluster: optional(d.Cluster), TLSMode: string(d.TLSMode), OwnCA: d.CA != "", Created: d.Created, FromFile: d.FromFile,
+		Identifier: d.Identifier, ARN: a.ARN(controlplane.KindDatabase, d.Identifier), Engine: d.Engine, Version: awsapi.Optional(d.Version), Host: d.Host,
+		Port: d.Port, Cluster: awsapi.Optional(d.Cluster), TLSMode: string(d.TLSMode), OwnCA: d.CA != "", Created: d.Created, FromFile: d.FromFile,
 	}
 }
 
@@ -190,19 +190,4 @@ func when(c *awsapi.Call) time.Time {
 		t = time.Now()
 	}
 	return t.UTC().Truncate(time.Millisecond)
-}
-
-func value[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
-}
-
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

@@ -36,7 +36,7 @@ type PolicyOutput struct{ Policy Policy }
 func apiPolicy(s *controlplane.State, p *controlplane.Policy) Policy {
 	return Policy{
 		PolicyName: p.Name, PolicyID: p.ID, Arn: p.ARN, Path: p.Path, DefaultVersionID: p.DefaultVersion().ID,
-		AttachmentCount: attachments(s, p.ARN), IsAttachable: true, Description: optional(p.Description),
+		AttachmentCount: attachments(s, p.ARN), IsAttachable: true, Description: awsapi.Optional(p.Description),
 		CreateDate: p.Created, UpdateDate: p.Updated, Tags: apiTags(p.Tags),
 	}
 }
@@ -90,7 +90,7 @@ func (a *API) CreatePolicy(ctx context.Context, c *awsapi.Call, in *CreatePolicy
 		now := a.now().UTC()
 		p := &controlplane.Policy{
 			ARN: "arn:aws:iam::" + tx.Account().ID + ":policy" + path + in.PolicyName, Name: in.PolicyName, Path: path,
-			ID: "ANPA" + identity.RandomID(16), Description: text(in.Description), Created: now, Updated: now, Tags: tags,
+			ID: "ANPA" + identity.RandomID(16), Description: awsapi.Value(in.Description), Created: now, Updated: now, Tags: tags,
 			Versions: []controlplane.PolicyVersion{{ID: "v1", Document: in.PolicyDocument, Default: true, Created: now}},
 		}
 		if err := mayCreate(c, "Policy", p.ARN, in.Tags); err != nil {
@@ -193,8 +193,8 @@ func (a *API) ListPolicies(_ context.Context, c *awsapi.Call, in *ListPoliciesIn
 	for _, row := range s.Policies.All() {
 		p := apiPolicy(s, row)
 		p.Tags = nil
-		if text(in.Scope) != "AWS" && strings.HasPrefix(p.Path, text(in.PathPrefix)) &&
-			(in.OnlyAttached == nil || !*in.OnlyAttached || p.AttachmentCount > 0) && text(in.PolicyUsageFilter) != "PermissionsBoundary" {
+		if awsapi.Value(in.Scope) != "AWS" && strings.HasPrefix(p.Path, awsapi.Value(in.PathPrefix)) &&
+			(in.OnlyAttached == nil || !*in.OnlyAttached || p.AttachmentCount > 0) && awsapi.Value(in.PolicyUsageFilter) != "PermissionsBoundary" {
 			all = append(all, p)
 		}
 	}

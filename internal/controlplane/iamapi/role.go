@@ -29,7 +29,7 @@ type RoleOutput struct{ Role Role }
 
 func apiRole(s *controlplane.State, r *controlplane.Role) Role {
 	return Role{
-		r.Path, r.Name, r.ID, identity.RoleARN(s.Account().ID, r), r.Created, encoded(r.Trust), optional(r.Description),
+		r.Path, r.Name, r.ID, identity.RoleARN(s.Account().ID, r), r.Created, encoded(r.Trust), awsapi.Optional(r.Description),
 		r.MaxSessionDuration, apiTags(r.Tags),
 	}
 }
@@ -71,7 +71,7 @@ func (a *API) CreateRole(ctx context.Context, c *awsapi.Call, in *CreateRoleInpu
 	out := &RoleOutput{}
 	err = a.update(ctx, func(tx *controlplane.Tx) error {
 		r := &controlplane.Role{
-			Name: in.RoleName, Path: path, ID: "AROA" + identity.RandomID(16), Description: text(in.Description), Created: a.now().UTC(),
+			Name: in.RoleName, Path: path, ID: "AROA" + identity.RandomID(16), Description: awsapi.Value(in.Description), Created: a.now().UTC(),
 			Trust: in.AssumeRolePolicyDocument, MaxSessionDuration: longest, Tags: tags,
 		}
 		s := tx.State()
@@ -139,7 +139,7 @@ func (a *API) ListRoles(_ context.Context, c *awsapi.Call, in *ListInput) (*List
 	}
 	all := []Role{}
 	for _, r := range s.Roles.All() {
-		if strings.HasPrefix(r.Path, text(in.PathPrefix)) {
+		if strings.HasPrefix(r.Path, awsapi.Value(in.PathPrefix)) {
 			role := apiRole(s, r)
 			role.Tags = nil // as in AWS: lists come without
 			all = append(all, role)

@@ -113,7 +113,7 @@ func (a *API) AssumeRole(_ context.Context, c *awsapi.Call, in *AssumeRoleInput)
 			return nil, invalid("The requested DurationSeconds must be from 900 to %d, the MaxSessionDuration set for this role (an hour for a role that is assumed by another role's session).", longest)
 		}
 	}
-	creds, err := a.ids.NewSession(role, in.RoleSessionName, text(in.Policy), time.Duration(seconds)*time.Second)
+	creds, err := a.ids.NewSession(role, in.RoleSessionName, awsapi.Value(in.Policy), time.Duration(seconds)*time.Second)
 	if err != nil {
 		return nil, err
 	}

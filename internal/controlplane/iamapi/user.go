@@ -120,7 +120,7 @@ func (a *API) ListUsers(_ context.Context, c *awsapi.Call, in *ListInput) (*List
 	}
 	all := []User{}
 	for _, u := range s.Users.All() {
-		if strings.HasPrefix(u.Path, text(in.PathPrefix)) {
+		if strings.HasPrefix(u.Path, awsapi.Value(in.PathPrefix)) {
 			user := apiUser(s, u)
 			user.Tags = nil // as in AWS: lists come without
 			all = append(all, user)

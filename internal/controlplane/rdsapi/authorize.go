@@ -27,7 +27,7 @@ func may(c *awsapi.Call, action string, requested []Tag, subjects ...subject) er
 			keys["aws:ResourceTag/"+t.Key] = []string{t.Value}
 		}
 		for _, t := range requested {
-			keys["aws:RequestTag/"+t.Key] = []string{value(t.Value)}
+			keys["aws:RequestTag/"+t.Key] = []string{awsapi.Value(t.Value)}
 			keys["aws:TagKeys"] = append(keys["aws:TagKeys"], t.Key)
 		}
 		if err := c.AuthorizeAccess(awsapi.Access{Action: action, Resource: s.arn, Keys: keys}); err != nil {
@@ -94,7 +94,7 @@ func account(s *controlplane.State) (*controlplane.Account, error) {
 func toRows(tags []Tag) []controlplane.Tag {
 	var rows []controlplane.Tag
 	for _, t := range tags {
-		rows = append(rows, controlplane.Tag{Key: t.Key, Value: value(t.Value)})
+		rows = append(rows, controlplane.Tag{Key: t.Key, Value: awsapi.Value(t.Value)})
 	}
 	sortTags(rows)
 	return rows

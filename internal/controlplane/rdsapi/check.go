@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"forebay/internal/controlplane"
+	"forebay/internal/controlplane/awsapi"
 	"forebay/internal/resource"
 )
 
@@ -120,7 +121,7 @@ func checkTags(tags []Tag) error {
 		if err := checkTagKey(t.Key); err != nil {
 			return err
 		}
-		if v := value(t.Value); utf8.RuneCountInString(v) > 256 || !tagText.MatchString(v) {
+		if v := awsapi.Value(t.Value); utf8.RuneCountInString(v) > 256 || !tagText.MatchString(v) {
 			return invalid("Invalid tag value for key %q: it has at most 256 letters, digits, spaces and characters of _ . : / = + - @.", clip(t.Key))
 		}
 		if keys[t.Key] {
@@ -181,17 +182,17 @@ func checkAuth(f resource.EngineFamily, auth []UserAuthConfig) ([]controlplane.A
 				return nil, err
 			}
 		}
-		switch secret := value(a.SecretArn); {
+		switch secret := awsapi.Value(a.SecretArn); {
 		case secret == "":
 			return nil, missing(at + "SecretArn")
 		case len(secret) < 20 || len(secret) > 2048 || !anyARN.MatchString(secret):
 			return nil, invalid("Invalid %sSecretArn: %q is not an ARN.", at, clip(secret))
-		case value(a.IAMAuth) == "ENABLED" && f != resource.SQLServer:
+		case awsapi.Value(a.IAMAuth) == "ENABLED" && f != resource.SQLServer:
 			return nil, combination("%sIAMAuth ENABLED is for the engine family SQLSERVER; use DISABLED or REQUIRED.", at)
 		}
 		rows = append(rows, controlplane.Auth{
-			AuthScheme: value(a.AuthScheme), SecretARN: *a.SecretArn, UserName: value(a.UserName), Description: value(a.Description),
-			IAMAuth: value(a.IAMAuth), ClientPasswordAuthType: or(a.ClientPasswordAuthType, types[0]),
+			AuthScheme: awsapi.Value(a.AuthScheme), SecretARN: *a.SecretArn, UserName: awsapi.Value(a.UserName), Description: awsapi.Value(a.Description),
+			IAMAuth: awsapi.Value(a.IAMAuth), ClientPasswordAuthType: awsapi.Or(a.ClientPasswordAuthType, types[0]),
 		})
 	}
 	return rows, nil

@@ -64,8 +64,8 @@ func (s *server) createDBProxyEndpoint(ctx context.Context, c *awsapi.Call, in *
 		now := when(c)
 		e := &controlplane.Endpoint{
 			ID: controlplane.NewID("prx-endpoint-"), Name: in.DBProxyEndpointName, Status: available, VPCID: acct.VPCID(),
-			SubnetIDs: in.VpcSubnetIds, SecurityGroupIDs: groups(acct, in.VpcSecurityGroupIds), TargetRole: or(in.TargetRole, "READ_WRITE"),
-			NetworkType: or(in.EndpointNetworkType, "IPV4"), Created: now, Tags: toRows(in.Tags),
+			SubnetIDs: in.VpcSubnetIds, SecurityGroupIDs: groups(acct, in.VpcSecurityGroupIds), TargetRole: awsapi.Or(in.TargetRole, "READ_WRITE"),
+			NetworkType: awsapi.Or(in.EndpointNetworkType, "IPV4"), Created: now, Tags: toRows(in.Tags),
 		}
 		if err := may(c, "rds:CreateDBProxyEndpoint", in.Tags, proxySubject(acct, p), all(acct, controlplane.KindEndpoint)); err != nil {
 			return nil, err
@@ -142,7 +142,7 @@ func (s *server) modifyDBProxyEndpoint(ctx context.Context, c *awsapi.Call, in *
 			return nil, err
 		}
 		e := *old
-		e.Name = or(in.NewDBProxyEndpointName, old.Name)
+		e.Name = awsapi.Or(in.NewDBProxyEndpointName, old.Name)
 		if !strings.EqualFold(e.Name, old.Name) {
 			if err := checkEndpointName("NewDBProxyEndpointName", e.Name); err != nil {
 				return nil, err

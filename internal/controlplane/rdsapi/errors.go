@@ -63,29 +63,3 @@ func clip(s string) string {
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
-
-// value is what p points to, or the zero value.
-func value[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
-}
-
-// optional is a member that is left out where it has the zero value.
-func optional[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}
-
-// or is *p, or d where the member was left out.
-func or[T any](p *T, d T) T {
-	if p == nil {
-		return d
-	}
-	return *p
-}

@@ -59,7 +59,7 @@ func (in *DescribeEventsInput) check(now time.Time) (from, to time.Time, err err
 	if in.SourceIdentifier != nil && in.SourceType == nil {
 		return from, to, combination("SourceType is required when SourceIdentifier is there.")
 	}
-	span := time.Duration(or(in.Duration, 60)) * time.Minute
+	span := time.Duration(awsapi.Or(in.Duration, 60)) * time.Minute
 	switch {
 	case in.StartTime != nil && in.EndTime != nil:
 		if in.Duration != nil {
@@ -149,7 +149,7 @@ func (s *server) describeEventCategories(_ context.Context, c *awsapi.Call, in *
 		return nil, err
 	}
 	out := &DescribeEventCategoriesOutput{EventCategoriesMapList: []EventCategoriesMap{}}
-	if or(in.SourceType, controlplane.SourceProxy) == controlplane.SourceProxy {
+	if awsapi.Or(in.SourceType, controlplane.SourceProxy) == controlplane.SourceProxy {
 		out.EventCategoriesMapList = append(out.EventCategoriesMapList, EventCategoriesMap{controlplane.SourceProxy, controlplane.EventCategories})
 	}
 	return out, nil

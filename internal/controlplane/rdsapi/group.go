@@ -169,7 +169,7 @@ func groupOf(a *controlplane.Account, p *controlplane.Proxy) DBProxyTargetGroup 
 		Status: available, CreatedDate: p.Group.Created, UpdatedDate: p.Group.Updated,
 		ConnectionPoolConfig: ConnectionPoolConfigurationInfo{
 			MaxConnectionsPercent: e.MaxConnectionsPercent, MaxIdleConnectionsPercent: e.MaxIdleConnectionsPercent,
-			ConnectionBorrowTimeout: e.ConnectionBorrowTimeout, SessionPinningFilters: filters, InitQuery: optional(e.InitQuery),
+			ConnectionBorrowTimeout: e.ConnectionBorrowTimeout, SessionPinningFilters: filters, InitQuery: awsapi.Optional(e.InitQuery),
 		},
 	}
 }

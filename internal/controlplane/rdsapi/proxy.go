@@ -60,7 +60,7 @@ func (in *CreateDBProxyInput) check() ([]controlplane.Auth, error) {
 	if err != nil {
 		return nil, err
 	}
-	return auth, checkScheme(family, or(in.DefaultAuthScheme, "NONE"), auth)
+	return auth, checkScheme(family, awsapi.Or(in.DefaultAuthScheme, "NONE"), auth)
 }
 
 func (s *server) createDBProxy(ctx context.Context, c *awsapi.Call, in *CreateDBProxyInput) (*DBProxyOutput, error) {
@@ -81,10 +81,10 @@ func (s *server) createDBProxy(ctx context.Context, c *awsapi.Call, in *CreateDB
 		p := &controlplane.Proxy{
 			ID: controlplane.NewID("prx-"), Name: in.DBProxyName, Status: available, EngineFamily: resource.EngineFamily(in.EngineFamily),
 			RoleARN: in.RoleArn, VPCID: acct.VPCID(), SubnetIDs: in.VpcSubnetIds, SecurityGroupIDs: groups(acct, in.VpcSecurityGroupIds),
-			DefaultAuthScheme: or(in.DefaultAuthScheme, "NONE"), Auth: auth, RequireTLS: or(in.RequireTLS, false),
-			IdleClientTimeout: or(in.IdleClientTimeout, 1800), DebugLogging: or(in.DebugLogging, false),
-			EndpointNetworkType:         or(in.EndpointNetworkType, "IPV4"),
-			TargetConnectionNetworkType: or(in.TargetConnectionNetworkType, "IPV4"),
+			DefaultAuthScheme: awsapi.Or(in.DefaultAuthScheme, "NONE"), Auth: auth, RequireTLS: awsapi.Or(in.RequireTLS, false),
+			IdleClientTimeout: awsapi.Or(in.IdleClientTimeout, 1800), DebugLogging: awsapi.Or(in.DebugLogging, false),
+			EndpointNetworkType:         awsapi.Or(in.EndpointNetworkType, "IPV4"),
+			TargetConnectionNetworkType: awsapi.Or(in.TargetConnectionNetworkType, "IPV4"),
 			Created:                     now, Updated: now, Tags: toRows(in.Tags),
 			Group: controlplane.TargetGroup{ID: controlplane.NewID("prx-tg-"), Created: now, Updated: now},
 		}
@@ -130,7 +130,7 @@ type ModifyDBProxyInput struct {
 
 // checkServed refuses what the data plane does not do: nobody could log in, though all looks well.
 func (s *server) checkServed(scheme *string) error {
-	if or(scheme, "NONE") == "IAM_AUTH" && !s.opts.EndToEndIAM {
+	if awsapi.Or(scheme, "NONE") == "IAM_AUTH" && !s.opts.EndToEndIAM {
 		return invalid("Invalid DefaultAuthScheme: this version of Forebay does not serve IAM_AUTH (end-to-end IAM) yet. Use NONE, with IAMAuth REQUIRED in Auth.")
 	}
 	return nil
@@ -176,11 +176,11 @@ func (s *server) modifyDBProxy(ctx context.Context, c *awsapi.Call, in *ModifyDB
 			return nil, err
 		}
 		p := *old
-		p.Name = or(in.NewDBProxyName, old.Name)
+		p.Name = awsapi.Or(in.NewDBProxyName, old.Name)
 		if other := st.ProxyNamed(p.Name); other != nil && other.ID != p.ID {
 			return nil, awsapi.Errorf(400, "DBProxyAlreadyExistsFault", "DB proxy %s already exists.", p.Name)
 		}
-		p.DefaultAuthScheme = or(in.DefaultAuthScheme, p.DefaultAuthScheme)
+		p.DefaultAuthScheme = awsapi.Or(in.DefaultAuthScheme, p.DefaultAuthScheme)
 		if in.Auth != nil {
 			if p.Auth, err = checkAuth(p.EngineFamily, in.Auth); err != nil {
 				return nil, err
@@ -189,10 +189,10 @@ func (s *server) modifyDBProxy(ctx context.Context, c *awsapi.Call, in *ModifyDB
 		if err := checkScheme(p.EngineFamily, p.DefaultAuthScheme, p.Auth); err != nil {
 			return nil, err
 		}
-		p.RequireTLS = or(in.RequireTLS, p.RequireTLS)
-		p.IdleClientTimeout = or(in.IdleClientTimeout, p.IdleClientTimeout)
-		p.DebugLogging = or(in.DebugLogging, p.DebugLogging)
-		p.RoleARN = or(in.RoleArn, p.RoleARN)
+		p.RequireTLS = awsapi.Or(in.RequireTLS, p.RequireTLS)
+		p.IdleClientTimeout = awsapi.Or(in.IdleClientTimeout, p.IdleClientTimeout)
+		p.DebugLogging = awsapi.Or(in.DebugLogging, p.DebugLogging)
+		p.RoleARN = awsapi.Or(in.RoleArn, p.RoleARN)
 		if in.SecurityGroups != nil {
 			p.SecurityGroupIDs = groups(acct, in.SecurityGroups)
 		}
@@ -343,8 +343,8 @@ func proxyOf(a *controlplane.Account, p *controlplane.Proxy, status string) DBPr
 	}
 	for _, e := range p.Auth {
 		out.Auth = append(out.Auth, UserAuthConfig{
-			Description: optional(e.Description), UserName: optional(e.UserName), AuthScheme: optional(e.AuthScheme),
-			SecretArn: optional(e.SecretARN), IAMAuth: optional(e.IAMAuth), ClientPasswordAuthType: optional(e.ClientPasswordAuthType),
+			Description: awsapi.Optional(e.Description), UserName: awsapi.Optional(e.UserName), AuthScheme: awsapi.Optional(e.AuthScheme),
+			SecretArn: awsapi.Optional(e.SecretARN), IAMAuth: awsapi.Optional(e.IAMAuth), ClientPasswordAuthType: awsapi.Optional(e.ClientPasswordAuthType),
 		})
 	}
 	return out

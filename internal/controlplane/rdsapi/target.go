@@ -242,7 +242,7 @@ func (s *server) targetsOf(st *controlplane.State, p *controlplane.Proxy, fresh 
 	for i, d := range members {
 		if i > 0 && !fresh {
 			// Only the writer is connected to: nothing is known of the others (issue 6).
-			health, role = &TargetHealth{State: unused, Description: optional("Forebay connects to the cluster's writer alone.")}, unknownRole
+			health, role = &TargetHealth{State: unused, Description: awsapi.Optional("Forebay connects to the cluster's writer alone.")}, unknownRole
 		}
 		out = append(out, targetOf(d, health, role))
 	}
@@ -251,7 +251,7 @@ func (s *server) targetsOf(st *controlplane.State, p *controlplane.Proxy, fresh 
 
 func targetOf(d *controlplane.Database, health *TargetHealth, role string) DBProxyTarget {
 	return DBProxyTarget{
-		Endpoint: &d.Host, TrackedClusterID: optional(d.Cluster), RdsResourceID: d.Identifier, Port: d.Port, Type: rdsInstance,
+		Endpoint: &d.Host, TrackedClusterID: awsapi.Optional(d.Cluster), RdsResourceID: d.Identifier, Port: d.Port, Type: rdsInstance,
 		Role: &role, TargetHealth: health,
 	}
 }
@@ -271,5 +271,5 @@ func (s *server) healthOf(p *controlplane.Proxy, fresh bool) (*TargetHealth, str
 	if state == isAvailable {
 		reason, description = "", ""
 	}
-	return &TargetHealth{State: state, Reason: optional(reason), Description: optional(description)}, role
+	return &TargetHealth{State: state, Reason: awsapi.Optional(reason), Description: awsapi.Optional(description)}, role
 }

@@ -110,7 +110,7 @@ func (a *API) CreateSecret(ctx context.Context, c *awsapi.Call, in *CreateSecret
 			row = old
 			return a.createdBefore(old, version, text)
 		}
-		row.Description, row.KMSKeyID = value(in.Description), value(in.KmsKeyID)
+		row.Description, row.KMSKeyID = awsapi.Value(in.Description), awsapi.Value(in.KmsKeyID)
 		row.Tags = rowTags(in.Tags)
 		if text != nil {
 			a.addVersion(row, version, text, binary, []string{controlplane.StageCurrent})
@@ -168,20 +168,6 @@ const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 // randomEnd is the end of an ARN: a secret that is made again under an old name is another one.
 func randomEnd() string {
 	return controlplane.Draw(6, alphanumeric)
-}
-
-func value(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 func timestamp(t time.Time) *time.Time {

@@ -35,7 +35,7 @@ func (a *API) DescribeSecret(_ context.Context, c *awsapi.Call, in *SecretIDInpu
 		return nil, err
 	}
 	out := &DescribeSecretOutput{
-		ARN: row.ARN, Name: row.Name, Description: optional(row.Description), KmsKeyID: optional(row.KMSKeyID),
+		ARN: row.ARN, Name: row.Name, Description: awsapi.Optional(row.Description), KmsKeyID: awsapi.Optional(row.KMSKeyID),
 		LastChangedDate: timestamp(row.Changed), LastAccessedDate: timestamp(row.Accessed), DeletedDate: timestamp(row.Deleted),
 		CreatedDate: timestamp(row.Created), Tags: apiTags(row.Tags), VersionIdsToStages: stagesByVersion(row),
 	}

@@ -60,7 +60,7 @@ func (a *API) ListSecrets(_ context.Context, c *awsapi.Call, in *ListSecretsInpu
 			return nil, invalid("Invalid filter values for key: %s. It needs from 1 to 10.", f.Key)
 		}
 	}
-	order := value(in.SortOrder)
+	order := awsapi.Value(in.SortOrder)
 	if !slices.Contains([]string{"", "asc", "desc"}, order) {
 		return nil, invalid("SortOrder must be asc or desc.")
 	}
@@ -86,7 +86,7 @@ func (a *API) ListSecrets(_ context.Context, c *awsapi.Call, in *ListSecretsInpu
 
 func entry(row *controlplane.Secret) SecretEntry {
 	return SecretEntry{
-		ARN: row.ARN, Name: row.Name, Description: optional(row.Description), KmsKeyID: optional(row.KMSKeyID),
+		ARN: row.ARN, Name: row.Name, Description: awsapi.Optional(row.Description), KmsKeyID: awsapi.Optional(row.KMSKeyID),
 		LastChangedDate: timestamp(row.Changed), LastAccessedDate: timestamp(row.Accessed), DeletedDate: timestamp(row.Deleted),
 		Tags: apiTags(row.Tags), SecretVersionsToStages: stagesByVersion(row), CreatedDate: &row.Created,
 	}

@@ -48,7 +48,7 @@ func (a *API) GetRandomPassword(_ context.Context, c *awsapi.Call, in *GetRandom
 		{" ", is(in.IncludeSpace)},
 	} {
 		chars := strings.Map(func(r rune) rune {
-			if strings.ContainsRune(value(in.ExcludeCharacters), r) {
+			if strings.ContainsRune(awsapi.Value(in.ExcludeCharacters), r) {
 				return -1
 			}
 			return r

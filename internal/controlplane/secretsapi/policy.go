@@ -21,7 +21,7 @@ func (a *API) GetResourcePolicy(_ context.Context, c *awsapi.Call, in *SecretIDI
 	if err != nil {
 		return nil, err
 	}
-	return &GetResourcePolicyOutput{row.ARN, row.Name, optional(row.ResourcePolicy)}, nil
+	return &GetResourcePolicyOutput{row.ARN, row.Name, awsapi.Optional(row.ResourcePolicy)}, nil
 }
 
 // PutResourcePolicyInput is the input of PutResourcePolicy.
