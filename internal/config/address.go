@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"forebay/internal/controlplane"
 	"forebay/internal/resource"
 )
 
@@ -48,25 +49,10 @@ func splitAddress(listen string) (host string, port int, ok bool) {
 	return strings.ToLower(host), int(n), true
 }
 
-// hostName reports whether s can be a host: an IP address or a DNS name. Underscores occur in container networks.
+// hostName reports whether s can be a host: as in the API, and an address with a zone, too.
 func hostName(s string) bool {
-	if _, err := netip.ParseAddr(s); err == nil {
-		return true
-	}
-	if len(s) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(strings.TrimSuffix(s, "."), ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for _, r := range label {
-			if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' {
-				return false
-			}
-		}
-	}
-	return true
+	_, err := netip.ParseAddr(s)
+	return err == nil || controlplane.ValidHost(s)
 }
 
 // overlap reports whether two hosts cannot listen on the same port. An empty host and :: stand for every address,

@@ -62,7 +62,7 @@ func (d *DatabaseSpec) complete() error {
 		{!ValidName(d.Identifier), "Identifier", "expected 1 to 63 letters, digits and single hyphens, beginning with a letter"},
 		{family == "", "Engine", "expected postgres, mysql, mariadb, aurora-postgresql, aurora-mysql, sqlserver-ee, sqlserver-se, sqlserver-ex or sqlserver-web"},
 		{len(d.Version) > 64, "Version", "expected at most 64 bytes"},
-		{!validHost(d.Host), "Host", "expected a host name or an IP address, without port"},
+		{!ValidHost(d.Host), "Host", "expected a host name or an IP address, without port"},
 		{d.Port < 1 || d.Port > 65535, "Port", "expected 1 to 65535"},
 		{d.Cluster != "" && !ValidName(d.Cluster), "Cluster", "expected 1 to 63 letters, digits and single hyphens, beginning with a letter"},
 		{!known, "TLSMode", "expected disable, prefer, require, verify-ca or verify-full"},

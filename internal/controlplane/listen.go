@@ -58,9 +58,9 @@ func (l Listeners) Validate() error {
 		return fmt.Errorf("expected a range of ports within 1 to 65535, got %d-%d", l.Ports.First, l.Ports.Last)
 	case l.Host != "" && l.Domain != "":
 		return errors.New("expected a host or a domain, got both")
-	case l.Host != "" && !validHost(l.Host):
+	case l.Host != "" && !ValidHost(l.Host):
 		return fmt.Errorf("expected a host name or an IP address, got %q", l.Host)
-	case l.Domain != "" && !validHost(l.Domain):
+	case l.Domain != "" && !ValidHost(l.Domain):
 		return fmt.Errorf("expected a domain, got %q", l.Domain)
 	}
 	for _, a := range l.Addresses {
@@ -70,7 +70,7 @@ func (l Listeners) Validate() error {
 			return fmt.Errorf("expected an IPv4 range, got %s", a)
 		case err != nil && wildcard(a) && l.Host == "" && l.Domain == "":
 			return fmt.Errorf("expected a host or a domain that clients are told, since %q is every address", a)
-		case err != nil && !wildcard(a) && !validHost(a):
+		case err != nil && !wildcard(a) && !ValidHost(a):
 			return fmt.Errorf("expected an IP address, an IPv4 range or a host name, got %q", a)
 		}
 	}
@@ -174,7 +174,7 @@ func ParseListen(tag string) (host string, port int, err error) {
 	if err != nil || port < 1 || port > 65535 {
 		return "", 0, fmt.Errorf("%s: expected a port from 1 to 65535, got %q", ListenTag, tag)
 	}
-	if host != "" && !wildcard(host) && !validHost(host) {
+	if host != "" && !wildcard(host) && !ValidHost(host) {
 		return "", 0, fmt.Errorf("%s: expected a host name or an IP address before the port, got %q", ListenTag, tag)
 	}
 	return host, port, nil
@@ -309,8 +309,8 @@ func canonical(host string) string {
 	return host
 }
 
-// validHost reports whether s can be a host: an IP address or a DNS name. Underscores occur in container networks.
-func validHost(s string) bool {
+// ValidHost reports whether s can be a host: an IP address or a DNS name. Underscores occur in container networks.
+func ValidHost(s string) bool {
 	if ip, err := netip.ParseAddr(s); err == nil {
 		return ip.Zone() == ""
 	}
