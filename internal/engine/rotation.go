@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -42,4 +43,18 @@ func (r *Rotation) Say(versions string) bool {
 	first := r.said != versions
 	r.said = versions
 	return first
+}
+
+// DialEither logs in with a secret's current password or, where the server refuses that and there is a previous one, with
+// that one. It reports whether it was the previous one that has let us in.
+func DialEither[S any](ctx context.Context, previous bool, refused func(error) bool, dial func(previous bool) (S, error)) (s S, byPrevious bool, err error) {
+	s, err = dial(false)
+	if !previous || !refused(err) || ctx.Err() != nil {
+		return s, false, err
+	}
+	second, secondErr := dial(true)
+	if refused(secondErr) {
+		return s, false, err // the refusal of the current one is what matters
+	}
+	return second, secondErr == nil, secondErr
 }

@@ -235,14 +235,13 @@ func (d *database) login(ctx context.Context, transport func(context.Context) (n
 	o.Capabilities = d.caps
 	o.Attributes = []mysqlwire.Attribute{{Name: "program_name", Value: "forebay"}}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }
-	s, err = login.Dial(ctx, dial, o)
-	if older := ver.Previous(); older != nil && login.PasswordRefused(err) && ctx.Err() == nil {
-		o.Credentials = older
-		second, secondErr := login.Dial(ctx, dial, o)
-		if !login.PasswordRefused(secondErr) { // else the refusal of the current one is what matters
-			s, err, previous = second, secondErr, secondErr == nil
+	older := ver.Previous()
+	s, previous, err = engine.DialEither(ctx, older != nil, login.PasswordRefused, func(previous bool) (*login.Server, error) {
+		if previous {
+			o.Credentials = older
 		}
-	}
+		return login.Dial(ctx, dial, o)
+	})
 	if login.PasswordRefused(err) {
 		secret.Doubt(d.creds, sec) // for the next attempt
 	}

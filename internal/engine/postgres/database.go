@@ -217,14 +217,13 @@ func (d *database) login(ctx context.Context, transport func(context.Context) (n
 	o.Database = d.key.Database
 	o.Credentials = ver.Credentials()
 	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }
-	s, err = login.Dial(ctx, o)
-	if older := ver.Previous(); older != nil && login.PasswordRefused(err) && ctx.Err() == nil {
-		o.Credentials = older
-		second, secondErr := login.Dial(ctx, o)
-		if !login.PasswordRefused(secondErr) { // else the refusal of the current one is what matters
-			s, err, previous = second, secondErr, secondErr == nil
+	older := ver.Previous()
+	s, previous, err = engine.DialEither(ctx, older != nil, login.PasswordRefused, func(previous bool) (*login.Server, error) {
+		if previous {
+			o.Credentials = older
 		}
-	}
+		return login.Dial(ctx, o)
+	})
 	if login.PasswordRefused(err) {
 		secret.Doubt(d.creds, sec) // for the next attempt
 	}
