@@ -54,9 +54,9 @@ func (i *instance) runTool(ctx context.Context, program string, args ...string) 
 	return nil
 }
 
-// cacheRoot is the folder for heavy things that can be made again, "" where there is no place for one. The Makefile and
+// CacheRoot is the folder for heavy things that can be made again, "" where there is no place for one. The Makefile and
 // the scripts use the same.
-func cacheRoot() string {
+func CacheRoot() string {
 	if root := os.Getenv("FOREBAY_CACHE"); root != "" {
 		return root
 	}
@@ -69,7 +69,7 @@ func cacheRoot() string {
 
 // templateDir is where the template for this installation belongs; "" where there is no place for one.
 func templateDir(in Install) string {
-	root := cacheRoot()
+	root := CacheRoot()
 	if root == "" {
 		return ""
 	}

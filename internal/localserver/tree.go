@@ -18,7 +18,7 @@ const treeComplete = ".forebay-complete"
 func SidTree() (string, error) {
 	tree := os.Getenv("FOREBAY_SID_TREE")
 	if tree == "" {
-		cache := cacheRoot()
+		cache := CacheRoot()
 		if cache == "" {
 			return "", fmt.Errorf("sid tree: %w: no cache folder", ErrNotInstalled)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"forebay/internal/certs"
+	"forebay/internal/localserver"
 	"forebay/internal/resource"
 	"forebay/internal/testkit"
 )
@@ -107,12 +108,9 @@ func executable(path string) bool {
 // cache is where scripts/install-servers keeps what no package of the system brings.
 func cache(t *testing.T) string {
 	t.Helper()
-	if dir := os.Getenv("FOREBAY_CACHE"); dir != "" {
-		return dir
+	dir := localserver.CacheRoot()
+	if dir == "" {
+		t.Skip("needs a cache folder: set FOREBAY_CACHE or HOME")
 	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		t.Skipf("needs a cache folder: %v", err)
-	}
-	return filepath.Join(dir, "forebay")
+	return dir
 }

@@ -38,7 +38,7 @@ const [host, port, first, password1, database1, second, password2, database2, ss
 func TestChangeUser(t *testing.T) {
 	t.Parallel()
 	node, err := exec.LookPath("node")
-	modules := filepath.Join(cacheFolder(), "node", "node_modules")
+	modules := filepath.Join(localserver.CacheRoot(), "node", "node_modules")
 	if _, missing := os.Stat(filepath.Join(modules, "mysql2")); err != nil || missing != nil {
 		t.Skip("needs node and mysql2: scripts/install-servers node mysql2")
 	}
@@ -76,13 +76,4 @@ func TestChangeUser(t *testing.T) {
 			}
 		}
 	})
-}
-
-// cacheFolder is where scripts/install-servers keeps what it installs.
-func cacheFolder() string {
-	if dir := os.Getenv("FOREBAY_CACHE"); dir != "" {
-		return dir
-	}
-	dir, _ := os.UserCacheDir()
-	return filepath.Join(dir, "forebay")
 }
