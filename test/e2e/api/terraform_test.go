@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/rds"
+
+	"forebay/internal/localserver"
 )
 
 // providersVar names a folder with the AWS provider, laid out as `terraform providers mirror` does.
@@ -37,11 +39,9 @@ func findTerraform(t *testing.T) (path, settings string) {
 				return path, file
 			}
 		}
-		if found, _ := filepath.Glob("/opt/*/registry.terraform.io/hashicorp/aws"); len(found) > 0 { // fails for a bad pattern only
-			mirror = filepath.Join(found[0], "../../..")
-		}
+		mirror = filepath.Join(localserver.CacheRoot(), "terraform-providers")
 	}
-	if found, _ := filepath.Glob(filepath.Join(mirror, "registry.terraform.io/hashicorp/aws/*")); mirror == "" || len(found) == 0 {
+	if found, _ := filepath.Glob(filepath.Join(mirror, "registry.terraform.io/hashicorp/aws/*")); len(found) == 0 {
 		t.Skipf("needs a mirror of Terraform's AWS provider: run terraform providers mirror, and set %s to its folder (CONTRIBUTING.md)", providersVar)
 	}
 	settings = filepath.Join(t.TempDir(), "terraformrc")
