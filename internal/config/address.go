@@ -89,15 +89,16 @@ func loopback(listen string) bool {
 func (c *checker) notItself(proxies []resource.Proxy) {
 	for i, p := range proxies {
 		field := "proxies[" + strconv.Itoa(i) + "].target.host"
-		if p.Target.Host == "" || c.skip(field) {
+		if len(p.Target.Members) == 0 || c.skip(field) {
 			continue
 		}
+		m := p.Target.Members[0]
 		for _, l := range c.listeners {
 			every := l.host == "" || l.host == "::" || l.host == "0.0.0.0"
-			if l.port == p.Target.Port && (canonical(l.host) == canonical(p.Target.Host) ||
-				every && loopback(net.JoinHostPort(p.Target.Host, "0"))) {
+			if l.port == m.Port && (canonical(l.host) == canonical(m.Host) ||
+				every && loopback(net.JoinHostPort(m.Host, "0"))) {
 				c.errorf(field, "expected a database, got %s:%d, which is %s of this file (line %d)",
-					clip(p.Target.Host), p.Target.Port, l.field, c.line(l.field))
+					clip(m.Host), m.Port, l.field, c.line(l.field))
 				break
 			}
 		}

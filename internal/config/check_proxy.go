@@ -133,13 +133,13 @@ func (c *checker) target(at string, s targetSection, family resource.EngineFamil
 			c.errorf(ca, "expected mode verify-ca or verify-full beside it, got %s, which verifies nothing", s.TLS.Mode)
 		}
 	}
-	return resource.Target{
+	return resource.Target{Members: []resource.Member{{
 		Host:           s.Host,
 		Port:           s.Port,
 		TLSMode:        resource.TLSMode(s.TLS.Mode),
 		CAFile:         c.path(s.TLS.CAFile),
 		ConnectTimeout: c.span(join(at, "connect_timeout"), s.ConnectTimeout, 100*time.Millisecond, false).of,
-	}
+	}}}
 }
 
 func (c *checker) pool(at string, s poolSection, family resource.EngineFamily) resource.ConnectionPoolConfig {

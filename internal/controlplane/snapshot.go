@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -55,15 +56,12 @@ func (s *State) Snapshot(o SnapshotOptions) (resource.Snapshot, []Omission) {
 		}
 		out := s.proxy(p)
 		for _, e := range slices.SortedFunc(slices.Values(endpoints[p.ID]), func(a, b *Endpoint) int { return cmp.Compare(a.Name, b.Name) }) {
-			if e.TargetRole == "READ_ONLY" {
-				// A proxy has one target, the writer: nothing read-only to lead to (issue 6).
-				left = append(left, Omission{Proxy: p.Name, Endpoint: e.Name, Reason: "reader endpoints are not served yet"})
-				continue
-			}
-			out.Endpoints = append(out.Endpoints, endpointOf(e.Name, e.Listen))
+			endpoint := endpointOf(e.Name, e.Listen)
+			endpoint.Role = resource.TargetRole(e.TargetRole)
+			out.Endpoints = append(out.Endpoints, endpoint)
 		}
-		target, reason := s.target(&p.Group, o)
-		if reason != "" {
+		target, reasons := s.target(&p.Group, o)
+		for _, reason := range reasons {
 			left = append(left, Omission{Proxy: p.Name, Reason: reason})
 		}
 		out.Target = target
@@ -107,23 +105,41 @@ func poolOf(e EffectivePool) resource.ConnectionPoolConfig {
 	}
 }
 
-// target is the database that a group's sessions go to; without one, why.
-func (s *State) target(g *TargetGroup, o SnapshotOptions) (resource.Target, string) {
-	d := s.Writer(g)
-	if d == nil {
-		return resource.Target{}, "no target is registered"
+// target is what a group's sessions go to; reasons say what of it cannot be served.
+func (s *State) target(g *TargetGroup, o SnapshotOptions) (t resource.Target, reasons []string) {
+	declared := s.Members(g.Cluster)
+	if g.Instance != "" {
+		declared = nil
+		if d := s.Database(g.Instance); d != nil {
+			declared = append(declared, d)
+		}
+	} else if c := s.Cluster(g.Cluster); c != nil {
+		t.Cluster = c.Identifier
 	}
-	t := resource.Target{Host: d.Host, Port: d.Port, TLSMode: d.TLSMode, ConnectTimeout: connectTimeout}
+	for _, d := range declared {
+		m, err := memberOf(d, o)
+		if err != nil {
+			reasons = append(reasons, fmt.Sprintf("the certificate authority of %s cannot be stored: %v", d.Identifier, err))
+			continue
+		}
+		t.Members = append(t.Members, m)
+	}
+	if len(declared) == 0 {
+		reasons = append(reasons, "no target is registered")
+	}
+	return t, reasons
+}
+
+func memberOf(d *Database, o SnapshotOptions) (m resource.Member, err error) {
+	m = resource.Member{
+		Name: d.Identifier, ResourceID: d.ResourceID, Host: d.Host, Port: d.Port, TLSMode: d.TLSMode, ConnectTimeout: connectTimeout,
+	}
 	if d.CA == "" {
-		return t, ""
+		return m, nil
 	}
 	if o.CAFile == nil {
-		return resource.Target{}, "the database's certificate authority cannot be stored"
+		return m, errors.New("there is no place for it")
 	}
-	file, err := o.CAFile(d.CA)
-	if err != nil {
-		return resource.Target{}, fmt.Sprintf("the database's certificate authority cannot be stored: %v", err)
-	}
-	t.CAFile = file
-	return t, ""
+	m.CAFile, err = o.CAFile(d.CA)
+	return m, err
 }

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"strconv"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,7 +78,7 @@ func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Eng
 		}
 		c.tls = t
 	}
-	if c.fresh || px.cfg.Load().Target != cfg.Target {
+	if c.fresh || !reflect.DeepEqual(px.cfg.Load().Target, cfg.Target) {
 		c.target = newTarget(px, cfg)
 	}
 	px.mu.Lock()
@@ -295,7 +295,21 @@ func (t *target) run(f func()) bool {
 	return !t.closed
 }
 
-// Dial implements engine.Target.
+func memberOf(cfg *resource.Proxy) resource.Member {
+	if len(cfg.Target.Members) == 0 {
+		return resource.Member{}
+	}
+	return cfg.Target.Members[0]
+}
+
+// Config implements engine.Member.
+func (t *target) Config() resource.Member {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return memberOf(t.cfg)
+}
+
+// Dial implements engine.Member.
 func (t *target) Dial(ctx context.Context) (net.Conn, error) {
 	t.mu.Lock()
 	cfg := t.cfg
@@ -305,14 +319,15 @@ func (t *target) Dial(ctx context.Context) (net.Conn, error) {
 }
 
 func connectTimeout(cfg *resource.Proxy) time.Duration {
-	if cfg.Target.ConnectTimeout > 0 {
-		return cfg.Target.ConnectTimeout
+	if m := memberOf(cfg); m.ConnectTimeout > 0 {
+		return m.ConnectTimeout
 	}
 	return 10 * time.Second
 }
 
 func addrOf(cfg *resource.Proxy) string {
-	return net.JoinHostPort(cfg.Target.Host, strconv.Itoa(cfg.Target.Port))
+	m := memberOf(cfg)
+	return m.Address()
 }
 
 // database is the pools of one key, which is a user and a database for most engines: one for each loop.
@@ -353,7 +368,7 @@ func (t *target) database(k engine.Key) (*database, error) {
 	cfg := t.cfg
 	t.mu.Unlock()
 
-	d := &database{target: t, key: k, db: t.px.eng.Open(cfg, k, t.px.creds, t), gone: make(chan struct{}), pools: make([]*session.Pool, len(t.px.plane.loops))}
+	d := &database{target: t, key: k, db: t.px.eng.Open(cfg, k, t.px.creds), gone: make(chan struct{}), pools: make([]*session.Pool, len(t.px.plane.loops))}
 	var ready sync.WaitGroup
 	for i, l := range t.px.plane.loops {
 		ready.Add(1)
@@ -421,7 +436,7 @@ func (d *database) Open(p *session.Pool, done func(session.Opened, error)) {
 
 func (d *database) dial(ctx context.Context, cfg *resource.Proxy, loop *evloop.Loop) (session.Opened, error) {
 	var c *evloop.Conn
-	dialed, err := d.db.Dial(ctx, func(ctx context.Context) (net.Conn, error) {
+	dialed, err := d.db.Dial(ctx, memberOf(cfg), func(ctx context.Context) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout(cfg))
 		defer cancel()
 		conn, nc, err := evloop.Dial(ctx, loop, "tcp", addrOf(cfg))

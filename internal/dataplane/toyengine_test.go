@@ -150,7 +150,7 @@ func (e *toyEngine) login(r *toyReader, line string) (*engine.Login, error) {
 func (e *toyEngine) DefaultDatabase() string { return "toys" }
 
 // Open implements engine.Engine.
-func (e *toyEngine) Open(_ *resource.Proxy, k engine.Key, _ engine.Credentials, _ engine.Target) engine.Database {
+func (e *toyEngine) Open(_ *resource.Proxy, k engine.Key, _ engine.Credentials) engine.Database {
 	return &toyDatabase{k, make(chan struct{})}
 }
 
@@ -164,7 +164,7 @@ type toyDatabase struct {
 const toyCapacity = 100
 
 // Dial implements engine.Database.
-func (d *toyDatabase) Dial(ctx context.Context, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
+func (d *toyDatabase) Dial(ctx context.Context, _ resource.Member, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
 	nc, err := transport(ctx)
 	if err != nil {
 		return engine.Dialed{}, err
@@ -190,7 +190,7 @@ func (d *toyDatabase) NewLocal(*engine.Counters) engine.Local { return nil }
 func (d *toyDatabase) Apply(*resource.Proxy) {}
 
 // Maintain implements engine.Database.
-func (d *toyDatabase) Maintain(ctx context.Context, t engine.Target) (engine.Capacity, error) {
+func (d *toyDatabase) Maintain(ctx context.Context, t engine.Member) (engine.Capacity, error) {
 	nc, err := t.Dial(ctx)
 	if err != nil {
 		return engine.Capacity{}, err
@@ -214,7 +214,7 @@ func (sv *toyServer) Fit() engine.Fit { return toyFit }
 func (sv *toyServer) Idle([]byte) (int, bool) { return 0, false }
 
 // Cancel implements engine.Server.
-func (sv *toyServer) Cancel(ctx context.Context, t engine.Target) error {
+func (sv *toyServer) Cancel(ctx context.Context, t engine.Member) error {
 	nc, err := t.Dial(ctx)
 	if err != nil {
 		return err
@@ -371,3 +371,6 @@ func (s *toySession) Matches(*engine.Cancel) bool { return false }
 func (s *toySession) Describe() engine.SessionInfo {
 	return engine.SessionInfo{PID: s.id.PID, State: "idle"}
 }
+
+// NewMonitor implements engine.Engine.
+func (e *toyEngine) NewMonitor(engine.MonitorOptions) engine.Monitor { return nil }

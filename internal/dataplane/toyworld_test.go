@@ -201,7 +201,7 @@ func newToyWorld(t *testing.T, o toyOptions) *toyWorld {
 		Endpoints:          []resource.Endpoint{{Name: "default", Listen: "127.0.0.1:0"}},
 		IdleClientTimeout:  time.Hour,
 		ClientLoginTimeout: toyLimit,
-		Target:             resource.Target{Host: host, Port: number},
+		Target:             resource.Target{Members: []resource.Member{{Host: host, Port: number}}},
 		Pool: resource.ConnectionPoolConfig{
 			MaxConnectionsPercent: 100, MaxIdleConnectionsPercent: 100, MaxConnections: max(1, o.pool), ConnectionBorrowTimeout: toyLimit,
 		},

@@ -90,7 +90,7 @@ func (t *target) check() bool {
 			t.report(err)
 			return false
 		}
-		dbs = append(dbs, t.px.eng.Open(cfg, engine.Key{User: user, Database: t.px.eng.DefaultDatabase()}, t.px.creds, t))
+		dbs = append(dbs, t.px.eng.Open(cfg, engine.Key{User: user, Database: t.px.eng.DefaultDatabase()}, t.px.creds))
 	}
 	ok := true
 	for _, db := range dbs {

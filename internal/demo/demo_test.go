@@ -97,7 +97,7 @@ func forward(l net.Listener, p resource.Proxy, broken bool) {
 			defer c.Close()
 			turns <- struct{}{}
 			defer func() { <-turns }()
-			s, err := net.Dial("tcp", net.JoinHostPort(p.Target.Host, strconv.Itoa(p.Target.Port)))
+			s, err := net.Dial("tcp", net.JoinHostPort(p.Target.Members[0].Host, strconv.Itoa(p.Target.Members[0].Port)))
 			if err != nil {
 				return
 			}

@@ -27,7 +27,11 @@ type Engine interface {
 	Accept(ctx context.Context, nc net.Conn, o AcceptOptions) (*Login, error)
 
 	// Open makes what all sessions and server connections of one user and database share.
-	Open(p *resource.Proxy, k Key, c Credentials, t Target) Database
+	Open(p *resource.Proxy, k Key, c Credentials) Database
+
+	// NewMonitor makes what asks a member of a cluster for its role, as the user whose secret is given. It does nothing until
+	// it is asked.
+	NewMonitor(o MonitorOptions) Monitor
 
 	// DefaultDatabase is the database through which the target is watched while no client has named another.
 	DefaultDatabase() string
@@ -73,11 +77,14 @@ type Key struct {
 	User     string
 	Database string
 	Protocol uint64 // what else the engine's protocol fixes at log-in; 0 has to do for a look at the target
+	ReadOnly bool   // for sessions of a READ_ONLY endpoint: they see the settings and the names of readers
 }
 
-// Target reaches a database.
-type Target interface {
-	// Dial opens a transport to the target that no loop knows, for monitoring and for cancel requests.
+// Member is a database server of a target, and reaches it.
+type Member interface {
+	// Config says where it is, and how connections to it are encrypted.
+	Config() resource.Member
+	// Dial opens a transport to it that no loop knows, for monitoring and for cancel requests.
 	Dial(ctx context.Context) (net.Conn, error)
 }
 
@@ -119,17 +126,17 @@ type Kill struct {
 
 // Database is what the sessions and server connections of one Key share, across loops. It is safe for concurrent use.
 type Database interface {
-	// Dial logs in to a server: the connection phase on the server's side. It may call transport more than once, after
+	// Dial logs in to a member: the connection phase on the server's side. It may call transport more than once, after
 	// closing what it got before.
-	Dial(ctx context.Context, transport func(context.Context) (net.Conn, error)) (Dialed, error)
+	Dial(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (Dialed, error)
 	// NewLocal makes the part that belongs to one loop.
 	NewLocal(c *Counters) Local
 	// Apply takes over changed settings of the proxy.
 	Apply(p *resource.Proxy)
 	// Maintain does what has to be done from time to time, such as a look at the database's catalog, and returns the
-	// target's limits. It uses a connection of its own. An *AnswerError means that the target answers, but would not
+	// member's limits. It uses a connection of its own. An *AnswerError means that the member answers, but would not
 	// have us.
-	Maintain(ctx context.Context, t Target) (Capacity, error)
+	Maintain(ctx context.Context, m Member) (Capacity, error)
 	// Stale has one value when something makes Maintain worth calling before its time.
 	Stale() <-chan struct{}
 }
@@ -152,6 +159,8 @@ type Dialed struct {
 	TLS    bool
 	Server Server
 	Limits Capacity
+	// ReadOnly is set where the server has said that it takes no writes: it is a replica, or is being made one.
+	ReadOnly bool
 	// Previous is set where the server has refused the secret's current password, and taken the previous one.
 	Previous bool
 }
@@ -168,7 +177,7 @@ type Server interface {
 	Idle(b []byte) (n int, ok bool)
 	// Cancel asks the database, over a transport of its own, to cancel what the connection runs. It blocks and is called
 	// from another goroutine; it uses only what never changes after log-in.
-	Cancel(ctx context.Context, t Target) error
+	Cancel(ctx context.Context, m Member) error
 	// Bye is what to send before an orderly close.
 	Bye() []byte
 }

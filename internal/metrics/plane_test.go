@@ -271,7 +271,7 @@ func TestTotalsOutlivePools(t *testing.T) {
 	if after := w.figures().Target; after.Engine.Queries != before.Engine.Queries || after.Limits.MaxOpen != 3 {
 		t.Errorf("after a change of the pool's size: %+v", after)
 	}
-	w.Proxy.Target.ConnectTimeout++
+	w.Proxy.Target.Members[0].ConnectTimeout++
 	w.Apply(t)
 	if after := w.figures().Target; after.Engine.Queries != 0 || after.Session.ClientsIn != 0 {
 		t.Errorf("a new target begins at zero: %+v", after)

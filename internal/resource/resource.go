@@ -4,6 +4,9 @@
 package resource
 
 import (
+	"net"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -39,12 +42,16 @@ type Proxy struct {
 
 	Target Target
 	Pool   ConnectionPoolConfig
+	// Paused has all sessions wait at their next transaction, for the borrow timeout, and closes server connections that are
+	// not in one.
+	Paused bool
 }
 
 // Endpoint is an address on which a proxy listens.
 type Endpoint struct {
-	Name   string // "default" or a name of the user's
-	Listen string // host:port; an empty host means every address, port 0 a free one
+	Name   string     // "default" or a name of the user's
+	Listen string     // host:port; an empty host means every address, port 0 a free one
+	Role   TargetRole // empty: ReadWrite
 	// Hostnames are the names by which clients may know the endpoint: those of its certificate, and those that a token may
 	// be made for. A token for another name is refused.
 	Hostnames []string
@@ -107,14 +114,78 @@ const (
 	TLSVerifyFull TLSMode = "verify-full"
 )
 
-// Target is a database instance.
+// Target is what a proxy's sessions go to: one database server, or a cluster of servers that replicate from one another.
 type Target struct {
+	Cluster string // identifier of the cluster, empty for a single server
+	// Members are the servers that have been declared: none where nothing is registered.
+	Members []Member
+	// Discover adds the servers that the members themselves name as members of the same replication set.
+	Discover bool
+	// Patroni are base URLs of Patroni's REST API, of any members; empty: it is not asked.
+	Patroni []string
+	Monitor Monitor
+
+	// MaxReplicaLag is how far behind a reader may be and still be chosen; 0: no limit.
+	MaxReplicaLag time.Duration
+	// WriterReads has READ_ONLY sessions go to the writer while no reader can be had, instead of waiting for one.
+	WriterReads bool
+}
+
+// Cluster reports whether the target may have more than one member, so that each member's role has to be asked for. A single
+// server is the writer, whatever it says.
+func (t *Target) IsCluster() bool {
+	return t.Cluster != "" || len(t.Members) > 1 || t.Discover || len(t.Patroni) > 0
+}
+
+// Identity names the target among all: by its cluster, else by where its members are.
+func (t *Target) Identity() string {
+	if t.Cluster != "" {
+		return t.Cluster
+	}
+	addresses := make([]string, len(t.Members))
+	for i, m := range t.Members {
+		addresses[i] = m.Address()
+	}
+	return strings.Join(addresses, ",")
+}
+
+// Member is a database server.
+type Member struct {
+	Name           string // identifier of the DB instance; empty: its address has to do
+	ResourceID     string // db-...; empty for one that no API knows
 	Host           string
 	Port           int
 	TLSMode        TLSMode
 	CAFile         string // PEM bundle for verify-ca and verify-full; empty: the system's
 	ConnectTimeout time.Duration
 }
+
+// Address is host:port.
+func (m *Member) Address() string { return net.JoinHostPort(m.Host, strconv.Itoa(m.Port)) }
+
+// String is its name, or else its address.
+func (m *Member) String() string {
+	if m.Name != "" {
+		return m.Name
+	}
+	return m.Address()
+}
+
+// Monitor says as whom the members of a cluster are asked for their role, and how often.
+type Monitor struct {
+	// Secret is the name of the secret of the user to log in as. Empty: the first of the proxy's that can be had.
+	Secret   string
+	Database string        // empty: the engine's default
+	Interval time.Duration // between two looks at a member that is well; 0: the default
+}
+
+// TargetRole is what an endpoint's sessions may do, or what a member is, spelled as in the RDS API.
+type TargetRole string
+
+const (
+	ReadWrite TargetRole = "READ_WRITE"
+	ReadOnly  TargetRole = "READ_ONLY"
+)
 
 // ConnectionPoolConfig holds the pool settings under the contract's names (section 3.3), and those that RDS fixes.
 type ConnectionPoolConfig struct {

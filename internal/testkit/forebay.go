@@ -89,7 +89,7 @@ func start(t testing.TB, family resource.EngineFamily, auth resource.ClientPassw
 		Name: "test", EngineFamily: family,
 		Endpoints:         []resource.Endpoint{{Name: "default", Listen: "127.0.0.1:0"}},
 		IdleClientTimeout: 30 * time.Minute,
-		Target:            resource.Target{Host: targetHost, Port: targetPort, TLSMode: resource.TLSDisable, ConnectTimeout: 5 * time.Second},
+		Target:            resource.Target{Members: []resource.Member{{Host: targetHost, Port: targetPort, TLSMode: resource.TLSDisable, ConnectTimeout: 5 * time.Second}}},
 		Pool: resource.ConnectionPoolConfig{
 			MaxConnectionsPercent: 100, MaxIdleConnectionsPercent: 50, ConnectionBorrowTimeout: 30 * time.Second,
 			MaxConnections: PoolSize, IdleTimeout: 5 * time.Minute, Lifetime: 24 * time.Hour,

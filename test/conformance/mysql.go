@@ -38,7 +38,7 @@ func startMySQL(ctx context.Context, _ *suite, verbose bool) (*sides, error) {
 		return nil, err
 	}
 	f, port, err := startForebay(ctx, resource.Proxy{
-		EngineFamily: resource.MySQL, Target: resource.Target{Host: m.Host(), Port: m.Port()},
+		EngineFamily: resource.MySQL, Target: resource.Target{Members: []resource.Member{{Host: m.Host(), Port: m.Port()}}},
 		Auth: []resource.AuthEntry{{Secret: mysqlUser, ClientPasswordAuthType: resource.MySQLNative}},
 	}, cert, verbose)
 	if err != nil {

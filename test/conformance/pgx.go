@@ -41,7 +41,7 @@ func startPgx(ctx context.Context, s *suite, verbose bool) (*sides, error) {
 		pg.Stop()
 		return nil, err
 	}
-	p := resource.Proxy{EngineFamily: resource.PostgreSQL, Target: resource.Target{Host: pg.Host(), Port: pg.Port()}}
+	p := resource.Proxy{EngineFamily: resource.PostgreSQL, Target: resource.Target{Members: []resource.Member{{Host: pg.Host(), Port: pg.Port()}}}}
 	for _, a := range authTypes {
 		p.Auth = append(p.Auth, resource.AuthEntry{Secret: a.user, ClientPasswordAuthType: a.how})
 	}

@@ -70,7 +70,7 @@ func startForebay(ctx context.Context, p resource.Proxy, cert tls.Certificate, v
 	p.Name = "conformance"
 	p.Endpoints = []resource.Endpoint{{Name: "default", Listen: "127.0.0.1:0"}}
 	p.IdleClientTimeout, p.ClientLoginTimeout = 30*time.Minute, time.Minute
-	p.Target.TLSMode, p.Target.ConnectTimeout = resource.TLSPrefer, 10*time.Second
+	p.Target.Members[0].TLSMode, p.Target.Members[0].ConnectTimeout = resource.TLSPrefer, 10*time.Second
 	p.Pool = resource.ConnectionPoolConfig{
 		MaxConnectionsPercent: 90, MaxIdleConnectionsPercent: 50, ConnectionBorrowTimeout: time.Minute,
 		IdleTimeout: 5 * time.Minute, Lifetime: 24 * time.Hour, MaxPreparedStatements: 200, RoutineScanInterval: 30 * time.Second,

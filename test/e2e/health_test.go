@@ -97,8 +97,8 @@ func TestTargetGone(t *testing.T) {
 	t.Parallel()
 	var g *gap
 	w := newWorld(t, options{pool: 2, change: func(p *resource.Proxy) {
-		g = newGap(t, p.Target.Host, p.Target.Port)
-		p.Target.Host, p.Target.Port = "127.0.0.1", g.port()
+		g = newGap(t, p.Target.Members[0].Host, p.Target.Members[0].Port)
+		p.Target.Members[0].Host, p.Target.Members[0].Port = "127.0.0.1", g.port()
 		p.Pool.RoutineScanInterval = time.Hour
 	}})
 	ready := func() bool { return w.f.Plane.Readiness()[0].Ready }

@@ -49,7 +49,7 @@ func TestEachVersion(t *testing.T) {
 			t.Run(v.name, func(t *testing.T) {
 				t.Parallel()
 				db := testkit.Database(t, pg)
-				w := newWorld(t, options{pool: 2, db: &db, change: func(p *resource.Proxy) { p.Target.TLSMode = resource.TLSRequire }})
+				w := newWorld(t, options{pool: 2, db: &db, change: func(p *resource.Proxy) { p.Target.Members[0].TLSMode = resource.TLSRequire }})
 				v.test(t, w)
 			})
 		}

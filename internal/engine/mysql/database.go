@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -114,8 +113,8 @@ type local struct {
 }
 
 // Dial implements engine.Database.
-func (d *database) Dial(ctx context.Context, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
-	s, previous, err := d.login(ctx, transport)
+func (d *database) Dial(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
+	s, previous, err := d.login(ctx, m, transport)
 	if err != nil {
 		if ctx.Err() == nil && !answered(err) {
 			d.look()
@@ -218,15 +217,14 @@ func (d *database) initialSettings(ctx context.Context, s *login.Server, f *fact
 	return all, nil
 }
 
-// login logs in to the target with the secret's present credentials, over the transport that dial gives, or with the
+// login logs in to a member with the secret's present credentials, over the transport that dial gives, or with the
 // previous ones where the target refuses these: a rotation changes the secret and the database one after the other.
-func (d *database) login(ctx context.Context, transport func(context.Context) (net.Conn, error)) (s *login.Server, previous bool, err error) {
-	p := d.proxy.Load()
+func (d *database) login(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (s *login.Server, previous bool, err error) {
 	sec, entry, err := d.creds.Lookup(ctx, d.key.User)
 	if err != nil {
 		return nil, false, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
 	}
-	o, err := dialOptions(p)
+	o, err := dialOptions(m)
 	if err != nil {
 		return nil, false, &loginError{err: err}
 	}
@@ -271,8 +269,8 @@ func (d *database) look() {
 }
 
 // Maintain implements engine.Database: it reads what a greeting says again, and how many connections the target allows.
-func (d *database) Maintain(ctx context.Context, t engine.Target) (engine.Capacity, error) {
-	s, _, err := d.login(ctx, t.Dial)
+func (d *database) Maintain(ctx context.Context, m engine.Member) (engine.Capacity, error) {
+	s, _, err := d.login(ctx, m.Config(), m.Dial)
 	if err != nil {
 		if answered(err) {
 			return engine.Capacity{}, &engine.AnswerError{Err: err}
@@ -376,20 +374,17 @@ func wrapLogin(err error) error {
 	return &loginError{err: err, permanent: errors.Is(err, login.ErrAuth) || errors.Is(err, login.ErrNoDatabase)}
 }
 
-// dialOptions are the options for reaching the target that do not depend on the user.
-func dialOptions(p *resource.Proxy) (login.DialOptions, error) {
-	o := login.DialOptions{
-		Address: net.JoinHostPort(p.Target.Host, strconv.Itoa(p.Target.Port)),
-		TLSMode: p.Target.TLSMode,
-	}
-	if p.Target.CAFile != "" {
-		pem, err := os.ReadFile(p.Target.CAFile)
+// dialOptions are the options for reaching a member that do not depend on the user.
+func dialOptions(m resource.Member) (login.DialOptions, error) {
+	o := login.DialOptions{Address: m.Address(), TLSMode: m.TLSMode}
+	if m.CAFile != "" {
+		pem, err := os.ReadFile(m.CAFile)
 		if err != nil {
 			return o, fmt.Errorf("mysql: CA file of the target: %w", err)
 		}
 		o.RootCAs = x509.NewCertPool()
 		if !o.RootCAs.AppendCertsFromPEM(pem) {
-			return o, fmt.Errorf("mysql: no certificate in %s", p.Target.CAFile)
+			return o, fmt.Errorf("mysql: no certificate in %s", m.CAFile)
 		}
 	}
 	return o, nil

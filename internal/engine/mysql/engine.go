@@ -47,11 +47,11 @@ func (t *target) learn(f *facts) {
 }
 
 func (e *Engine) target(p *resource.Proxy) *target {
-	addr := net.JoinHostPort(p.Target.Host, strconv.Itoa(p.Target.Port))
-	if t, ok := e.targets.Load(addr); ok {
+	id := p.Target.Identity()
+	if t, ok := e.targets.Load(id); ok {
 		return t.(*target)
 	}
-	t, _ := e.targets.LoadOrStore(addr, &target{known: make(chan struct{})})
+	t, _ := e.targets.LoadOrStore(id, &target{known: make(chan struct{})})
 	return t.(*target)
 }
 
@@ -243,7 +243,7 @@ func authTypeOf(entry resource.AuthEntry) resource.ClientPasswordAuthType {
 func (e *Engine) DefaultDatabase() string { return "" }
 
 // Open implements engine.Engine.
-func (e *Engine) Open(p *resource.Proxy, k engine.Key, c engine.Credentials, _ engine.Target) engine.Database {
+func (e *Engine) Open(p *resource.Proxy, k engine.Key, c engine.Credentials) engine.Database {
 	d := &database{
 		eng: e, key: k, creds: c, target: e.target(p), stale: make(chan struct{}, 1),
 		caps: mysqlwire.Capability(k.Protocol)&shared | mysqlwire.ClientSessionTrack,

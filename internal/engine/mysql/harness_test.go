@@ -58,7 +58,7 @@ func newStage(t testing.TB, u setup) *stage {
 	p := &resource.Proxy{Name: "p"}
 	p.Pool.MaxPreparedStatements = u.prepared
 	u.caps |= plainCaps
-	d := e.Open(p, engine.Key{User: "alice", Protocol: uint64(u.caps&shared) | client}, nil, nil).(*database)
+	d := e.Open(p, engine.Key{User: "alice", Protocol: uint64(u.caps&shared) | client}, nil).(*database)
 	now := int64(1)
 	d.routines.Store(new(routines.Catalog))
 	l := d.NewLocal(&engine.Counters{Now: &now}).(*local)

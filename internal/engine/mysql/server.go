@@ -3,7 +3,6 @@ package mysql
 import (
 	"context"
 	"fmt"
-	"net"
 
 	"forebay/internal/engine"
 	"forebay/internal/wire/mysqlwire"
@@ -57,8 +56,8 @@ func (v *server) Idle(b []byte) (int, bool) { return 0, len(b) == 0 }
 func (v *server) Bye() []byte { return []byte{1, 0, 0, 0, byte(mysqlwire.ComQuit)} }
 
 // Cancel implements engine.Server.
-func (v *server) Cancel(ctx context.Context, t engine.Target) error {
-	s, _, err := v.db.login(ctx, func(ctx context.Context) (net.Conn, error) { return t.Dial(ctx) })
+func (v *server) Cancel(ctx context.Context, m engine.Member) error {
+	s, _, err := v.db.login(ctx, m.Config(), m.Dial)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func speedSession() (*session, *server) {
 	e := New(slog.New(slog.NewTextHandler(io.Discard, nil)))
 	p := &resource.Proxy{Name: "p"}
 	p.Pool.MaxPreparedStatements = 100
-	d := e.Open(p, engine.Key{User: "alice", Protocol: uint64(speedCaps&shared) | client}, nil, nil).(*database)
+	d := e.Open(p, engine.Key{User: "alice", Protocol: uint64(speedCaps&shared) | client}, nil).(*database)
 	d.routines.Store(new(routines.Catalog))
 	now := int64(1)
 	l := d.NewLocal(&engine.Counters{Now: &now}).(*local)

@@ -158,8 +158,8 @@ func (l *local) analyze(s *stmt, mode sqltext.Mode) {
 }
 
 // Dial implements engine.Database.
-func (d *database) Dial(ctx context.Context, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
-	s, previous, err := d.login(ctx, transport)
+func (d *database) Dial(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
+	s, previous, err := d.login(ctx, m, transport)
 	if err != nil {
 		if ctx.Err() == nil && !answered(err) {
 			d.look()
@@ -198,10 +198,9 @@ func (d *database) Dial(ctx context.Context, transport func(context.Context) (ne
 	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: limits, Previous: previous}, nil
 }
 
-// login logs in to the target with the secret's present credentials, over the transport that dial gives, or with the
+// login logs in to a member with the secret's present credentials, over the transport that dial gives, or with the
 // previous ones where the target refuses these: a rotation changes the secret and the database one after the other.
-func (d *database) login(ctx context.Context, transport func(context.Context) (net.Conn, error)) (s *login.Server, previous bool, err error) {
-	p := d.proxy.Load()
+func (d *database) login(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (s *login.Server, previous bool, err error) {
 	sec, entry, err := d.creds.Lookup(ctx, d.key.User)
 	if err != nil {
 		return nil, false, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
@@ -210,7 +209,7 @@ func (d *database) login(ctx context.Context, transport func(context.Context) (n
 	if err != nil {
 		return nil, false, &loginError{err: err, permanent: true}
 	}
-	o, err := dialOptions(p)
+	o, err := dialOptions(m)
 	if err != nil {
 		return nil, false, &loginError{err: err}
 	}
@@ -355,8 +354,8 @@ func (d *database) look() {
 func (d *database) Stale() <-chan struct{} { return d.stale }
 
 // Maintain implements engine.Database: it reads the catalog of routines again when that has changed.
-func (d *database) Maintain(ctx context.Context, t engine.Target) (engine.Capacity, error) {
-	s, _, err := d.login(ctx, t.Dial)
+func (d *database) Maintain(ctx context.Context, m engine.Member) (engine.Capacity, error) {
+	s, _, err := d.login(ctx, m.Config(), m.Dial)
 	if err != nil {
 		if answered(err) {
 			return engine.Capacity{}, &engine.AnswerError{Err: err}

@@ -129,7 +129,7 @@ func (e *Engine) serverTLS(cfg *tls.Config) (*login.ServerTLS, error) {
 func (e *Engine) DefaultDatabase() string { return "postgres" }
 
 // Open implements engine.Engine.
-func (e *Engine) Open(p *resource.Proxy, k engine.Key, c engine.Credentials, _ engine.Target) engine.Database {
+func (e *Engine) Open(p *resource.Proxy, k engine.Key, c engine.Credentials) engine.Database {
 	d := &database{
 		eng: e, key: k, creds: c, stale: make(chan struct{}, 1),
 		log:      e.log.With(slog.String("proxy", p.Name), slog.String("user", k.User), slog.String("database", k.Database)),
@@ -163,20 +163,17 @@ func capacity(ctx context.Context, s *login.Server) (engine.Capacity, error) {
 	return c, nil
 }
 
-// dialOptions are the options for reaching the target that do not depend on user and database.
-func dialOptions(p *resource.Proxy) (login.DialOptions, error) {
-	o := login.DialOptions{
-		Address: net.JoinHostPort(p.Target.Host, strconv.Itoa(p.Target.Port)),
-		TLSMode: p.Target.TLSMode,
-	}
-	if p.Target.CAFile != "" {
-		pem, err := os.ReadFile(p.Target.CAFile)
+// dialOptions are the options for reaching a member that do not depend on user and database.
+func dialOptions(m resource.Member) (login.DialOptions, error) {
+	o := login.DialOptions{Address: m.Address(), TLSMode: m.TLSMode}
+	if m.CAFile != "" {
+		pem, err := os.ReadFile(m.CAFile)
 		if err != nil {
 			return o, fmt.Errorf("postgres: CA file of the target: %w", err)
 		}
 		o.RootCAs = x509.NewCertPool()
 		if !o.RootCAs.AppendCertsFromPEM(pem) {
-			return o, fmt.Errorf("postgres: no certificate in %s", p.Target.CAFile)
+			return o, fmt.Errorf("postgres: no certificate in %s", m.CAFile)
 		}
 	}
 	return o, nil

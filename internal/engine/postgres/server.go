@@ -70,12 +70,12 @@ func (v *server) Fit() engine.Fit { return v.fit }
 func (v *server) Bye() []byte { return []byte{pgwire.Terminate, 0, 0, 0, 4} }
 
 // Cancel implements engine.Server.
-func (v *server) Cancel(ctx context.Context, t engine.Target) error {
-	o, err := dialOptions(v.db.proxy.Load())
+func (v *server) Cancel(ctx context.Context, m engine.Member) error {
+	o, err := dialOptions(m.Config())
 	if err != nil {
 		return err
 	}
-	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return t.Dial(ctx) }
+	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return m.Dial(ctx) }
 	return login.SendCancel(ctx, o, v.pid, v.secret)
 }
 

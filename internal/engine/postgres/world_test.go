@@ -37,7 +37,7 @@ func newWorld(t testing.TB, servers int, prepared int) *world {
 	e := New(slog.New(slog.NewTextHandler(io.Discard, nil)), nil)
 	p := &resource.Proxy{Name: "p"}
 	p.Pool.MaxPreparedStatements = prepared
-	d := e.Open(p, engine.Key{User: "alice", Database: "db"}, nil, nil).(*database)
+	d := e.Open(p, engine.Key{User: "alice", Database: "db"}, nil).(*database)
 	now := int64(1)
 	l := d.NewLocal(&engine.Counters{Now: &now}).(*local)
 	w := &world{t: t, split: func() int { return 1 << 20 }}
