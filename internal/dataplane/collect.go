@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"forebay/internal/dataplane/session"
+	"forebay/internal/engine"
 )
 
 // Collect gathers the figures. It asks each loop for the sums over its pools, whatever the number of clients. Call it
@@ -18,8 +19,11 @@ func (p *Plane) Collect() Figures {
 	f.HandshakesRunning, f.HandshakesQueued = p.gate.waiting()
 	targets := p.targets()
 	sums := make(map[*target]*PoolTotals, len(targets))
+	members := make(map[*member]*PoolTotals)
+	databases := make(map[*target][]*database, len(targets))
 	for _, t := range targets {
 		sums[t] = new(PoolTotals)
+		databases[t] = t.databases()
 	}
 	for i, l := range p.loops {
 		connections := 0
@@ -27,11 +31,22 @@ func (p *Plane) Collect() Figures {
 			connections = l.Connections()
 			for t, sum := range sums {
 				sum.merge(&t.past[i])
+				for _, d := range databases[t] {
+					if c := d.commons[i]; c != nil {
+						sum.addEngine(&c.Counters)
+					}
+				}
 			}
 			p.workers[i].Pools(func(sp *session.Pool) {
-				if sum := sums[targetOf(sp)]; sum != nil {
-					sum.add(sp)
+				b, ok := sp.Owner().(*branch)
+				if !ok || sums[b.db.target] == nil {
+					return
 				}
+				sums[b.db.target].addPool(sp)
+				if members[b.member] == nil {
+					members[b.member] = new(PoolTotals)
+				}
+				members[b.member].addPool(sp)
 			})
 		})
 		f.LoopConnections = append(f.LoopConnections, connections)
@@ -39,11 +54,23 @@ func (p *Plane) Collect() Figures {
 	now := time.Now()
 	for _, t := range targets {
 		pf := t.px.figures()
-		pf.Target = t.figures(now)
+		pf.Target, pf.Members = t.figures(now)
 		pf.Target.PoolTotals = *sums[t]
+		for i, m := range t.all() {
+			if sum := members[m]; sum != nil && i < len(pf.Members) && pf.Members[i].Address == m.address() {
+				pf.Members[i].Pool = sum.Pool
+			}
+		}
 		f.Proxies = append(f.Proxies, pf)
 	}
 	return f
+}
+
+// databases are the present ones.
+func (t *target) databases() []*database {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Values(t.dbs))
 }
 
 // targets are the present targets, ordered by their proxy's name.
@@ -52,29 +79,19 @@ func (p *Plane) targets() []*target {
 	proxies := slices.Collect(maps.Values(p.proxies))
 	p.mu.Unlock()
 	slices.SortFunc(proxies, func(a, b *proxy) int { return cmp.Compare(a.name(), b.name()) })
-	all := make([]*target, 0, len(proxies))
-	for _, px := range proxies {
-		px.mu.Lock()
-		all = append(all, px.target)
-		px.mu.Unlock()
+	all := make([]*target, len(proxies))
+	for i, px := range proxies {
+		all[i] = px.target
 	}
 	return all
 }
 
 // targetOf is the target that a pool's server connections lead to, nil for a pool of somebody else's.
 func targetOf(sp *session.Pool) *target {
-	if d, ok := sp.Owner().(*database); ok {
-		return d.target
+	if b, ok := sp.Owner().(*branch); ok {
+		return b.db.target
 	}
 	return nil
-}
-
-// Dropped implements session.Host: what the pool counted stays part of its target's figures. Called on the pool's loop.
-func (d *database) Dropped(sp *session.Pool) {
-	var last PoolTotals
-	last.add(sp)
-	last.settle()
-	d.target.past[sp.Loop().ID()].merge(&last)
 }
 
 func (px *proxy) figures() ProxyFigures {
@@ -110,14 +127,54 @@ func notAfter(c *tls.Config) time.Time {
 	return leaf.NotAfter
 }
 
-// figures are the target's own, without its pools'.
-func (t *target) figures(now time.Time) TargetFigures {
-	limits := t.budget.Stats().Limits
+// figures are the target's own and its members', without their pools'.
+func (t *target) figures(now time.Time) (f TargetFigures, members []MemberFigures) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return TargetFigures{
-		Address: addrOf(t.cfg), Checked: !t.checked.IsZero(), Available: !t.checked.IsZero() && t.health == nil,
-		Availability: t.availability.percent(now), Capacity: t.capacity, Limits: limits,
-		Previous: t.previous.Load(),
+	f = TargetFigures{Address: t.cfg.Target.Identity(), Previous: t.previous.Load(), Failovers: t.failovers}
+	w := t.writer
+	if w == nil && len(t.order) > 0 {
+		w = t.order[0]
 	}
+	if w != nil {
+		f.Checked, f.Available = !w.checked.IsZero(), w.availableLocked()
+		f.Availability, f.Capacity = w.availability.percent(now), w.capacity
+	}
+	for _, m := range t.order {
+		limits := m.budget.Stats().Limits
+		f.Limits.MaxOpen += limits.MaxOpen
+		f.Limits.MaxIdle += limits.MaxIdle
+		members = append(members, MemberFigures{
+			Name: m.cfg.Name, Address: m.cfg.Address(), Role: t.roleLocked(m), Checked: !m.checked.IsZero(), Available: m.availableLocked(),
+			Availability: m.availability.percent(now), Lag: m.status.Lag, LagBytes: m.status.LagBytes, Capacity: m.capacity,
+			Limits: limits, Clients: m.clients.Load(),
+		})
+	}
+	if len(t.order) == 0 {
+		f.Limits = t.nowhere.budget.Stats().Limits
+	}
+	return f, members
+}
+
+// availableLocked reports whether the member answered when it was last asked. t.mu is held.
+func (m *member) availableLocked() bool { return !m.checked.IsZero() && m.health == nil }
+
+// roleLocked is what a member is for the sessions of the proxy: a single server is the writer, once it has answered.
+func (t *target) roleLocked(m *member) engine.Role {
+	switch {
+	case !m.availableLocked():
+		return engine.RoleUnknown
+	case !t.cfg.Target.IsCluster() || m == t.routes.Load().writer:
+		return engine.Writer
+	case m.status.Role == engine.Reader || m.status.MultiWriter:
+		return engine.Reader
+	default:
+		return engine.RoleUnknown
+	}
+}
+
+// address is host:port.
+func (m *member) address() string {
+	cfg := m.Config()
+	return cfg.Address()
 }

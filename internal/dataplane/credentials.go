@@ -248,8 +248,17 @@ func (c *credentials) known(user string) (e resource.AuthEntry, err error, known
 
 // first returns some user, for asking the target how it is.
 func (c *credentials) first(ctx context.Context) (string, error) {
+	s, err := c.monitor(ctx, "")
+	return s.Username, err
+}
+
+// monitor returns the secret of the user that asks members how they are: the named one, or the first that can be had.
+func (c *credentials) monitor(ctx context.Context, name string) (secret.Secret, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
+	if name != "" {
+		return c.ask(ctx, name).wait(ctx)
+	}
 	c.mu.Lock()
 	auth := c.auth
 	c.mu.Unlock()
@@ -257,11 +266,11 @@ func (c *credentials) first(ctx context.Context) (string, error) {
 	for _, a := range c.askAll(ctx, auth) {
 		s, e := a.wait(ctx)
 		if e == nil {
-			return s.Username, nil
+			return s, nil
 		}
 		err = e
 	}
-	return "", err
+	return secret.Secret{}, err
 }
 
 // versions says which version of each entry's secret there is, in the order of the entries. Secrets that cannot be had are

@@ -23,6 +23,23 @@ type ProxyFigures struct {
 	Clients             ClientFigures
 	CertificateNotAfter time.Time // zero: no TLS
 	Target              TargetFigures
+	Members             []MemberFigures // of the target: as declared, then as discovered
+}
+
+// MemberFigures are those of one database server of a proxy's target.
+type MemberFigures struct {
+	Name         string
+	Address      string // host:port
+	Role         engine.Role
+	Checked      bool // whether it has been asked yet how it is
+	Available    bool
+	Availability float64         // percent of the last minute in which it answered
+	Lag          time.Duration   // behind the writer; negative: not known
+	LagBytes     int64           // the same in bytes of the log; negative: not known
+	Capacity     engine.Capacity // zero: not known yet
+	Limits       pool.Limits     // in force
+	Clients      int64           // sessions that it serves
+	Pool         pool.Stats
 }
 
 // ClientFigures count a proxy's clients, those still in the connection phase included.
@@ -41,15 +58,17 @@ type ClientFigures struct {
 	TokensRefused [engine.NumTokenReasons]int64 // of FailedAuth, those whose token was no good
 }
 
-// TargetFigures are those of a proxy's target: sums over its pools, those that were forgotten included.
+// TargetFigures are those of a proxy's target: sums over its pools, those that were forgotten included. Of a cluster, what a
+// single server would say of itself is the writer's, and limits are sums.
 type TargetFigures struct {
-	Address      string // host:port
+	Address      string // host:port, or the cluster's identifier
 	Checked      bool   // whether it has been asked yet how it is
 	Available    bool
 	Availability float64         // percent of the last minute in which it answered
 	Capacity     engine.Capacity // zero: not known yet
 	Limits       pool.Limits     // in force
 	Previous     int64           // server connections that needed a secret's previous password
+	Failovers    uint64          // times that another member has become the writer
 	PoolTotals
 }
 
@@ -60,11 +79,11 @@ type PoolTotals struct {
 	Engine  engine.Counters // Now is nil
 }
 
-// add adds the figures of p, on whose loop it is called. The rest of what it reads never changes.
-func (t *PoolTotals) add(p *session.Pool) {
+// addPool adds the figures of p, on whose loop it is called, but for what the engine has counted, which is of all pools of
+// that loop.
+func (t *PoolTotals) addPool(p *session.Pool) {
 	addPool(&t.Pool, p.Shard().Stats())
 	addSession(&t.Session, p.PoolStats())
-	t.addEngine(&p.Counters)
 }
 
 // merge adds other totals.

@@ -32,14 +32,15 @@ func (px *proxy) cancel(ctx context.Context, c *engine.Cancel) {
 // ended is called, on any goroutine, when it has been, or could not be in time. Called on the session's loop.
 func (px *proxy) interrupt(s *session.Session, ended func()) (asked bool) {
 	s.Interrupt(func(sv *session.Server) {
-		t := s.Pool().Owner().(*database).target
+		b := sv.Pool().Owner().(*branch)
+		t := b.db.target
 		release := sv.HoldForCancel()
 		asked = t.run(func() {
 			defer ended()
 			defer release()
 			ctx, stop := context.WithTimeout(t.ctx, loginTimeout(px.cfg.Load()))
 			defer stop()
-			if err := sv.Engine().Cancel(ctx, t); err != nil {
+			if err := sv.Engine().Cancel(ctx, b.member); err != nil {
 				px.log.Warn("a cancel request could not be passed on", slog.Any("error", err))
 			}
 		})
@@ -51,8 +52,8 @@ func (px *proxy) interrupt(s *session.Session, ended func()) (asked bool) {
 }
 
 // Kill implements session.Host.
-func (d *database) Kill(asker *session.Session, k engine.Kill, done func(found bool)) {
-	px, home := d.target.px, asker.Pool().Loop()
+func (b *branch) Kill(asker *session.Session, k engine.Kill, done func(found bool)) {
+	px, home := b.db.target.px, asker.Pool().Loop()
 	answer := func(found bool) { home.Post(func() { done(found) }) }
 	loop, slot := placeOf(k.PID)
 	if loop >= len(px.plane.loops) || pidOf(loop, slot) != k.PID {
@@ -62,7 +63,7 @@ func (d *database) Kill(asker *session.Session, k engine.Kill, done func(found b
 	there := px.plane.loops[loop]
 	there.Post(func() {
 		victim := px.plane.workers[loop].Session(slot)
-		if victim == nil || !d.mayKill(victim) {
+		if victim == nil || !b.db.mayKill(victim) {
 			answer(false)
 			return
 		}
@@ -82,6 +83,6 @@ func (d *database) Kill(asker *session.Session, k engine.Kill, done func(found b
 
 // mayKill reports whether sessions of d may kill another: it has to be the same proxy's and the same user's.
 func (d *database) mayKill(other *session.Session) bool {
-	o, ok := other.Pool().Owner().(*database)
-	return ok && o.target.px == d.target.px && o.key.User == d.key.User
+	o, ok := other.Pool().Owner().(*branch)
+	return ok && o.db.target == d.target && o.db.key.User == d.key.User
 }

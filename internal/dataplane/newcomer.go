@@ -17,11 +17,13 @@ import (
 // newcomer is a client from its arrival until it has logged in, or will not. Owned by loop.
 type newcomer struct {
 	px       *proxy
+	endpoint string // listenKey of the one that it came to
 	conn     *evloop.Conn
 	net      net.Conn // of the connection phase
 	id       engine.SessionID
 	greeting any              // what it has been sent, for Accept; nil: nothing
 	at       int64            // when it came, by the loop's clock
+	readOnly bool             // of a client that has been in already: its sessions read
 	relogin  engine.LoginFunc // takes the place of Accept, for a client that has been in already; else nil
 	early    []byte           // what such a client has sent already
 	full     bool             // there were as many clients as there may be
@@ -32,8 +34,8 @@ type newcomer struct {
 // connection closed.
 const maxTold = 100
 
-// accept begins the connection phase of a new client. Called on its loop.
-func (px *proxy) accept(a evloop.Accepted) {
+// accept begins the connection phase of a new client, which came to the endpoint with that listenKey. Called on its loop.
+func (px *proxy) accept(a evloop.Accepted, endpoint string) {
 	cfg := px.cfg.Load()
 	if cfg == nil { // the proxy is new, and what it is to be not in force yet
 		a.Net.Close()
@@ -48,7 +50,7 @@ func (px *proxy) accept(a evloop.Accepted) {
 		a.Net.Close()
 		return
 	}
-	n := &newcomer{px: px, conn: a.Conn, net: a.Net, full: full}
+	n := &newcomer{px: px, endpoint: endpoint, conn: a.Conn, net: a.Net, full: full}
 	loop := a.Conn.Loop().ID()
 	n.id.PID = pidOf(loop, px.plane.workers[loop].Slot())
 	n.arrivals().add(n)
@@ -174,20 +176,15 @@ func (n *newcomer) connect(t *evloop.Task) {
 		n.net.Close()
 		return
 	}
-	px.mu.Lock()
-	target := px.target
-	px.mu.Unlock()
-	db := target.known(l.Key)
-	if db == nil {
-		t.Block(func() { db, err = target.database(l.Key) })
-	}
-	if err != nil {
-		n.refused(err)
-		return
-	}
+	l.Key.ReadOnly = n.readOnly || n.relogin == nil && readOnly(o.Proxy, n.endpoint)
+	db := px.target.database(l.Key)
 	loop, slot := placeOf(n.id.PID)
 	posted := n.conn.Loop().Post(func() {
-		db.pool(loop).Begin(n.conn, l, slot, n.id, px.limits.Load(), px.gone)
+		p := db.place(nil).pool(loop)
+		p.Begin(n.conn, l, slot, n.id, px.limits.Load(), px.gone)
+		if px.target.isClosed() { // while the client logged in
+			p.End(engine.ErrShutdown)
+		}
 	})
 	if !posted {
 		px.gone()
@@ -203,8 +200,8 @@ func (n *newcomer) connect(t *evloop.Task) {
 }
 
 // Relogin implements session.Host.
-func (d *database) Relogin(p *session.Pool, c *evloop.Conn, slot uint32, early []byte, f engine.LoginFunc) {
-	n := &newcomer{px: d.target.px, conn: c, relogin: f, early: early}
+func (b *branch) Relogin(p *session.Pool, c *evloop.Conn, slot uint32, early []byte, f engine.LoginFunc) {
+	n := &newcomer{px: b.db.target.px, conn: c, relogin: f, early: early, readOnly: b.db.key.ReadOnly}
 	n.id.PID = pidOf(p.Loop().ID(), slot)
 	n.drawSecret()
 	n.arrivals().add(n)

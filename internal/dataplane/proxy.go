@@ -3,19 +3,14 @@ package dataplane
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
-	"net"
-	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"forebay/internal/dataplane/session"
 	"forebay/internal/engine"
 	"forebay/internal/evloop"
-	"forebay/internal/pool"
 	"forebay/internal/resource"
 )
 
@@ -48,12 +43,11 @@ type clientStats struct {
 
 // change is a proxy's step from what it is to what is wanted: prepared first, then committed or undone.
 type change struct {
-	proxy  *proxy
-	cfg    *resource.Proxy
-	tls    *tls.Config
-	bound  map[string]*evloop.Listener // new listeners
-	fresh  bool                        // the proxy did not exist
-	target *target                     // new target, nil to keep the present one
+	proxy *proxy
+	cfg   *resource.Proxy
+	tls   *tls.Config
+	bound map[string]*evloop.Listener // new listeners
+	fresh bool                        // the proxy did not exist
 }
 
 // prepare does what can fail.
@@ -78,8 +72,8 @@ func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Eng
 		}
 		c.tls = t
 	}
-	if c.fresh || !reflect.DeepEqual(px.cfg.Load().Target, cfg.Target) {
-		c.target = newTarget(px, cfg)
+	if c.fresh {
+		px.target = newTarget(px, cfg)
 	}
 	px.mu.Lock()
 	defer px.mu.Unlock()
@@ -87,7 +81,7 @@ func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Eng
 		if px.listeners[listenKey(e)] != nil {
 			continue
 		}
-		l, err := evloop.Listen(ctx, p.loops, e.Listen, px.accept, px.acceptFailed)
+		l, err := px.bind(ctx, e.Listen, listenKey(e))
 		if err != nil {
 			c.undo()
 			return nil, err
@@ -123,6 +117,9 @@ func (c *change) undo() {
 	for _, l := range c.bound {
 		l.Close()
 	}
+	if c.fresh {
+		c.proxy.target.stop()
+	}
 }
 
 // commit does what cannot fail.
@@ -147,22 +144,14 @@ func (c *change) commit() *proxy {
 			gone = append(gone, l)
 		}
 	}
-	old := px.target
-	if c.target != nil {
-		px.target = c.target
-	}
-	now := px.target
 	px.mu.Unlock()
+	px.target.apply(c.cfg)
 	px.cfg.Store(c.cfg) // from here on a new proxy takes clients: see accept
 	for _, l := range gone {
 		l.Close()
 	}
-	now.apply(c.cfg)
-	if c.target != nil {
-		now.start()
-		if old != nil {
-			old.close(engine.ErrShutdown)
-		}
+	if c.fresh {
+		px.target.start()
 	}
 	px.sessions(func(s *session.Session) { s.SetLimits(limits) })
 	return px
@@ -173,13 +162,16 @@ func (px *proxy) sessions(f func(*session.Session)) {
 	for i, w := range px.plane.workers {
 		px.plane.loops[i].Post(func() {
 			w.Sessions(func(s *session.Session) {
-				if t, ok := s.Pool().Owner().(*database); ok && t.target.px == px {
+				if px.has(s) {
 					f(s)
 				}
 			})
 		})
 	}
 }
+
+// has reports whether a session is one of the proxy's. Called on the session's loop.
+func (px *proxy) has(s *session.Session) bool { return targetOf(s.Pool()) == px.target }
 
 func (px *proxy) addrs() map[string]string {
 	px.mu.Lock()
@@ -210,9 +202,9 @@ func (px *proxy) stopListening(which func(key string) bool) (keys []string) {
 	return keys
 }
 
-// listen begins to listen at an address again.
+// listen begins to listen at an address again, which is its listenKey.
 func (px *proxy) listen(ctx context.Context, address string) error {
-	l, err := evloop.Listen(ctx, px.plane.loops, address, px.accept, px.acceptFailed)
+	l, err := px.bind(ctx, address, address)
 	if err != nil {
 		return err
 	}
@@ -220,6 +212,21 @@ func (px *proxy) listen(ctx context.Context, address string) error {
 	px.listeners[address] = l
 	px.mu.Unlock()
 	return nil
+}
+
+// bind begins to listen at an address, for the endpoint with that listenKey.
+func (px *proxy) bind(ctx context.Context, address, key string) (*evloop.Listener, error) {
+	return evloop.Listen(ctx, px.plane.loops, address, func(a evloop.Accepted) { px.accept(a, key) }, px.acceptFailed)
+}
+
+// readOnly reports whether the endpoint with that listenKey is for sessions that read.
+func readOnly(cfg *resource.Proxy, key string) bool {
+	for _, e := range cfg.Endpoints {
+		if listenKey(e) == key {
+			return e.Role == resource.ReadOnly
+		}
+	}
+	return false // it is no more, and its clients are the default's
 }
 
 func (px *proxy) closeListeners() {
@@ -237,291 +244,12 @@ func (px *proxy) close() {
 	px.closeListeners()
 	px.mu.Lock()
 	px.closed = true
-	t := px.target
 	px.mu.Unlock()
-	t.close(engine.ErrShutdown)
+	px.target.close(engine.ErrShutdown)
 }
 
 // acceptFailed hears of connections that could not be accepted.
 func (px *proxy) acceptFailed(err error) {
 	px.stats.refused.Add(1)
 	px.log.Error("a client could not be accepted", slog.Any("error", err))
-}
-
-// target is the database that a proxy stands in front of, with the limit that all its pools share.
-type target struct {
-	px     *proxy
-	budget *pool.Budget
-	ctx    context.Context
-	stop   context.CancelFunc
-	tasks  sync.WaitGroup
-
-	mu       sync.Mutex
-	cfg      *resource.Proxy          // guarded by mu
-	capacity engine.Capacity          // guarded by mu
-	dbs      map[engine.Key]*database // guarded by mu
-	health   error                    // guarded by mu; nil: it answered
-	refused  error                    // guarded by mu; it answered, and would not have the user whom it was asked as
-	checked  time.Time                // guarded by mu; when health was last found out, zero: not yet
-	closed   bool                     // guarded by mu
-
-	availability availability // guarded by mu
-	previous     atomic.Int64 // server connections that needed a secret's previous password
-	past         []PoolTotals // by loop, each owned by it: the counters of pools that are no more
-}
-
-// unknownLimit is how many connections are opened before the target has said how many it allows.
-const unknownLimit = 4
-
-func newTarget(px *proxy, cfg *resource.Proxy) *target {
-	t := &target{
-		px: px, cfg: cfg, dbs: make(map[engine.Key]*database), past: make([]PoolTotals, len(px.plane.loops)),
-		budget: pool.NewBudget(pool.Limits{MaxOpen: unknownLimit, MaxIdle: unknownLimit}),
-	}
-	t.ctx, t.stop = context.WithCancel(px.plane.ctx)
-	return t
-}
-
-// start begins to watch the target.
-func (t *target) start() { t.tasks.Go(t.watch) }
-
-// run runs f on a goroutine that close waits for. It reports false, and runs nothing, once the target is closed.
-func (t *target) run(f func()) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.closed {
-		t.tasks.Go(f)
-	}
-	return !t.closed
-}
-
-func memberOf(cfg *resource.Proxy) resource.Member {
-	if len(cfg.Target.Members) == 0 {
-		return resource.Member{}
-	}
-	return cfg.Target.Members[0]
-}
-
-// Config implements engine.Member.
-func (t *target) Config() resource.Member {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return memberOf(t.cfg)
-}
-
-// Dial implements engine.Member.
-func (t *target) Dial(ctx context.Context) (net.Conn, error) {
-	t.mu.Lock()
-	cfg := t.cfg
-	t.mu.Unlock()
-	d := net.Dialer{Timeout: connectTimeout(cfg)}
-	return d.DialContext(ctx, "tcp", addrOf(cfg))
-}
-
-func connectTimeout(cfg *resource.Proxy) time.Duration {
-	if m := memberOf(cfg); m.ConnectTimeout > 0 {
-		return m.ConnectTimeout
-	}
-	return 10 * time.Second
-}
-
-func addrOf(cfg *resource.Proxy) string {
-	m := memberOf(cfg)
-	return m.Address()
-}
-
-// database is the pools of one key, which is a user and a database for most engines: one for each loop.
-type database struct {
-	target *target
-	key    engine.Key
-	db     engine.Database
-	asked  time.Time       // guarded by target.mu; when a client last asked for it
-	gone   chan struct{}   // closed when it is forgotten
-	pools  []*session.Pool // by loop; each made on its loop, before the database is handed out
-}
-
-func (d *database) pool(loop int) *session.Pool { return d.pools[loop] }
-
-var errTargetClosed = errors.New("dataplane: the target was removed")
-
-// known returns the pools of a user and database, or nil where they have to be made.
-func (t *target) known(k engine.Key) *database {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	d := t.dbs[k]
-	if d != nil {
-		d.asked = time.Now()
-	}
-	return d
-}
-
-// database returns the pools of a user and database, made when first asked for. Never call it on a loop.
-func (t *target) database(k engine.Key) (*database, error) {
-	if d := t.known(k); d != nil {
-		return d, nil
-	}
-	t.mu.Lock()
-	if t.closed {
-		t.mu.Unlock()
-		return nil, errTargetClosed
-	}
-	cfg := t.cfg
-	t.mu.Unlock()
-
-	d := &database{target: t, key: k, db: t.px.eng.Open(cfg, k, t.px.creds), gone: make(chan struct{}), pools: make([]*session.Pool, len(t.px.plane.loops))}
-	var ready sync.WaitGroup
-	for i, l := range t.px.plane.loops {
-		ready.Add(1)
-		if !l.Post(func() {
-			defer ready.Done()
-			key := pool.Key{Target: addrOf(cfg), User: k.User, Database: k.Database, Protocol: k.Protocol}
-			d.pools[i] = session.NewPool(t.px.plane.workers[i], t.budget, key, poolConfig(cfg), d.db, d)
-		}) {
-			return nil, errTargetClosed
-		}
-	}
-	ready.Wait()
-
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if other := t.dbs[k]; other != nil {
-		d.close(nil) // another client was quicker
-		return other, nil
-	}
-	if t.closed {
-		d.close(nil)
-		return nil, errTargetClosed
-	}
-	d.asked = time.Now()
-	t.dbs[k] = d
-	t.tasks.Go(d.refresh)
-	return d, nil
-}
-
-func poolConfig(cfg *resource.Proxy) pool.Config {
-	c := pool.DefaultConfig
-	c.BorrowTimeout = cfg.Pool.ConnectionBorrowTimeout
-	c.IdleTimeout = cfg.Pool.IdleTimeout
-	c.Lifetime = cfg.Pool.Lifetime
-	return c
-}
-
-// Open implements session.Host: it logs in to the target on a goroutine. Called on the pool's loop.
-func (d *database) Open(p *session.Pool, done func(session.Opened, error)) {
-	t := d.target
-	loop := p.Loop()
-	t.mu.Lock()
-	cfg, closed := t.cfg, t.closed
-	t.mu.Unlock()
-	if closed {
-		loop.Post(func() { done(session.Opened{}, errTargetClosed) })
-		return
-	}
-	t.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(t.ctx, connectTimeout(cfg)+20*time.Second)
-		defer cancel()
-		o, err := d.dial(ctx, cfg, loop)
-		if err != nil {
-			t.px.log.Warn("a server connection could not be opened", slog.String("target", addrOf(cfg)), slog.String("user", d.key.User), slog.String("database", d.key.Database), slog.Any("error", err))
-		}
-		t.learn(o.Dialed.Limits)
-		if o.Dialed.Previous {
-			t.previous.Add(1)
-		}
-		if !loop.Post(func() { done(o, err) }) && err == nil {
-			o.Dialed.Conn.Close()
-		}
-	})
-}
-
-func (d *database) dial(ctx context.Context, cfg *resource.Proxy, loop *evloop.Loop) (session.Opened, error) {
-	var c *evloop.Conn
-	dialed, err := d.db.Dial(ctx, memberOf(cfg), func(ctx context.Context) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, connectTimeout(cfg))
-		defer cancel()
-		conn, nc, err := evloop.Dial(ctx, loop, "tcp", addrOf(cfg))
-		c = conn
-		return nc, err
-	})
-	if err != nil {
-		return session.Opened{}, err
-	}
-	return session.Opened{Conn: c, Dialed: dialed}, nil
-}
-
-// close closes the database's pools. With a reason, sessions are ended with it.
-func (d *database) close(reason error) {
-	for i, l := range d.target.px.plane.loops {
-		l.Post(func() { d.pools[i].End(reason) })
-	}
-}
-
-// learn takes over how many connections the target allows.
-func (t *target) learn(c engine.Capacity) {
-	if c.MaxConnections == 0 {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.capacity != c {
-		t.capacity = c
-		t.setLimitsLocked()
-	}
-}
-
-// setLimitsLocked turns percentages into numbers (contract 3.3). t.mu is held.
-func (t *target) setLimitsLocked() {
-	if t.capacity.MaxConnections == 0 {
-		return
-	}
-	l := limitsOf(t.cfg.Pool, t.capacity)
-	t.budget.SetLimits(l)
-	t.px.log.Info("limits of the target", slog.String("target", addrOf(t.cfg)), slog.Int("max_connections", t.capacity.MaxConnections),
-		slog.Int("max_database_connections_allowed", l.MaxOpen), slog.Int("max_idle", l.MaxIdle))
-}
-
-// limitsOf turns percentages into numbers: of what the target allows, less what it reserves and what we leave free.
-func limitsOf(c resource.ConnectionPoolConfig, k engine.Capacity) pool.Limits {
-	usable := max(1, k.MaxConnections-k.Reserved-c.ReservedConnections)
-	l := pool.Limits{
-		MaxOpen: max(1, usable*c.MaxConnectionsPercent/100),
-		MaxIdle: usable * c.MaxIdleConnectionsPercent / 100,
-	}
-	if c.MaxConnections > 0 {
-		l.MaxOpen = min(l.MaxOpen, c.MaxConnections)
-	}
-	l.MaxIdle = min(l.MaxIdle, l.MaxOpen)
-	return l
-}
-
-// apply takes over changed settings.
-func (t *target) apply(cfg *resource.Proxy) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	again := t.cfg.Pool.InitQuery != cfg.Pool.InitQuery // what it does is done to new server connections only
-	t.cfg = cfg
-	t.setLimitsLocked()
-	for _, d := range t.dbs {
-		d.db.Apply(cfg)
-		for i, l := range t.px.plane.loops {
-			l.Post(func() {
-				d.pools[i].Shard().Apply(poolConfig(cfg), l.Nanos())
-				if again {
-					d.pools[i].Shard().Retire(l.Nanos())
-				}
-			})
-		}
-	}
-}
-
-// close ends the target's pools and their sessions, and waits for what is under way.
-func (t *target) close(reason error) {
-	t.mu.Lock()
-	t.closed = true
-	for _, d := range t.dbs {
-		d.close(reason)
-	}
-	t.mu.Unlock()
-	t.stop()
-	t.tasks.Wait()
 }

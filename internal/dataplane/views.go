@@ -7,6 +7,7 @@ import (
 
 	"forebay/internal/dataplane/session"
 	"forebay/internal/engine"
+	"forebay/internal/resource"
 )
 
 // Readiness says whether a proxy's target answers.
@@ -22,11 +23,16 @@ func (p *Plane) Readiness() []Readiness {
 	for _, t := range p.targets() {
 		r := Readiness{Proxy: t.px.name()}
 		t.mu.Lock()
+		w := t.routes.Load().writer
 		switch {
-		case t.checked.IsZero():
+		case len(t.order) == 0:
+			r.Reason = "no target is registered"
+		case w == nil && t.cfg.Target.IsCluster():
+			r.Reason = engine.ErrNoWriter.Error()
+		case w == nil || w.checked.IsZero():
 			r.Reason = "the target has not been asked yet"
-		case t.health != nil:
-			r.Reason = t.health.Error()
+		case w.health != nil:
+			r.Reason = w.health.Error()
 		default:
 			r.Ready = true
 		}
@@ -36,23 +42,34 @@ func (p *Plane) Readiness() []Readiness {
 	return all
 }
 
-// TargetHealth says how the target of a proxy is.
+// TargetHealth says how one member of a proxy's target is.
 type TargetHealth struct {
 	Proxy      string
 	ResourceID string
-	Checked    bool  // it has been asked
-	Err        error // why it is not available
-	Refused    error // it answers, and would not have the user whom it was asked as
+	Member     resource.Member
+	Role       engine.Role
+	Checked    bool          // it has been asked
+	Err        error         // why it is not available
+	Refused    error         // it answers, and would not have the user whom it was asked as
+	Unusable   string        // why no session goes there though it answers; empty: some may
+	Lag        time.Duration // behind the writer; negative: not known
 }
 
-// TargetHealth returns one entry for each proxy, ordered by name.
+// TargetHealth returns one entry for each member of each proxy, ordered by the proxy's name.
 func (p *Plane) TargetHealth() []TargetHealth {
 	var all []TargetHealth
 	for _, t := range p.targets() {
 		t.mu.Lock()
-		all = append(all, TargetHealth{
-			Proxy: t.px.name(), ResourceID: t.px.cfg.Load().ResourceID, Checked: !t.checked.IsZero(), Err: t.health, Refused: t.refused,
-		})
+		for _, m := range t.order {
+			h := TargetHealth{
+				Proxy: t.px.name(), ResourceID: t.px.cfg.Load().ResourceID, Member: m.cfg, Role: t.roleLocked(m),
+				Checked: !m.checked.IsZero(), Err: m.health, Refused: m.refused, Unusable: m.status.Unusable, Lag: m.status.Lag,
+			}
+			if m.fenced {
+				h.Unusable = "it claims to be the writer beside another member: " + t.conflict
+			}
+			all = append(all, h)
+		}
 		t.mu.Unlock()
 	}
 	return all
@@ -60,10 +77,22 @@ func (p *Plane) TargetHealth() []TargetHealth {
 
 // ProxyView is a proxy with its target and pools, for operators. Field names in JSON are part of the admin endpoint.
 type ProxyView struct {
-	Proxy   string     `json:"proxy"`
-	Target  TargetView `json:"target"`
-	Clients int64      `json:"clients"` // open connections, those still logging in included
-	Pools   []PoolView `json:"pools"`
+	Proxy   string       `json:"proxy"`
+	Target  TargetView   `json:"target"`
+	Clients int64        `json:"clients"` // open connections, those still logging in included
+	Members []MemberView `json:"members"`
+	Pools   []PoolView   `json:"pools"`
+}
+
+// MemberView is one database server of a proxy's target.
+type MemberView struct {
+	Name      string  `json:"name,omitempty"`
+	Address   string  `json:"address"`
+	Role      string  `json:"role"` // READ_WRITE, READ_ONLY or UNKNOWN
+	Available bool    `json:"available"`
+	Reason    string  `json:"reason,omitempty"` // why no session goes there
+	Lag       float64 `json:"lag_seconds"`      // behind the writer; negative: not known
+	Clients   int64   `json:"clients"`          // sessions that it serves
 }
 
 // TargetView is a target's health and limits.
@@ -104,28 +133,44 @@ func (p *Plane) Pools() []ProxyView {
 		key engine.Key
 	}
 	sums := make(map[at]*PoolTotals)
+	sum := func(d *database) *PoolTotals {
+		a := at{d.target, engine.Key{User: d.key.User, Database: d.key.Database}} // whatever the protocol and the role: one line for them all
+		if sums[a] == nil {
+			sums[a] = new(PoolTotals)
+		}
+		return sums[a]
+	}
+	targets := p.targets()
+	var databases []*database
+	for _, t := range targets {
+		databases = append(databases, t.databases()...)
+	}
 	for i, l := range p.loops {
 		l.Call(func() {
-			p.workers[i].Pools(func(sp *session.Pool) {
-				k := sp.Shard().Key()
-				a := at{targetOf(sp), engine.Key{User: k.User, Database: k.Database}} // whatever the protocol: one line for them all
-				if sums[a] == nil {
-					sums[a] = new(PoolTotals)
+			for _, d := range databases {
+				if c := d.commons[i]; c != nil {
+					sum(d).addEngine(&c.Counters)
 				}
-				sums[a].add(sp)
+			}
+			p.workers[i].Pools(func(sp *session.Pool) {
+				if b, ok := sp.Owner().(*branch); ok {
+					sum(b.db).addPool(sp)
+				}
 			})
 		})
 	}
 	now := time.Now()
 	all := []ProxyView{}
-	for _, t := range p.targets() {
-		f := t.figures(now)
-		v := ProxyView{Proxy: t.px.name(), Clients: t.px.stats.open.Load(), Pools: []PoolView{}, Target: TargetView{
+	for _, t := range targets {
+		f, _ := t.figures(now)
+		v := ProxyView{Proxy: t.px.name(), Clients: t.px.stats.open.Load(), Pools: []PoolView{}, Members: t.memberViews(), Target: TargetView{
 			Address: f.Address, Available: f.Available, AvailabilityPercentage: f.Availability, Reason: t.unwell(),
 			MaxConnections: f.Capacity.MaxConnections, ReservedConnections: f.Capacity.Reserved,
 			MaxDatabaseConnectionsAllowed: f.Limits.MaxOpen, MaxIdleDatabaseConnections: f.Limits.MaxIdle,
-			DatabaseConnections: t.budget.Stats().Used,
 		}}
+		for _, m := range t.all() {
+			v.Target.DatabaseConnections += m.budget.Stats().Used
+		}
 		for a, s := range sums {
 			if a.t == t {
 				v.Pools = append(v.Pools, poolView(a.key, s))
@@ -134,6 +179,27 @@ func (p *Plane) Pools() []ProxyView {
 		slices.SortFunc(v.Pools, func(a, b PoolView) int {
 			return cmp.Or(cmp.Compare(a.User, b.User), cmp.Compare(a.Database, b.Database))
 		})
+		all = append(all, v)
+	}
+	return all
+}
+
+// memberViews are the members, as operators see them.
+func (t *target) memberViews() []MemberView {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := []MemberView{}
+	for _, m := range t.order {
+		v := MemberView{
+			Name: m.cfg.Name, Address: m.cfg.Address(), Role: t.roleLocked(m).String(), Available: m.availableLocked(),
+			Reason: m.status.Unusable, Lag: m.status.Lag.Seconds(), Clients: m.clients.Load(),
+		}
+		switch {
+		case m.health != nil:
+			v.Reason = m.health.Error()
+		case m.fenced:
+			v.Reason = t.conflict
+		}
 		all = append(all, v)
 	}
 	return all
@@ -152,10 +218,15 @@ func poolView(k engine.Key, s *PoolTotals) PoolView {
 func (t *target) unwell() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.health != nil {
-		return t.health.Error()
+	r := t.routes.Load()
+	switch {
+	case r.writer != nil && r.writer.health != nil:
+		return r.writer.health.Error()
+	case r.writer == nil && t.cfg.Target.IsCluster():
+		return r.why(false).Error()
+	default:
+		return ""
 	}
-	return ""
 }
 
 // SessionsView lists the sessions that an operator may have to do something about, those longest in their state first.

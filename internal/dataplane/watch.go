@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"slices"
+	"syscall"
 	"time"
 
 	"forebay/internal/engine"
+	"forebay/internal/resource"
+	"forebay/internal/secret"
 )
 
 // Bounds of the time between two looks at a target that answers, and at one that does not.
@@ -23,6 +27,8 @@ const (
 func (t *target) watch() {
 	secrets := time.NewTicker(watchSecrets)
 	defer secrets.Stop()
+	names := time.NewTicker(resolveEvery)
+	defer names.Stop()
 	for {
 		seen := t.px.creds.versions(t.ctx)
 		next := watchUnwell
@@ -37,32 +43,17 @@ func (t *target) watch() {
 				return
 			case <-wait.C:
 				asked = false
+			case <-t.recheck:
+				asked = false
 			case <-secrets.C:
 				asked = slices.Equal(seen, t.px.creds.versions(t.ctx))
+			case <-names.C:
+				for _, m := range t.all() {
+					m.resolve(t.ctx)
+				}
 			}
 		}
 		wait.Stop()
-	}
-}
-
-// refresh looks at the target when a database asks for it, and then until the target answers: the next look of watch may be
-// far.
-func (d *database) refresh() {
-	again := time.NewTimer(watchUnwell)
-	again.Stop()
-	defer again.Stop()
-	for {
-		select {
-		case <-d.target.ctx.Done():
-			return
-		case <-d.gone:
-			return
-		case <-d.db.Stale():
-		case <-again.C:
-		}
-		if !d.target.maintain(d.db) {
-			again.Reset(watchUnwell)
-		}
 	}
 }
 
@@ -79,97 +70,155 @@ func (t *target) interval() time.Duration {
 func (t *target) check() bool {
 	t.mu.Lock()
 	cfg := t.cfg
-	var dbs []engine.Database
+	var dbs []*database
 	for _, d := range t.dbs {
-		dbs = append(dbs, d.db)
+		dbs = append(dbs, d)
 	}
+	members := len(t.order)
 	t.mu.Unlock()
+	if members == 0 {
+		return true // nothing is registered
+	}
+	ok := true
+	for _, d := range dbs {
+		ok = t.maintain(d.key.ReadOnly, d.db) && ok
+	}
 	if len(dbs) == 0 {
 		user, err := t.px.creds.first(t.ctx)
 		if err != nil {
-			t.report(err)
+			if !cfg.Target.IsCluster() {
+				t.all()[0].report(err)
+			}
 			return false
 		}
-		dbs = append(dbs, t.px.eng.Open(cfg, engine.Key{User: user, Database: t.px.eng.DefaultDatabase()}, t.px.creds))
-	}
-	ok := true
-	for _, db := range dbs {
-		ok = t.maintain(db) && ok
+		ok = t.maintain(false, t.px.eng.Open(cfg, engine.Key{User: user, Database: t.px.eng.DefaultDatabase()}, t.px.creds))
 	}
 	t.forgetUnused()
 	return ok
 }
 
-// unusedAfter is how long a key may go without a client before its pools are forgotten: log-in names are the clients' to
-// choose.
-const unusedAfter = 10 * time.Minute
-
-// forgetUnused ends the pools that nobody has used for long.
-func (t *target) forgetUnused() {
-	t.mu.Lock()
-	var old []*database
-	for _, d := range t.dbs {
-		if time.Since(d.asked) > unusedAfter {
-			old = append(old, d)
-		}
+// maintain looks at the target through one database. Whether a member of a cluster answers is not decided here: its monitor
+// does that.
+func (t *target) maintain(readOnly bool, db engine.Database) bool {
+	m := t.memberFor(readOnly)
+	if m == nil {
+		return false
 	}
-	t.mu.Unlock()
-	for _, d := range old {
-		used := false
-		for i, l := range t.px.plane.loops {
-			l.Call(func() {
-				st := d.pools[i].Shard().Stats()
-				used = used || d.pools[i].PoolStats().ClientsIn > 0 || st.Open+st.Opening > 0
-			})
-		}
-		t.mu.Lock()
-		if !used && time.Since(d.asked) > unusedAfter && !t.closed {
-			delete(t.dbs, d.key)
-			close(d.gone)
-			d.close(engine.ErrShutdown)
-		}
-		t.mu.Unlock()
-	}
-}
-
-// maintain looks at the target through one database.
-func (t *target) maintain(db engine.Database) bool {
 	ctx, cancel := context.WithTimeout(t.ctx, watchTimeout)
 	defer cancel()
-	c, err := db.Maintain(ctx, t)
+	c, err := db.Maintain(ctx, m)
 	if t.ctx.Err() != nil {
 		return true
 	}
-	t.learn(c)
+	m.learn(c)
 	var answered *engine.AnswerError
 	refused := errors.As(err, &answered)
-	t.mu.Lock()
-	t.refused = nil
 	if refused {
-		t.refused = err
-	}
-	t.mu.Unlock()
-	if refused {
-		t.px.log.Debug("the target answers, but not to this user", slog.Any("error", err))
+		m.refuse(err)
 		err = nil
+	} else {
+		m.refuse(nil)
 	}
-	t.report(err)
+	if t.isCluster() {
+		m.look()
+	} else {
+		m.report(err)
+	}
 	return err == nil
 }
 
-// report takes over how the target is, and says so when that has changed.
-func (t *target) report(err error) {
+// Times between two looks at a member of a cluster: while all is well, and while it is not; and how long one may take.
+const (
+	monitorInterval = 500 * time.Millisecond
+	monitorUnwell   = 100 * time.Millisecond
+	monitorTimeout  = time.Second
+	monitorLogin    = 3 * time.Second // for one that has to log in first
+)
+
+// monitorAll has each member of a cluster watched by a monitor of its own, and those of a single server by none.
+func (t *target) monitorAll() {
 	t.mu.Lock()
-	changed := t.checked.IsZero() || (t.health == nil) != (err == nil)
-	t.health, t.checked = err, time.Now()
-	t.availability.record(t.checked, err == nil)
-	addr := addrOf(t.cfg)
-	t.mu.Unlock()
-	switch {
-	case !changed:
-	case err != nil:
-		t.px.log.Error("the target does not answer", slog.String("target", addr), slog.Any("error", err))
-	default:
-		t.px.log.Info("the target answers", slog.String("target", addr))
+	defer t.mu.Unlock()
+	if t.closed {
+		return
 	}
+	cluster, as := t.cfg.Target.IsCluster(), t.cfg.Target.Monitor
+	for _, m := range t.order {
+		if m.stopWatch != nil && (!cluster || m.watchedAs != as) {
+			m.stopWatch()
+			m.stopWatch = nil
+		}
+		if cluster && m.stopWatch == nil {
+			var ctx context.Context
+			ctx, m.stopWatch = context.WithCancel(t.ctx)
+			m.watchedAs = as
+			t.tasks.Go(func() { m.watch(ctx, as) })
+		}
+	}
+}
+
+// watch looks at the member until ctx ends.
+func (m *member) watch(ctx context.Context, as resource.Monitor) {
+	t := m.t
+	mon := t.px.eng.NewMonitor(engine.MonitorOptions{
+		Member: m, Database: as.Database, Log: t.px.log.With(slog.String("member", nameOf(m))),
+		Secret: func(ctx context.Context) (secret.Secret, error) { return t.px.creds.monitor(ctx, as.Secret) },
+	})
+	defer mon.Close()
+	m.resolve(ctx)
+	limit := monitorLogin
+	for {
+		began := time.Now()
+		look, cancel := context.WithTimeout(ctx, limit)
+		st, err := mon.Look(look)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		limit = monitorTimeout
+		if err != nil {
+			limit = monitorLogin
+		}
+		var refused *engine.AnswerError
+		if errors.As(err, &refused) {
+			m.refuse(err)
+		} else if err == nil {
+			m.refuse(nil)
+		}
+		t.observe(m, began, st, err)
+		wait := time.NewTimer(t.lookAgain(m, err))
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		case <-wait.C:
+		case <-m.wake:
+			wait.Stop()
+		}
+		// However often it is asked for: a member is not asked all the time.
+		if pause := monitorUnwell/2 - time.Since(began); pause > 0 {
+			time.Sleep(pause)
+		}
+	}
+}
+
+// lookAgain is how long the next look can wait: not long where a member has trouble, or there is no writer.
+func (t *target) lookAgain(m *member, err error) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	every := t.cfg.Target.Monitor.Interval
+	if every <= 0 {
+		every = monitorInterval
+	}
+	w := t.routes.Load().writer
+	if w == nil || w.health != nil || m.failures > 0 && m.failures < givenUp || !t.wanted.IsZero() {
+		return min(every, monitorUnwell)
+	}
+	return every
+}
+
+// unreachable reports whether nobody is there: a connection was refused, rather than not answered.
+func unreachable(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && errors.Is(err, syscall.ECONNREFUSED)
 }

@@ -11,6 +11,11 @@ var (
 	ErrKilled        = errors.New("killed by another client of the same user")
 	ErrShutdown      = errors.New("the proxy is shutting down")
 	ErrUnsure        = errors.New("the server connection's state was unsure, so it was closed")
+	ErrFailover      = errors.New("the database has failed over")
+	ErrNoWriter      = errors.New("no member of the cluster is the writer")
+	ErrNoReader      = errors.New("no member of the cluster is a reader that can be used")
+	ErrNoReaders     = errors.New("the target has no readers")
+	ErrPaused        = errors.New("the proxy is paused")
 	ErrUnfit         = errors.New("the database's server connections do not fit the session any more")
 )
 

@@ -58,6 +58,8 @@ type Status struct {
 	// Term orders those who claim to be the writer: the newest wins. PostgreSQL's timeline, the view of Group Replication;
 	// 0 where there is nothing of the kind.
 	Term uint64
+	// MultiWriter is set where a set has several writers by design (Galera): those that are not chosen serve as readers.
+	MultiWriter bool
 	// Position is how far it has come: what a writer has written, what a reader has applied. nil: not known.
 	Position Position
 	// Lag is how far a reader is behind the writer, as far as the reader can tell; negative: not known.

@@ -11,6 +11,7 @@ type Key struct {
 	User     string
 	Database string
 	Protocol uint64 // what else the engine's protocol fixes at log-in; 0 for most
+	ReadOnly bool   // for sessions that are to have readers
 }
 
 // Config holds the settings of one shard (contract 3.3, 3.4). The limits are the budget's, see [Limits].

@@ -91,6 +91,22 @@ func (s *Shard) Borrow(w *Waiter, fit unique.Handle[string], now int64) *Conn {
 	return nil
 }
 
+// Resume is Borrow for one that has waited already, in another shard: its place is that of its first borrow.
+func (s *Shard) Resume(w *Waiter, fit unique.Handle[string], since, now int64) *Conn {
+	c := s.Borrow(w, fit, now)
+	if c != nil || w.shard != s {
+		return c
+	}
+	w.since = since
+	s.queue.remove(w)
+	s.queue.insert(w)
+	if s.starving {
+		s.oldest.Store(s.queue.oldest.since)
+	}
+	s.wakeAt(min(s.due, max(now, since+int64(s.cfg.BorrowTimeout))))
+	return nil
+}
+
 // Return takes back a borrowed connection that is ready to be lent again; c.Fit says which settings it has. It goes to
 // the oldest waiter, here or in a starving shard, or becomes idle; or it is closed for age or limits. Return panics if
 // c is not borrowed from s: going on would let two clients share one connection.

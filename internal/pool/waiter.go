@@ -52,6 +52,26 @@ func (q *waitQueue) pushOldest(w *Waiter) {
 	q.n++
 }
 
+// insert puts w where its time says, which is rarely far from the end.
+func (q *waitQueue) insert(w *Waiter) {
+	after := q.newest
+	for after != nil && after.since > w.since {
+		after = after.older
+	}
+	if after == nil {
+		q.pushOldest(w)
+		return
+	}
+	w.older, w.newer = after, after.newer
+	if after.newer != nil {
+		after.newer.older = w
+	} else {
+		q.newest = w
+	}
+	after.newer = w
+	q.n++
+}
+
 func (q *waitQueue) remove(w *Waiter) {
 	if w.older != nil {
 		w.older.newer = w.newer

@@ -24,6 +24,9 @@ type Server struct {
 	relaying bool  // what it has read is being passed on: it cannot be given back yet
 }
 
+// Pool is the pool that the connection belongs to. Owned by loop.
+func (sv *Server) Pool() *Pool { return sv.pool }
+
 // Engine is the connection's protocol state.
 func (sv *Server) Engine() engine.Server { return sv.eng }
 
@@ -162,10 +165,16 @@ func (sv *Server) lost(err error) {
 		s.unkeep()
 	}
 	why := EndLost
-	if errors.Is(err, engine.ErrUnsure) {
+	switch {
+	case errors.Is(err, engine.ErrUnsure):
 		why = EndUnsure
+	case errors.Is(err, engine.ErrFailover):
+		why = EndFailover
 	}
 	sv.drop(why)
+	if why == EndLost {
+		sv.pool.host.Lost(sv.pool)
+	}
 	if s == nil {
 		return
 	}

@@ -43,6 +43,7 @@ type Session struct {
 	waiting bool
 	started bool
 	killing bool  // it has asked for another's end
+	moved   bool  // it has been in another pool before
 	unfit   uint8 // server connections opened since it waits that it did not take
 	slot    uint32
 	waiter  pool.Waiter
@@ -90,10 +91,7 @@ func (p *Pool) Begin(c *evloop.Conn, l *engine.Login, slot uint32, id engine.Ses
 	}
 	p.w.sessions[slot] = s
 	p.w.link(s)
-	p.stats.ClientsIn++
-	if l.TLS {
-		p.stats.ClientsTLS++
-	}
+	p.count(l.TLS, 1)
 	c.Start(l.Conn, s)
 	if p.ended { // while the client logged in
 		s.End(engine.ErrShutdown)
@@ -110,6 +108,15 @@ func (p *Pool) Begin(c *evloop.Conn, l *engine.Login, slot uint32, id engine.Ses
 		s.Ready(c)
 	}
 	return s
+}
+
+// count counts a client that has come, or with -1 one that has left.
+func (p *Pool) count(tls bool, n int) {
+	p.stats.ClientsIn += n
+	if tls {
+		p.stats.ClientsTLS += n
+	}
+	p.clients.Add(int64(n))
 }
 
 // SetLimits changes the limits. Owned by loop.
@@ -312,7 +319,7 @@ func (s *Session) send(o *engine.Output) {
 	sv, closeServer := s.server, o.CloseServer
 	var err error
 	if sv != nil && o.Server.Len() > 0 {
-		s.pool.stats.ServerBytesOut += uint64(o.Server.Len())
+		sv.pool.stats.ServerBytesOut += uint64(o.Server.Len())
 		err = sv.conn.Write(o.Server.Bytes())
 	}
 	s.sendClient(o)
@@ -402,7 +409,7 @@ func (s *Session) attach(sv *Server) {
 	o := s.w.output()
 	s.eng.Attach(sv.eng, o)
 	if o.Server.Len() > 0 {
-		s.pool.stats.ServerBytesOut += uint64(o.Server.Len())
+		sv.pool.stats.ServerBytesOut += uint64(o.Server.Len())
 		if err := sv.conn.Write(o.Server.Bytes()); err != nil {
 			s.sendClient(o)
 			sv.lost(err)
@@ -490,7 +497,7 @@ func (s *Session) release() {
 	if sv.conn.Readable() {
 		s.w.Loop.Again(sv.conn) // before it may move, which takes it out of that queue
 	}
-	s.pool.shard.Return(&sv.slot, s.w.Loop.Nanos())
+	sv.pool.shard.Return(&sv.slot, s.w.Loop.Nanos())
 }
 
 // clientGone ends the session: the client has closed its connection, or cannot be reached.
@@ -536,10 +543,7 @@ func (s *Session) part(c *evloop.Conn) {
 		s.in = nil
 	}
 	s.unwait()
-	s.pool.stats.ClientsIn--
-	if c.TLS() != nil {
-		s.pool.stats.ClientsTLS--
-	}
+	s.pool.count(c.TLS() != nil, -1)
 	sv := s.server
 	if sv == nil {
 		return

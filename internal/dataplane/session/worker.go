@@ -156,17 +156,32 @@ func (w *Worker) keep(in, rest []byte) []byte {
 	return append(in[:0], rest...)
 }
 
-// Pool is one loop's share of the pool of one user and database behind a proxy.
-type Pool struct {
-	w        *Worker
-	shard    *pool.Shard
-	budget   *pool.Budget
+// Common is what the pools of one user and database have in common on one loop, whichever member they lead to: so a session
+// can move from one to another. Owned by loop.
+type Common struct {
 	Local    engine.Local
 	Counters engine.Counters
-	host     Host
-	asking   bool // another loop has been asked to give a server connection up
-	ended    bool // dropped once it has no server connection left
-	stats    PoolStats
+}
+
+// NewCommon makes it for the pools of w. Call it on the loop.
+func NewCommon(w *Worker, db engine.Database) *Common {
+	c := new(Common)
+	c.Counters.Now = w.Loop.Clock()
+	c.Local = db.NewLocal(&c.Counters)
+	return c
+}
+
+// Pool is one loop's share of the pool of one user and database at one member behind a proxy.
+type Pool struct {
+	*Common
+	w       *Worker
+	shard   *pool.Shard
+	budget  *pool.Budget
+	clients *atomic.Int64 // of all pools at the member
+	host    Host
+	asking  bool // another loop has been asked to give a server connection up
+	ended   bool // dropped once it has no server connection left
+	stats   PoolStats
 }
 
 // PoolStats is what a pool counts beside the shard's own figures. Owned by loop.
@@ -196,10 +211,11 @@ const (
 	EndAbandoned               // its client left in the middle of something
 	EndState                   // it held state that no reset undoes
 	EndUnfit                   // a session that it was to be lent to could not work on it
+	EndFailover                // its member is no longer one to work with
 	NumEndings                 // how many there are
 )
 
-var endingNames = [NumEndings]string{"lost", "unsure", "abandoned", "state", "unfit"}
+var endingNames = [NumEndings]string{"lost", "unsure", "abandoned", "state", "unfit", "failover"}
 
 // String returns one lower-case word, for metrics.
 func (e Ending) String() string {
@@ -222,6 +238,8 @@ type Host interface {
 	// Relogin has a client log in once more by f, whose session of p, in that slot, has ended. early is what it has sent
 	// already.
 	Relogin(p *Pool, c *evloop.Conn, slot uint32, early []byte, f engine.LoginFunc)
+	// Lost says that a server connection of p has been lost: something may have happened to the member.
+	Lost(p *Pool)
 	// Dropped says that p, which has ended, is no more: its figures are final.
 	Dropped(p *Pool)
 }
@@ -232,11 +250,9 @@ type Opened struct {
 	Dialed engine.Dialed
 }
 
-// NewPool makes a pool on w. Call it on the loop.
-func NewPool(w *Worker, b *pool.Budget, key pool.Key, cfg pool.Config, db engine.Database, h Host) *Pool {
-	p := &Pool{w: w, host: h, budget: b}
-	p.Counters.Now = w.Loop.Clock()
-	p.Local = db.NewLocal(&p.Counters)
+// NewPool makes a pool on w, which counts its sessions in clients. Call it on the loop.
+func NewPool(w *Worker, c *Common, b *pool.Budget, clients *atomic.Int64, key pool.Key, cfg pool.Config, h Host) *Pool {
+	p := &Pool{Common: c, w: w, host: h, budget: b, clients: clients}
 	p.shard = pool.NewShard(b, key, cfg, p)
 	w.pools = append(w.pools, p)
 	return p

@@ -1,0 +1,125 @@
+package dataplane
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"forebay/internal/engine"
+	"forebay/internal/resource"
+)
+
+// discover takes over which other members a member names. It may look up names.
+func (t *target) discover(by *member, peers []engine.Peer) {
+	t.mu.Lock()
+	asked, cfg := t.cfg.Target.Discover, by.cfg
+	t.mu.Unlock()
+	if !asked {
+		return
+	}
+	named := make([]resource.Member, 0, len(peers))
+	for _, p := range peers {
+		m := cfg // reached in the same way
+		m.Name, m.ResourceID, m.Host = p.Name, "", p.Host
+		if p.Port != 0 {
+			m.Port = p.Port
+		}
+		named = append(named, m)
+	}
+	t.mu.Lock()
+	same := slices.Equal(by.peers, named)
+	by.peers = named
+	t.mu.Unlock()
+	if !same {
+		t.rediscover()
+	}
+}
+
+// rediscover makes the members those that are declared or named now.
+func (t *target) rediscover() {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return
+	}
+	before := t.order
+	gone, anew := t.setMembersLocked()
+	after := t.order
+	t.mu.Unlock()
+	if slices.Equal(before, after) {
+		return
+	}
+	for _, m := range after {
+		if !slices.Contains(before, m) {
+			t.px.log.Info("a member has been discovered", slog.String("member", nameOf(m)))
+		}
+	}
+	for _, m := range gone {
+		t.px.log.Info("a member is named no more", slog.String("member", nameOf(m)))
+	}
+	t.regroup(gone, anew)
+}
+
+// foundLocked are the members that others name and that are not declared. t.mu is held.
+func (t *target) foundLocked() []resource.Member {
+	var found []resource.Member
+	if t.cfg.Target.Discover {
+		for _, m := range t.order {
+			found = append(found, m.peers...)
+		}
+	}
+	found = append(found, t.patroni...)
+	return slices.DeleteFunc(found, func(f resource.Member) bool { return t.declaredLocked(&f) })
+}
+
+// declaredLocked reports whether a declared member is the one that is named: by its name there, or by an address that that
+// stands for.
+func (t *target) declaredLocked(f *resource.Member) bool {
+	for _, cfg := range t.cfg.Target.Members {
+		if cfg.Address() == f.Address() {
+			return true
+		}
+		m := t.members[cfg.Address()]
+		if m != nil && cfg.Port == f.Port && slices.Contains(m.addresses, f.Host) {
+			return true
+		}
+	}
+	return false
+}
+
+// resolveEvery is the time between two looks at what a member's name stands for.
+const resolveEvery = 5 * time.Second
+
+// resolve finds out what a member's host stands for. When that is another server than before, server connections to the old
+// one are closed, as soon as they are given back: the name has moved.
+func (m *member) resolve(ctx context.Context) {
+	cfg := m.Config()
+	now := []string{cfg.Host}
+	if _, err := netip.ParseAddr(cfg.Host); err != nil {
+		ctx, cancel := context.WithTimeout(ctx, resolveEvery)
+		defer cancel()
+		found, err := net.DefaultResolver.LookupHost(ctx, cfg.Host)
+		if err != nil || len(found) == 0 {
+			return // what there was may still do
+		}
+		slices.Sort(found)
+		now = found
+	}
+	m.t.mu.Lock()
+	was := m.addresses
+	m.addresses = now
+	m.t.mu.Unlock()
+	if slices.Equal(was, now) {
+		return
+	}
+	if moved := len(was) > 0 && !slices.ContainsFunc(was, func(a string) bool { return slices.Contains(now, a) }); moved {
+		m.t.px.log.Warn("the target's name stands for another address: server connections to the old one are replaced",
+			slog.String("target", cfg.Address()), slog.Any("from", was), slog.Any("to", now))
+		m.retire(func(engine.Key) bool { return true })
+		m.look()
+	}
+	m.t.rediscover()
+}

@@ -1,0 +1,177 @@
+package dataplane
+
+import (
+	"slices"
+	"time"
+
+	"forebay/internal/dataplane/session"
+	"forebay/internal/engine"
+
+	"golang.org/x/time/rate"
+)
+
+// routes say where sessions go. It is immutable.
+type routes struct {
+	nowhere *member
+	writer  *member   // nil: there is none
+	readers []*member // that a new session may have
+	// moves are those of the readers that a session may move to from another member: they have come as far as that may have
+	// been when it was left, so that nobody sees an older state than before (contract 7.3).
+	moves       []*member
+	hasReaders  bool // the target has readers, though they may not be usable now
+	writerReads bool // resource.Target.WriterReads
+	paused      bool
+	unusable    error // why there is no writer; nil: not known
+}
+
+// why says why a session has to wait.
+func (r *routes) why(readOnly bool) error {
+	switch {
+	case r.paused:
+		return engine.ErrPaused
+	case !readOnly && r.unusable != nil:
+		return r.unusable
+	case !readOnly:
+		return engine.ErrNoWriter
+	case !r.hasReaders:
+		return noReaders{}
+	default:
+		return engine.ErrNoReader
+	}
+}
+
+// noReaders is ErrNoReaders, for which nobody waits.
+type noReaders struct{}
+
+func (noReaders) Error() string   { return engine.ErrNoReaders.Error() }
+func (noReaders) Unwrap() error   { return engine.ErrNoReaders }
+func (noReaders) Permanent() bool { return true }
+
+// place is where a session of the database belongs that is at a member now, or nowhere yet.
+func (d *database) place(from *member) *branch {
+	r := d.target.routes.Load()
+	return d.at(r.place(d.key.ReadOnly, from))
+}
+
+func (r *routes) place(readOnly bool, from *member) *member {
+	switch {
+	case r.paused:
+		return r.nowhere
+	case !readOnly && r.writer != nil:
+		return r.writer
+	case !readOnly:
+		return r.nowhere
+	}
+	writer := r.writerReads && r.writer != nil
+	switch {
+	case from != nil && (slices.Contains(r.readers, from) || writer && from == r.writer):
+		return from
+	case from == nil && len(r.readers) > 0:
+		return leastLoaded(r.readers)
+	case from != nil && len(r.moves) > 0:
+		return leastLoaded(r.moves)
+	case writer:
+		return r.writer
+	default:
+		return r.nowhere
+	}
+}
+
+// leastLoaded is the member that has the fewest sessions, for the connections that it allows (contract 7.3).
+func leastLoaded(members []*member) *member {
+	var best *member
+	var least float64
+	for _, m := range members {
+		load := float64(m.clients.Load()+1) / float64(max(1, m.budget.Stats().Limits.MaxOpen))
+		if best == nil || load < least {
+			best, least = m, load
+		}
+	}
+	return best
+}
+
+// How fast connections are opened to a server that has just become the writer, and how many at once at first.
+const (
+	promotedRate  = rate.Limit(100) // a second
+	promotedBurst = 20
+	promotedFor   = 30 * time.Second
+)
+
+// follow makes r the routes, and has the sessions go where they say. was is what they were.
+func (t *target) follow(was, r *routes) {
+	t.routes.Store(r)
+	if was.writer != r.writer && was.writer != nil && r.writer != nil {
+		pace := rate.NewLimiter(promotedRate, promotedBurst)
+		r.writer.pace.Store(pace)
+		time.AfterFunc(promotedFor, func() { r.writer.pace.CompareAndSwap(pace, nil) })
+	}
+	for i, l := range t.px.plane.loops {
+		l.Post(func() {
+			t.px.plane.workers[i].Move(func(s *session.Session) *session.Pool {
+				b, ok := s.Pool().Owner().(*branch)
+				if !ok || b.db.target != t {
+					return nil
+				}
+				// As the routes are now: these may be newer than r.
+				from := b.member
+				if from == t.nowhere {
+					from = nil
+					if s.Moved() {
+						from = unknownMember
+					}
+				}
+				to := t.routes.Load().place(b.db.key.ReadOnly, from)
+				if to == b.member {
+					return nil
+				}
+				return b.db.at(to).pool(i)
+			})
+		})
+	}
+	if r.paused {
+		if !was.paused {
+			for _, m := range t.all() {
+				m.retire(func(engine.Key) bool { return true })
+			}
+		}
+		return
+	}
+	for _, role := range []bool{false, true} {
+		for _, m := range was.serve(role) {
+			if !slices.Contains(r.serve(role), m) {
+				m.abandon(role)
+			}
+		}
+	}
+}
+
+// serve are the members that sessions may be at which read, or which do not.
+func (r *routes) serve(readOnly bool) []*member {
+	switch {
+	case !readOnly && r.writer == nil:
+		return nil
+	case !readOnly:
+		return []*member{r.writer}
+	case r.writerReads && r.writer != nil:
+		return append(slices.Clone(r.readers), r.writer)
+	default:
+		return r.readers
+	}
+}
+
+// abandon ends server connections of sessions that have moved away, by what they do: idle ones at once; a pinned session
+// loses its own, and is told with its next statement; a transaction may end, unless there is no hope for it.
+func (m *member) abandon(readOnly bool) {
+	of := func(k engine.Key) bool { return k.ReadOnly == readOnly }
+	m.retire(of)
+	m.t.mu.Lock()
+	hopeless := m.health != nil || m.fenced
+	m.t.mu.Unlock()
+	m.cut(hopeless, of)
+	if !hopeless {
+		m.cutLater(of)
+	}
+}
+
+// unknownMember stands for the member that a session has been at before it had to wait.
+var unknownMember = new(member)

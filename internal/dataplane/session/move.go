@@ -1,0 +1,78 @@
+package session
+
+import (
+	"cmp"
+	"slices"
+
+	"forebay/internal/engine"
+)
+
+// A session belongs to the pool of one member. When another member is to serve it, it moves there: at once if it has no
+// server connection, else with its next borrow. Its client notices nothing.
+
+// Move has sessions of the worker move to other pools: where says to which, nil or the same for one that stays. Those that
+// wait for a server connection keep the place in the queue that the time of their coming gives them. Owned by loop.
+func (w *Worker) Move(where func(*Session) *Pool) {
+	var waiting []*Session
+	for _, s := range w.sessions {
+		if s == nil || s.client == nil {
+			continue
+		}
+		to := where(s)
+		if to == nil || to == s.pool {
+			continue
+		}
+		from := s.pool
+		tls := s.client.TLS() != nil
+		from.count(tls, -1)
+		to.count(tls, 1)
+		if s.waiting {
+			from.shard.Cancel(&s.waiter, w.Loop.Nanos())
+			waiting = append(waiting, s)
+		}
+		s.pool, s.moved = to, true
+		if s.keeping {
+			s.giveUp()
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *Session) int { return cmp.Compare(a.queued, b.queued) })
+	for _, s := range waiting {
+		if s.client != nil && s.waiting {
+			s.waitOn()
+		}
+	}
+}
+
+// Moved reports whether the session has been in another pool before. Owned by loop.
+func (s *Session) Moved() bool { return s.moved }
+
+// waitOn goes on with a wait in the session's present pool.
+func (s *Session) waitOn() {
+	now := s.w.Loop.Nanos()
+	for {
+		c := s.pool.shard.Resume(&s.waiter, s.eng.Fit(), s.queued, now)
+		if c == nil {
+			return
+		}
+		if sv := c.Owner.(*Server); sv.alive(now) {
+			s.served(sv)
+			return
+		}
+	}
+}
+
+// Cut ends the server connections that which chooses, of those that sessions of the worker have, as lost: of one in the
+// middle of something only if busy is set. What the sessions lose with them, they are told as for any lost connection.
+// Owned by loop.
+func (w *Worker) Cut(busy bool, which func(*Pool) bool) {
+	for _, s := range w.sessions {
+		if s == nil {
+			continue
+		}
+		sv := s.server
+		if sv == nil || !which(sv.pool) || !busy && s.eng.Busy() {
+			continue
+		}
+		sv.lost(engine.ErrFailover)
+	}
+}

@@ -1,0 +1,242 @@
+package dataplane
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"forebay/internal/engine"
+)
+
+// view is what is known of one member when it is decided who is what.
+type view struct {
+	member   *member
+	answers  bool // its last look was answered, or too short a time ago to give it up
+	checked  bool // it has been looked at
+	status   engine.Status
+	declared int // its place among the members
+}
+
+// verdict is who is what.
+type verdict struct {
+	writer  *member   // nil: none
+	newest  uint64    // the newest term of a writer
+	readers []*member // that can be used
+	fenced  []*member // claim to be the writer, and are not to be
+	// conflict says which members claim to be the writer at once, and what comes of it. Empty: no more than one does.
+	conflict string
+}
+
+// judge decides who is what. was is the writer until now, newest the newest term that a writer has had.
+//
+// A member that says so is the writer. If several do, the newest term wins, then the one that it has been, then the one that
+// has come further, then the one declared first; the others are fenced, unless the set has several writers by design. A
+// member that has lost is not the writer either when it is alone later: its term is old. A writer that does not answer stays
+// the writer until another one takes its place, or it says that it is none.
+func judge(views []view, was *member, newest uint64, maxLag time.Duration) verdict {
+	v := verdict{newest: newest}
+	var claims []view
+	var former *view
+	for i := range views {
+		w := &views[i]
+		if w.member == was {
+			former = w
+		}
+		if w.answers && w.checked && w.status.Role == engine.Writer && w.status.Unusable == "" {
+			claims = append(claims, *w)
+		}
+	}
+	slices.SortStableFunc(claims, func(a, b view) int {
+		switch {
+		case newer(a, b, was):
+			return -1
+		case newer(b, a, was):
+			return 1
+		default:
+			return a.declared - b.declared
+		}
+	})
+	if len(claims) > 0 && claims[0].status.Term >= newest {
+		v.writer, v.newest = claims[0].member, claims[0].status.Term
+	} else if former != nil && !former.answers {
+		v.writer = was
+	}
+	var stale []string
+	for _, c := range claims {
+		if c.member == v.writer || c.status.MultiWriter {
+			continue
+		}
+		v.fenced = append(v.fenced, c.member)
+		stale = append(stale, fmt.Sprintf("%s (term %d)", c.member.cfg.String(), c.status.Term))
+	}
+	switch {
+	case len(stale) == 0:
+	case v.writer == nil:
+		v.conflict = fmt.Sprintf("%s: a writer with the term %d has been seen before", strings.Join(stale, ", "), newest)
+	default:
+		v.conflict = fmt.Sprintf("%s claim to be the writer beside %s (term %d)", strings.Join(stale, ", "), v.writer.cfg.String(), v.newest)
+	}
+	for _, w := range views {
+		reads := w.status.Role == engine.Reader || w.status.Role == engine.Writer && w.status.MultiWriter
+		if !w.answers || !w.checked || !reads || w.status.Unusable != "" || w.member == v.writer {
+			continue
+		}
+		if maxLag > 0 && (w.status.Lag < 0 || w.status.Lag > maxLag) {
+			continue
+		}
+		v.readers = append(v.readers, w.member)
+	}
+	return v
+}
+
+// newer reports whether a's claim to be the writer is better than b's.
+func newer(a, b view, was *member) bool {
+	if a.status.Term != b.status.Term {
+		return a.status.Term > b.status.Term
+	}
+	if (a.member == was) != (b.member == was) {
+		return a.member == was
+	}
+	p, q := a.status.Position, b.status.Position
+	return p != nil && q != nil && p.Covers(q) && !q.Covers(p)
+}
+
+// givenUp is how many looks in a row may fail before a member counts as gone, unless it refuses connections.
+const givenUp = 2
+
+// observe takes over what a look at a member has found that began then.
+func (t *target) observe(m *member, began time.Time, st engine.Status, err error) {
+	now := time.Now()
+	t.mu.Lock()
+	if err == nil {
+		m.status, m.failures, m.answeredAt = st, 0, now
+		if m == t.writer && st.Role == engine.Writer && !t.wanted.IsZero() && began.After(t.wanted) {
+			t.floor, t.wanted = st.Position, time.Time{}
+		}
+	} else {
+		m.failures++
+	}
+	t.mu.Unlock()
+	if err == nil {
+		m.learn(st.Capacity)
+		t.discover(m, st.Peers)
+	}
+	m.report(err)
+	t.decide()
+}
+
+// decide finds out who is what, and has sessions go where that says.
+func (t *target) decide() {
+	t.deciding.Lock()
+	defer t.deciding.Unlock()
+	t.mu.Lock()
+	cfg := t.cfg
+	if t.closed {
+		t.mu.Unlock()
+		return
+	}
+	was := t.routes.Load()
+	r := &routes{nowhere: t.nowhere, writerReads: cfg.Target.WriterReads, paused: cfg.Paused}
+	var v verdict
+	if !cfg.Target.IsCluster() {
+		if len(t.order) > 0 {
+			r.writer = t.order[0]
+		}
+		t.writer, t.newest = r.writer, 0
+	} else {
+		views := make([]view, len(t.order))
+		for i, m := range t.order {
+			// One look may fail that is not the member's fault. A server that is not there at all refuses at once.
+			patient := m.failures < givenUp && !unreachable(m.health) && !m.answeredAt.IsZero()
+			views[i] = view{member: m, answers: m.health == nil || patient, checked: !m.answeredAt.IsZero(), status: m.status, declared: i}
+		}
+		v = judge(views, t.writer, t.newest, cfg.Target.MaxReplicaLag)
+		for _, m := range t.order {
+			m.fenced = slices.Contains(v.fenced, m)
+		}
+		r.writer, r.readers, r.hasReaders = v.writer, v.readers, len(t.order) > 1
+		if v.writer == nil && len(v.fenced) > 0 {
+			r.unusable = fmt.Errorf("%w: %s", engine.ErrNoWriter, v.conflict)
+		}
+		if v.writer != nil {
+			if t.writer != nil && t.writer != v.writer {
+				t.failovers++
+			}
+			t.writer = v.writer
+		}
+		t.newest = v.newest
+		r.moves = t.movesLocked(was, r)
+	}
+	said := t.conflict
+	t.conflict = v.conflict
+	t.mu.Unlock()
+
+	if v.conflict != "" && v.conflict != said {
+		t.px.log.Error("a member that claims to be the writer is fenced: no session goes there", slog.String("members", v.conflict))
+	}
+	if was.writer != r.writer && cfg.Target.IsCluster() {
+		t.px.log.Warn("the writer has changed", slog.String("from", nameOf(was.writer)), slog.String("to", nameOf(r.writer)), slog.Uint64("term", v.newest))
+	}
+	if !was.equal(r) {
+		t.follow(was, r)
+	}
+	if was.writer != r.writer && r.writer != nil {
+		select {
+		case t.recheck <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// movesLocked are the readers that sessions of other members may move to. When a member is lost that sessions read at, they may
+// have seen there what has not come to the others yet: so it takes a reader that has come as far as the writer is after that.
+func (t *target) movesLocked(was, r *routes) []*member {
+	lost := slices.ContainsFunc(was.serve(true), func(m *member) bool { return !slices.Contains(r.serve(true), m) })
+	asks := r.writer != nil && r.writer.health == nil
+	if lost {
+		t.floor, t.wanted = nil, time.Now()
+		if asks {
+			r.writer.look()
+		}
+	}
+	if !t.wanted.IsZero() && !asks { // what is known has to do
+		for _, m := range append(slices.Clone(t.order), was.readers...) {
+			if p := m.status.Position; p != nil && (t.floor == nil || p.Covers(t.floor)) {
+				t.floor = p
+			}
+		}
+		t.wanted = time.Time{}
+	}
+	if !t.wanted.IsZero() {
+		return nil
+	}
+	var moves []*member
+	for _, m := range r.readers {
+		if p := m.status.Position; t.floor == nil || p == nil || p.Covers(t.floor) {
+			moves = append(moves, m)
+		}
+	}
+	return moves
+}
+
+func nameOf(m *member) string {
+	if m == nil {
+		return "none"
+	}
+	cfg := m.Config()
+	return cfg.String()
+}
+
+// equal reports whether sessions go where r has them go, too.
+func (r *routes) equal(o *routes) bool {
+	why := func(r *routes) string {
+		if r.unusable != nil {
+			return r.unusable.Error()
+		}
+		return ""
+	}
+	return r.writer == o.writer && slices.Equal(r.readers, o.readers) && slices.Equal(r.moves, o.moves) && r.hasReaders == o.hasReaders &&
+		r.writerReads == o.writerReads && r.paused == o.paused && why(r) == why(o)
+}
