@@ -180,7 +180,7 @@ func (n *newcomer) connect(t *evloop.Task) {
 	db := px.target.database(l.Key)
 	loop, slot := placeOf(n.id.PID)
 	posted := n.conn.Loop().Post(func() {
-		p := db.place(nil).pool(loop)
+		p := db.place().pool(loop)
 		p.Begin(n.conn, l, slot, n.id, px.limits.Load(), px.gone)
 		if px.target.isClosed() { // while the client logged in
 			p.End(engine.ErrShutdown)

@@ -47,13 +47,13 @@ func (noReaders) Error() string   { return engine.ErrNoReaders.Error() }
 func (noReaders) Unwrap() error   { return engine.ErrNoReaders }
 func (noReaders) Permanent() bool { return true }
 
-// place is where a session of the database belongs that is at a member now, or nowhere yet.
-func (d *database) place(from *member) *branch {
-	r := d.target.routes.Load()
-	return d.at(r.place(d.key.ReadOnly, from))
+// place is where a new session of the database belongs.
+func (d *database) place() *branch {
+	return d.at(d.target.routes.Load().place(d.key.ReadOnly, nil, false))
 }
 
-func (r *routes) place(readOnly bool, from *member) *member {
+// place is where a session belongs that is at a member now, and that has seen what some member had, or has not.
+func (r *routes) place(readOnly bool, from *member, seen bool) *member {
 	switch {
 	case r.paused:
 		return r.nowhere
@@ -64,11 +64,11 @@ func (r *routes) place(readOnly bool, from *member) *member {
 	}
 	writer := r.writerReads && r.writer != nil
 	switch {
-	case from != nil && (slices.Contains(r.readers, from) || writer && from == r.writer):
+	case slices.Contains(r.readers, from) || writer && from == r.writer:
 		return from
-	case from == nil && len(r.readers) > 0:
+	case !seen && len(r.readers) > 0:
 		return leastLoaded(r.readers)
-	case from != nil && len(r.moves) > 0:
+	case seen && len(r.moves) > 0:
 		return leastLoaded(r.moves)
 	case writer:
 		return r.writer
@@ -113,14 +113,7 @@ func (t *target) follow(was, r *routes) {
 					return nil
 				}
 				// As the routes are now: these may be newer than r.
-				from := b.member
-				if from == t.nowhere {
-					from = nil
-					if s.Moved() {
-						from = unknownMember
-					}
-				}
-				to := t.routes.Load().place(b.db.key.ReadOnly, from)
+				to := t.routes.Load().place(b.db.key.ReadOnly, b.member, s.Served())
 				if to == b.member {
 					return nil
 				}
@@ -173,5 +166,3 @@ func (m *member) abandon(readOnly bool) {
 	}
 }
 
-// unknownMember stands for the member that a session has been at before it had to wait.
-var unknownMember = new(member)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"unique"
 
@@ -28,6 +29,7 @@ type toyEngine struct {
 	greeted atomic.Int64
 	accepts atomic.Int64 // Accept calls
 	learned chan struct{}
+	servers sync.Map // the toyDBs of a cluster, by address
 }
 
 func newToyEngine() *toyEngine {
@@ -373,4 +375,41 @@ func (s *toySession) Describe() engine.SessionInfo {
 }
 
 // NewMonitor implements engine.Engine.
-func (e *toyEngine) NewMonitor(engine.MonitorOptions) engine.Monitor { return nil }
+func (e *toyEngine) NewMonitor(o engine.MonitorOptions) engine.Monitor {
+	return &toyMonitor{e, o.Member}
+}
+
+// toyMonitor asks the toyDB itself, if it can be reached.
+type toyMonitor struct {
+	eng    *toyEngine
+	member engine.Member
+}
+
+// Look implements engine.Monitor.
+func (m *toyMonitor) Look(ctx context.Context) (engine.Status, error) {
+	nc, err := m.member.Dial(ctx)
+	if err != nil {
+		return engine.Status{}, err
+	}
+	nc.Close()
+	cfg := m.member.Config()
+	db, ok := m.eng.servers.Load(cfg.Address())
+	if !ok {
+		return engine.Status{}, fmt.Errorf("toy: no server at %s", cfg.Address())
+	}
+	db.(*toyDB).mu.Lock()
+	defer db.(*toyDB).mu.Unlock()
+	return db.(*toyDB).status, nil
+}
+
+// Close implements engine.Monitor.
+func (m *toyMonitor) Close() {}
+
+// toyPosition is a number of changes.
+type toyPosition int
+
+// Covers implements engine.Position.
+func (p toyPosition) Covers(q engine.Position) bool { return p >= q.(toyPosition) }
+
+// String implements engine.Position.
+func (p toyPosition) String() string { return strconv.Itoa(int(p)) }

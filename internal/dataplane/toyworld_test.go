@@ -30,6 +30,7 @@ const toyLimit = 60 * time.Second
 // toyDB is a server of the toy protocol. Its connections are numbered from 1. Its requests are:
 //
 //	who              the connection's number
+//	where            the server's name
 //	begin, commit    ok
 //	sleep            canceled, when another connection says "cancel NUMBER"
 type toyDB struct {
@@ -43,6 +44,8 @@ type toyDB struct {
 	last   int
 	held   chan struct{} // not nil: cancel requests are not heard before it is closed
 	asked  int           // cancel requests that have come
+	status engine.Status // what it says to monitors
+	name   string        // answers "where"
 }
 
 func startToyDB(t *testing.T) *toyDB {
@@ -52,28 +55,49 @@ func startToyDB(t *testing.T) *toyDB {
 		t.Fatal(err)
 	}
 	db := &toyDB{l: l, conns: make(map[net.Conn]bool), sleeps: make(map[int]chan struct{})}
-	db.running.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			db.mu.Lock()
-			db.conns[c] = true
-			db.mu.Unlock()
-			db.running.Go(func() { db.serve(c) })
-		}
-	})
+	db.running.Go(db.accept)
 	t.Cleanup(func() {
-		l.Close()
-		db.mu.Lock()
-		for c := range db.conns {
-			c.Close()
-		}
-		db.mu.Unlock()
+		db.die()
 		db.running.Wait()
 	})
 	return db
+}
+
+func (db *toyDB) accept() {
+	for {
+		c, err := db.l.Accept()
+		if err != nil {
+			return
+		}
+		db.mu.Lock()
+		db.conns[c] = true
+		db.mu.Unlock()
+		db.running.Go(func() { db.serve(c) })
+	}
+}
+
+// die ends the server and its connections.
+func (db *toyDB) die() {
+	db.l.Close()
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for c := range db.conns {
+		c.Close()
+	}
+}
+
+// is has the server say that of itself.
+func (db *toyDB) is(s engine.Status) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.status = s
+}
+
+// member is the server as a member of a target.
+func (db *toyDB) member() resource.Member {
+	host, port, _ := net.SplitHostPort(db.l.Addr().String())
+	number, _ := strconv.Atoi(port)
+	return resource.Member{Name: db.name, Host: host, Port: number}
 }
 
 func (db *toyDB) serve(c net.Conn) {
@@ -117,6 +141,8 @@ func (db *toyDB) serve(c net.Conn) {
 			db.mu.Unlock()
 		case "who":
 			answer = strconv.Itoa(id)
+		case "where":
+			answer = db.name
 		case "sleep":
 			select {
 			case <-wake:
@@ -194,14 +220,12 @@ func newToyWorld(t *testing.T, o toyOptions) *toyWorld {
 	}
 	t.Cleanup(plane.Close)
 	w.plane = plane
-	host, port, _ := net.SplitHostPort(w.db.l.Addr().String())
-	number, _ := strconv.Atoi(port)
 	w.proxy = resource.Proxy{
 		Name: "toy", EngineFamily: resource.MySQL, Auth: []resource.AuthEntry{{Secret: "toy"}},
 		Endpoints:          []resource.Endpoint{{Name: "default", Listen: "127.0.0.1:0"}},
 		IdleClientTimeout:  time.Hour,
 		ClientLoginTimeout: toyLimit,
-		Target:             resource.Target{Members: []resource.Member{{Host: host, Port: number}}},
+		Target:             resource.Target{Members: []resource.Member{w.db.member()}},
 		Pool: resource.ConnectionPoolConfig{
 			MaxConnectionsPercent: 100, MaxIdleConnectionsPercent: 100, MaxConnections: max(1, o.pool), ConnectionBorrowTimeout: toyLimit,
 		},

@@ -30,7 +30,7 @@ func (w *Worker) Move(where func(*Session) *Pool) {
 			from.shard.Cancel(&s.waiter, w.Loop.Nanos())
 			waiting = append(waiting, s)
 		}
-		s.pool, s.moved = to, true
+		s.pool = to
 		if s.keeping {
 			s.giveUp()
 		}
@@ -43,8 +43,8 @@ func (w *Worker) Move(where func(*Session) *Pool) {
 	}
 }
 
-// Moved reports whether the session has been in another pool before. Owned by loop.
-func (s *Session) Moved() bool { return s.moved }
+// Served reports whether the session has had a server connection yet. Owned by loop.
+func (s *Session) Served() bool { return s.touched }
 
 // waitOn goes on with a wait in the session's present pool.
 func (s *Session) waitOn() {

@@ -43,7 +43,7 @@ type Session struct {
 	waiting bool
 	started bool
 	killing bool  // it has asked for another's end
-	moved   bool  // it has been in another pool before
+	touched bool  // it has had a server connection
 	unfit   uint8 // server connections opened since it waits that it did not take
 	slot    uint32
 	waiter  pool.Waiter
@@ -405,7 +405,7 @@ func (s *Session) borrow() bool {
 // attach links the server connection to the session.
 func (s *Session) attach(sv *Server) {
 	s.server, sv.session = sv, s
-	s.fed, s.used = false, false
+	s.fed, s.used, s.touched = false, false, true
 	o := s.w.output()
 	s.eng.Attach(sv.eng, o)
 	if o.Server.Len() > 0 {

@@ -1,0 +1,348 @@
+package dataplane_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"forebay/internal/dataplane"
+	"forebay/internal/engine"
+	"forebay/internal/resource"
+)
+
+func writer(term uint64) engine.Status {
+	return engine.Status{Role: engine.Writer, Term: term, Position: toyPosition(0), LagBytes: -1}
+}
+
+func reader(at int) engine.Status {
+	return engine.Status{Role: engine.Reader, Position: toyPosition(at), LagBytes: -1}
+}
+
+// toyCluster is a toyWorld in front of several servers, whose names are their numbers.
+type toyCluster struct {
+	*toyWorld
+	dbs []*toyDB
+}
+
+// newToyCluster starts servers that say that of themselves, behind a proxy with a READ_WRITE and a READ_ONLY endpoint.
+func newToyCluster(t *testing.T, change func(*resource.Proxy), says ...engine.Status) *toyCluster {
+	t.Helper()
+	return newToyClusterOn(t, 2, change, says...)
+}
+
+func newToyClusterOn(t *testing.T, loops int, change func(*resource.Proxy), says ...engine.Status) *toyCluster {
+	t.Helper()
+	c := &toyCluster{}
+	eng := newToyEngine()
+	for i, s := range says {
+		db := startToyDB(t)
+		db.name = fmt.Sprint(i)
+		db.is(s)
+		eng.servers.Store(db.l.Addr().String(), db)
+		c.dbs = append(c.dbs, db)
+	}
+	c.toyWorld = newToyWorld(t, toyOptions{eng: eng, loops: loops, pool: 20, change: func(p *resource.Proxy) {
+		p.Target = resource.Target{Cluster: "toys"}
+		for _, db := range c.dbs {
+			p.Target.Members = append(p.Target.Members, db.member())
+		}
+		p.Endpoints = append(p.Endpoints, resource.Endpoint{Name: "readers", Listen: "127.0.0.1:0", Role: resource.ReadOnly})
+		if change != nil {
+			change(p)
+		}
+	}})
+	return c
+}
+
+// reads logs a client of the READ_ONLY endpoint in.
+func (c *toyCluster) reads() *toyClient {
+	c.t.Helper()
+	r := c.dial(c.plane.Addrs()["toy"]["readers"])
+	r.hello()
+	r.say("app toys 0")
+	r.hears("welcome")
+	return r
+}
+
+// answered waits until a member is what it is to be, as the data plane knows it.
+func (c *toyCluster) role(i int, want engine.Role) {
+	c.t.Helper()
+	c.eventually(fmt.Sprintf("member %d is %s", i, want), func() bool {
+		for _, h := range c.plane.TargetHealth() {
+			if h.Member.Name == fmt.Sprint(i) {
+				return h.Role == want
+			}
+		}
+		return false
+	})
+}
+
+func (c *toyCluster) figures() dataplane.ProxyFigures { return c.plane.Collect().Proxies[0] }
+
+// The writer dies and another member takes its place: idle clients and those that wait notice nothing.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, nil, writer(1), reader(0))
+	idle := c.login("app toys 0")
+	if got := idle.ask("where"); got != "0" {
+		t.Fatalf("the writer is %s, want 0", got)
+	}
+	c.dbs[0].die()
+	waits := c.login("app toys 0")
+	waits.say("where")
+	c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == 1 })
+	c.dbs[1].is(writer(2))
+	waits.hears("1")
+	if got := idle.ask("where"); got != "1" {
+		t.Errorf("an idle client has come to %s, want 1", got)
+	}
+	if f := c.figures(); f.Target.Failovers != 1 || f.Members[0].Clients != 0 || f.Members[1].Clients != 2 {
+		t.Errorf("%d failovers, %d and %d clients", f.Target.Failovers, f.Members[0].Clients, f.Members[1].Clients)
+	}
+}
+
+// Those who wait for a writer are served in the order of their coming, on each loop.
+func TestFailoverOldestFirst(t *testing.T) {
+	t.Parallel()
+	c := newToyClusterOn(t, 1, func(p *resource.Proxy) { p.Pool.MaxConnections = 1 }, engine.Status{}, engine.Status{})
+	var waits []*toyClient
+	for i := range 5 {
+		w := c.login("app toys 0")
+		w.say("begin")
+		c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == i+1 })
+		waits = append(waits, w)
+	}
+	c.dbs[1].is(writer(1))
+	for _, w := range waits { // the one connection goes from one to the next
+		w.hears("ok")
+		w.say("commit")
+		w.hears("ok")
+	}
+}
+
+// A transaction at a member that is fenced gets one error; its client goes on at the new writer.
+func TestFencedWriter(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, nil, writer(1), reader(0))
+	in := c.login("app toys 0")
+	in.say("sleep")
+	c.eventually("it runs", func() bool { return c.figures().Target.Pool.Borrowed == 1 })
+	c.dbs[1].is(writer(2)) // and the first one does not know
+	if got := in.line(); !strings.HasPrefix(got, "lost: ") {
+		t.Fatalf("heard %q, want the loss of the server connection", got)
+	}
+	if got := in.ask("where"); got != "1" {
+		t.Errorf("goes on at %s, want 1", got)
+	}
+	for _, h := range c.plane.TargetHealth() {
+		if h.Member.Name == "0" && !strings.Contains(h.Unusable, "claim to be the writer beside 1 (term 2)") {
+			t.Errorf("the fenced member: %+v", h)
+		}
+	}
+	// Alone, it still is not the writer: its term is old.
+	c.dbs[1].die()
+	c.role(1, engine.RoleUnknown)
+	in.say("where")
+	c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == 1 })
+	c.dbs[0].is(writer(3))
+	in.hears("0")
+}
+
+// In a planned switchover a transaction may end where it began; everybody else goes to the new writer.
+func TestSwitchover(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, nil, writer(0), reader(0))
+	in, idle := c.login("app toys 0"), c.login("app toys 0")
+	if got := in.ask("begin"); got != "ok" {
+		t.Fatal(got)
+	}
+	c.dbs[0].is(reader(0))
+	c.role(0, engine.Reader)
+	c.dbs[1].is(writer(0))
+	c.role(1, engine.Writer)
+	if got := idle.ask("where"); got != "1" {
+		t.Errorf("an idle client is at %s, want 1", got)
+	}
+	if got := in.ask("where"); got != "0" {
+		t.Errorf("a transaction goes on at %s, want 0", got)
+	}
+	in.ask("commit")
+	if got := in.ask("where"); got != "1" {
+		t.Errorf("after its transaction the client is at %s, want 1", got)
+	}
+	c.eventually("the old connections are closed", func() bool { return c.figures().Members[0].Pool.Open == 0 })
+}
+
+// Sessions of a READ_ONLY endpoint are spread over the readers, and stay where they are.
+func TestReaders(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, nil, writer(1), reader(0), reader(0))
+	c.role(1, engine.Reader)
+	c.role(2, engine.Reader)
+	at := map[string]int{}
+	var all []*toyClient
+	for range 10 {
+		r := c.reads()
+		all = append(all, r)
+		where := r.ask("where")
+		at[where]++
+		if again := r.ask("where"); again != where {
+			t.Errorf("a client went from %s to %s", where, again)
+		}
+	}
+	if at["1"] != 5 || at["2"] != 5 {
+		t.Errorf("sessions by member: %v", at)
+	}
+	c.dbs[2].die()
+	for _, r := range all {
+		if got := r.ask("where"); got != "1" {
+			t.Errorf("after the loss of the other reader a client is at %s", got)
+		}
+	}
+}
+
+// A session that has read at a reader which is lost goes to another one only when that has come as far as the writer was then.
+func TestReadersNeverGoBack(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, nil, writer(1), reader(7), engine.Status{Role: engine.Reader, Unusable: "not yet"})
+	c.role(1, engine.Reader)
+	was := writer(1)
+	was.Position = toyPosition(9)
+	c.dbs[0].is(was)
+	r := c.reads()
+	if got := r.ask("where"); got != "1" {
+		t.Fatalf("at %s, want 1", got)
+	}
+	c.dbs[2].is(reader(8)) // less than the writer has written, though more than the reader had
+	c.eventually("the other reader is usable", func() bool { return c.plane.TargetHealth()[2].Unusable == "" })
+	c.dbs[1].die()
+	r.say("where")
+	c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == 1 })
+	fresh := c.reads() // has seen nothing yet
+	if got := fresh.ask("where"); got != "2" {
+		t.Errorf("a new session is at %s, want 2", got)
+	}
+	if n := c.figures().Target.Pool.Waiting; n != 1 {
+		t.Errorf("%d wait, want 1", n)
+	}
+	c.dbs[2].is(reader(9))
+	r.hears("2")
+}
+
+// Without readers sessions that read get an error at once, wait, or have the writer.
+func TestNoReaders(t *testing.T) {
+	t.Parallel()
+	t.Run("none at all", func(t *testing.T) {
+		t.Parallel()
+		c := newToyCluster(t, nil, writer(1))
+		c.role(0, engine.Writer)
+		r := c.reads()
+		if got := r.ask("where"); !strings.Contains(got, engine.ErrNoReaders.Error()) {
+			t.Errorf("heard %q", got)
+		}
+	})
+	t.Run("none that can be used", func(t *testing.T) {
+		t.Parallel()
+		late := reader(0)
+		late.Lag = time.Minute
+		c := newToyCluster(t, func(p *resource.Proxy) {
+			p.Target.MaxReplicaLag, p.Pool.ConnectionBorrowTimeout = time.Second, 100*time.Millisecond
+		}, writer(1), late)
+		c.role(1, engine.Reader)
+		r := c.reads()
+		if got := r.ask("where"); !strings.Contains(got, engine.ErrBorrowTimeout.Error()) {
+			t.Errorf("heard %q", got)
+		}
+		c.dbs[1].is(reader(0))
+		c.eventually("the reader serves", func() bool { return r.ask("where") == "1" })
+	})
+	t.Run("the writer instead", func(t *testing.T) {
+		t.Parallel()
+		c := newToyCluster(t, func(p *resource.Proxy) { p.Target.WriterReads = true }, writer(1), engine.Status{})
+		c.role(0, engine.Writer)
+		if got := c.reads().ask("where"); got != "0" {
+			t.Errorf("at %s, want the writer", got)
+		}
+	})
+}
+
+// A paused proxy lets transactions end and takes no new ones; afterwards nobody has noticed.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{loops: 2, pool: 4})
+	in, idle := w.login("app toys 0"), w.login("app toys 0")
+	in.ask("begin")
+	idle.ask("who")
+	w.proxy.Paused = true
+	w.apply()
+	w.eventually("idle connections are closed", func() bool { return w.plane.Collect().Proxies[0].Target.Pool.Open == 1 })
+	if got := in.ask("who"); got == "" {
+		t.Error("the transaction does not go on")
+	}
+	in.ask("commit")
+	w.eventually("all connections are closed", func() bool { return w.plane.Collect().Proxies[0].Target.Pool.Open == 0 })
+	idle.say("who")
+	in.say("who")
+	w.eventually("they wait", func() bool { return w.plane.Collect().Proxies[0].Target.Pool.Waiting == 2 })
+	w.proxy.Paused = false
+	w.apply()
+	idle.line()
+	in.line()
+}
+
+// A target that is replaced (a blue/green deployment, a new address) takes its clients along.
+func TestTargetReplaced(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{loops: 2, pool: 4})
+	w.db.name = "blue"
+	green := startToyDB(t)
+	green.name = "green"
+	in, idle := w.login("app toys 0"), w.login("app toys 0")
+	in.ask("begin")
+	if got := idle.ask("where"); got != "blue" {
+		t.Fatal(got)
+	}
+	w.proxy.Target.Members = []resource.Member{green.member()}
+	w.apply()
+	if got := idle.ask("where"); got != "green" {
+		t.Errorf("an idle client is at %s", got)
+	}
+	if got := in.ask("where"); got != "blue" {
+		t.Errorf("a transaction goes on at %s", got)
+	}
+	in.ask("commit")
+	if got := in.ask("where"); got != "green" {
+		t.Errorf("after its transaction a client is at %s", got)
+	}
+}
+
+// Members that others name are members, too, if that is asked for, but none twice.
+func TestDiscovery(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, func(p *resource.Proxy) {
+		p.Target.Discover = true
+		p.Target.Members = p.Target.Members[:1]
+	}, writer(1), reader(0))
+	names := func() (all []string) {
+		for _, h := range c.plane.TargetHealth() {
+			all = append(all, h.Member.Name)
+		}
+		return all
+	}
+	says := writer(1)
+	for _, db := range c.dbs {
+		m := db.member()
+		says.Peers = append(says.Peers, engine.Peer{Name: "peer" + m.Name, Host: m.Host, Port: m.Port})
+	}
+	c.dbs[0].is(says)
+	c.eventually("the other one is found", func() bool { return slices.Equal(names(), []string{"0", "peer1"}) })
+	r := c.reads()
+	if got := r.ask("where"); got != "1" {
+		t.Errorf("at %s, want the member that was found", got)
+	}
+	says.Peers = nil
+	c.dbs[0].is(says)
+	c.eventually("it is no member any more", func() bool { return slices.Equal(names(), []string{"0"}) })
+}
