@@ -84,6 +84,12 @@ func (db *toyDB) die() {
 	for c := range db.conns {
 		c.Close()
 	}
+	for _, wake := range db.sleeps {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // is has the server say that of itself.

@@ -34,6 +34,7 @@ var told = []struct {
 	{engine.ErrIdle, 4031, "HY000", "The client was disconnected by the server because of inactivity."},
 	{engine.ErrLifetime, 1053, "08S01", "Server shutdown in progress: the connection has reached its maximum lifetime"},
 	{engine.ErrShutdown, 1053, "08S01", "Server shutdown in progress"},
+	{engine.ErrNoReaders, 9501, "HY000", "The target group doesn't have any associated read-only instances"},
 	{engine.ErrUnfit, 1105, "HY000", "Unknown error: the database's server connections do not fit the session any more"},
 	{engine.ErrUnsure, 2013, "HY000", "Lost connection to MySQL server during query: its state was unsure"},
 }
@@ -69,7 +70,7 @@ func failureOf(err error, reply *login.ServerError) string {
 	if reply != nil {
 		return reply.Message
 	}
-	for _, kind := range []error{login.ErrUnreachable, login.ErrTLS, login.ErrAuth, login.ErrProtocol} {
+	for _, kind := range []error{engine.ErrPaused, engine.ErrNoWriter, engine.ErrNoReader, login.ErrUnreachable, login.ErrTLS, login.ErrAuth, login.ErrProtocol} {
 		if errors.Is(err, kind) {
 			return kind.Error()
 		}

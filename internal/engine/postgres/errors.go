@@ -20,6 +20,7 @@ var told = []struct {
 	{engine.ErrIdle, "57P05", "terminating connection due to idle-session timeout"},
 	{engine.ErrLifetime, "57P01", "terminating connection: it has reached its maximum lifetime"},
 	{engine.ErrShutdown, "57P01", "terminating connection: the proxy is shutting down"},
+	{engine.ErrNoReaders, "08000", "The target group doesn't have any associated read-only instances"},
 	{engine.ErrUnsure, "08006", "server connection lost: its state was unsure"},
 }
 
@@ -51,7 +52,7 @@ func failureOf(err error, reply *pgwire.Error) string {
 	if reply != nil {
 		return reply.Message
 	}
-	for _, kind := range []error{login.ErrUnreachable, login.ErrTLS, login.ErrAuth, login.ErrProtocol} {
+	for _, kind := range []error{engine.ErrPaused, engine.ErrNoWriter, engine.ErrNoReader, login.ErrUnreachable, login.ErrTLS, login.ErrAuth, login.ErrProtocol} {
 		if errors.Is(err, kind) {
 			return kind.Error()
 		}
