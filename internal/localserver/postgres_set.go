@@ -199,16 +199,21 @@ func (p *Postgres) awaitStreaming(ctx context.Context) error {
 	return p.await(ctx, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND sender_port = "+port+")")
 }
 
-// await asks until the answer is yes.
+// await asks, over one connection, until the answer is yes.
 func (p *Postgres) await(ctx context.Context, sql string) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
+	conn, err := p.connect(ctx, "postgres")
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, p.Log())
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
 	for {
-		rows, err := p.Query(ctx, "postgres", sql)
+		results, err := conn.Exec(ctx, sql).ReadAll()
 		if err != nil {
-			return fmt.Errorf("%w: %s", err, p.Log())
+			return fmt.Errorf("%w: %s: %s", err, sql, p.Log())
 		}
-		if len(rows) == 1 && rows[0][0] == "t" {
+		if len(results) == 1 && len(results[0].Rows) == 1 && string(results[0].Rows[0][0]) == "t" {
 			return nil
 		}
 		select {
