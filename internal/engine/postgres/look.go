@@ -37,8 +37,8 @@ func askKind(ctx context.Context, s *login.Server) (k serverKind, err error) {
 
 // question is what is asked at each look: one row, for which readAnswer knows the columns.
 //
-// What is asked only of a primary, or only of a standby, stands behind CASE: each is an error on the other, and a standby
-// that is promoted meanwhile stays promoted.
+// What is asked only of a primary stands behind CASE: it is an error on a standby. One that is promoted while it is asked counts
+// as the standby that it was at first, and a primary stays one.
 func (k serverKind) question() string {
 	if k.aurora {
 		return askCommon + askVolume + " FROM r"
@@ -62,13 +62,13 @@ SELECT r.standby, pg_has_role('pg_read_all_stats', 'USAGE'), current_setting('se
 	// Logical subscribers are no members of the set, nor is what only stores the log (pg_receivewal replays nothing).
 	askReplication = `, pg_last_wal_receive_lsn(), extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()),
 	w.pid IS NOT NULL, w.status, w.received_tli, w.latest_end_lsn, w.sender_host, w.sender_port,
-	(SELECT json_agg(json_build_object('name', p.application_name, 'host', host(p.client_addr)))
+	(SELECT json_agg(json_build_object('name', p.application_name, 'host', host(p.client_addr)) ORDER BY p.client_addr, p.application_name)
 		FROM pg_stat_replication p LEFT JOIN pg_replication_slots s ON s.active_pid = p.pid
 		WHERE p.client_addr IS NOT NULL AND p.replay_lsn IS NOT NULL AND s.slot_type IS DISTINCT FROM 'logical')`
 
 	// Readers that are gone stay in the table for a while.
 	askVolume = `, (SELECT json_agg(json_build_object('name', a.server_id, 'self', a.server_id = aurora_db_instance_identifier(),
-		'writer', a.session_id = 'MASTER_SESSION_ID', 'lsn', a.durable_lsn, 'lag', a.replica_lag_in_msec))
+		'writer', a.session_id = 'MASTER_SESSION_ID', 'lsn', a.durable_lsn, 'lag', a.replica_lag_in_msec) ORDER BY a.server_id)
 		FROM aurora_replica_status() a
 		WHERE a.session_id = 'MASTER_SESSION_ID' OR a.last_update_timestamp IS NULL
 		OR a.last_update_timestamp > now() - interval '5 minutes')`
@@ -190,8 +190,8 @@ func (a *answer) primaryStatus(st *engine.Status) error {
 		}
 		st.Peers = append(st.Peers, engine.Peer{Name: p.Name, Host: p.Host})
 	}
-	if a.position == "" || len(a.walFile) < 8 {
-		return nil // promoted while it was asked: the next look tells
+	if len(a.walFile) < 8 {
+		return fmt.Errorf("postgres: role: %w: a primary without a WAL file", login.ErrProtocol)
 	}
 	timeline, err := strconv.ParseUint(a.walFile[:8], 16, 32)
 	if err != nil {

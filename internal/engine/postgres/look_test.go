@@ -104,13 +104,6 @@ func TestStatus(t *testing.T) {
 			},
 		},
 		{
-			name: "promoted while it was asked", since: -1,
-			row: append(common("f", "t"), "0/20", "-", "2", "0/20", "7", "f", "-", "-", "-", "-", "-", "-"),
-			want: engine.Status{
-				Role: engine.Writer,
-			},
-		},
-		{
 			name: "Aurora, reader", since: -1,
 			row: append(common("t", "f"), volume),
 			want: engine.Status{
@@ -161,6 +154,13 @@ func TestStatusOfNonsense(t *testing.T) {
 		if err == nil {
 			t.Errorf("column %d: %q is taken", i, bad)
 		}
+	}
+	primary := good()
+	primary[0] = "f"
+	if a, err := readAnswer([][]*string{row(primary...)}); err != nil {
+		t.Error(err)
+	} else if _, err := a.status("", -1); err == nil {
+		t.Error("a primary without a WAL file is taken")
 	}
 	for _, rows := range [][][]*string{nil, {row("t")}, {row(good()...), row(good()...)}} {
 		if _, err := readAnswer(rows); err == nil {

@@ -33,9 +33,6 @@ type monitor struct {
 	blind    bool      // it was said that the user may not see all
 }
 
-// codeCannotConnectNow is the SQLSTATE of a server that starts, stops, recovers, or is a standby that takes no sessions.
-const codeCannotConnectNow = "57P03"
-
 // startupParams are those of the monitor's connection. With that search_path nothing but the server's own functions and views
 // is asked, whatever anybody has made in the database.
 var startupParams = []login.Param{
@@ -44,8 +41,8 @@ var startupParams = []login.Param{
 	{Name: "search_path", Value: "pg_catalog"},
 }
 
-// Look implements engine.Monitor. A server that answers that it takes no sessions now is no error but Unusable, with an
-// unknown role.
+// Look implements engine.Monitor. A server that says that it takes no sessions (it starts, stops, recovers, or has hot_standby
+// off: class 57P) is one that does not answer: it does not say what it is, and so gives up no role either.
 func (m *monitor) Look(ctx context.Context) (engine.Status, error) {
 	kept := m.server != nil
 	st, err := m.look(ctx)
@@ -60,15 +57,10 @@ func (m *monitor) Look(ctx context.Context) (engine.Status, error) {
 	}
 	m.Close()
 	var se *login.ServerError
-	switch {
-	case !errors.As(err, &se):
-		return engine.Status{}, err
-	case se.Code == codeCannotConnectNow:
-		return engine.Status{Unusable: se.Message, Lag: -1, LagBytes: -1}, nil
-	case errors.Is(err, login.ErrUnreachable):
-		return engine.Status{}, err
+	if errors.As(err, &se) && !errors.Is(err, login.ErrUnreachable) {
+		err = &engine.AnswerError{Err: err}
 	}
-	return engine.Status{}, &engine.AnswerError{Err: err}
+	return engine.Status{}, err
 }
 
 // codeInsufficientPrivilege is the SQLSTATE of what the user may not do.
@@ -98,7 +90,7 @@ func (m *monitor) look(ctx context.Context) (engine.Status, error) {
 	if !a.seesAll && !a.aurora && !m.blind {
 		m.blind = true
 		m.o.Log.Warn("the monitoring user may not see the state of replication: lag in bytes, sources and peers are not known; GRANT pg_monitor to it",
-			slog.String("member", m.address()), slog.String("user", m.current.User()))
+			slog.String("user", m.current.User()))
 	}
 	now := time.Now()
 	host, _, _ := net.SplitHostPort(m.address())
@@ -145,7 +137,7 @@ func (m *monitor) login(ctx context.Context) error {
 	}
 	if byPrevious && m.rotation.Say(m.versions) {
 		m.o.Log.Warn("the database has refused the current password of the monitoring user's secret, and taken the previous one",
-			slog.String("member", m.address()), slog.String("secret", sec.Name))
+			slog.String("secret", sec.Name))
 	}
 	kind, err := askKind(ctx, s)
 	if err != nil {
