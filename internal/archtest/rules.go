@@ -132,6 +132,11 @@ var Rules = []Rule{
 		Only: []string{std, "internal/secret", "internal/secret/remote"},
 	},
 	{
+		Why:  "patroni reads one answer of one API: what follows from it is for those who ask",
+		In:   []string{"internal/patroni/..."},
+		Only: []string{std},
+	},
+	{
 		Why:    "etcd logs by zap, Forebay by slog: the two meet in one place",
 		Import: []string{"go.uber.org/zap/..."},
 		OnlyIn: []string{"internal/cluster/etcd/..."},

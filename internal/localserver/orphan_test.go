@@ -23,10 +23,13 @@ func startOrphan(engine string) {
 	var pid int
 	var err error
 	switch engine {
-	case "postgres":
+	case "postgres", "frozen":
 		var p *localserver.Postgres
 		if p, err = localserver.StartPostgres(context.Background(), localserver.PostgresOptions{}); err == nil {
 			folder, pid = p.SocketDir(), p.PID()
+			if engine == "frozen" {
+				err = p.Freeze()
+			}
 		}
 	case "mysql":
 		var m *localserver.MySQL
@@ -46,7 +49,7 @@ func startOrphan(engine string) {
 func TestOrphans(t *testing.T) {
 	t.Parallel()
 	for engine, find := range map[string]func() ([]localserver.Install, error){
-		"postgres": localserver.FindPostgres, "mysql": localserver.FindMySQL,
+		"postgres": localserver.FindPostgres, "mysql": localserver.FindMySQL, "frozen": localserver.FindPostgres,
 	} {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()

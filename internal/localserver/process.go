@@ -59,11 +59,13 @@ type watchdog struct {
 
 // watchdogScript waits on its standard input. A word means that all is done; end of file means that the process
 // holding the other end is gone. $1 is the instance's directory, $2 its pid file, which a killed server leaves behind, $3
-// the number of the signal to end the server with, empty where the server gets it without the watchdog.
+// the number of the signal to end the server with, empty where the server gets it without the watchdog. A frozen server takes
+// no signal before it is told to go on.
 const watchdogScript = `trap '' HUP INT TERM
 read -r word && exit 0
 pid=$(head -n 1 "$2" 2>/dev/null)
 [ -n "$3" ] && [ -n "$pid" ] && kill -"$3" "$pid"
+[ -n "$pid" ] && kill -CONT "$pid"
 n=0
 while [ -e "$2" ] && kill -0 "$pid" 2>/dev/null && [ "$n" -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }

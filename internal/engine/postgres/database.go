@@ -187,7 +187,7 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 	if old := d.base.Swap(&now); old != nil && *old != now {
 		d.forgetWelcomes()
 	}
-	limits, err := capacity(ctx, s)
+	limits, standby, err := capacity(ctx, s)
 	if err == nil {
 		err = d.readDefaults(ctx, s)
 	}
@@ -195,7 +195,7 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		s.Close()
 		return engine.Dialed{}, wrapLogin(err)
 	}
-	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: limits, Previous: previous}, nil
+	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: limits, ReadOnly: standby, Previous: previous}, nil
 }
 
 // login logs in to a member with the secret's present credentials, over the transport that dial gives, or with the
@@ -363,7 +363,7 @@ func (d *database) Maintain(ctx context.Context, m engine.Member) (engine.Capaci
 		return engine.Capacity{}, err
 	}
 	defer s.Close()
-	c, err := capacity(ctx, s)
+	c, _, err := capacity(ctx, s)
 	if err != nil {
 		return c, err
 	}

@@ -125,8 +125,11 @@ func (e *Engine) serverTLS(cfg *tls.Config) (*login.ServerTLS, error) {
 	return t, nil
 }
 
+// defaultDatabase is on every server, unless somebody has removed it.
+const defaultDatabase = "postgres"
+
 // DefaultDatabase implements engine.Engine.
-func (e *Engine) DefaultDatabase() string { return "postgres" }
+func (e *Engine) DefaultDatabase() string { return defaultDatabase }
 
 // Open implements engine.Engine.
 func (e *Engine) Open(p *resource.Proxy, k engine.Key, c engine.Credentials) engine.Database {
@@ -139,20 +142,24 @@ func (e *Engine) Open(p *resource.Proxy, k engine.Key, c engine.Credentials) eng
 	return d
 }
 
-// capacity asks the server how many connections it allows.
-func capacity(ctx context.Context, s *login.Server) (engine.Capacity, error) {
-	var c engine.Capacity
-	rows, err := s.Query(ctx, `SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')`)
+// capacity asks the server how many connections it allows, and, in the same round trip, whether it is a standby.
+func capacity(ctx context.Context, s *login.Server) (c engine.Capacity, standby bool, err error) {
+	rows, err := s.Query(ctx, `SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')
+	UNION ALL SELECT 'standby', pg_catalog.pg_is_in_recovery()::pg_catalog.text`)
 	if err != nil {
-		return c, err
+		return c, false, err
 	}
 	for _, r := range rows {
 		if len(r) != 2 || r[0] == nil || r[1] == nil {
 			continue
 		}
+		if *r[0] == "standby" {
+			standby = *r[1] == "true"
+			continue
+		}
 		n, err := strconv.Atoi(*r[1])
 		if err != nil {
-			return c, fmt.Errorf("postgres: setting %s: %w", *r[0], err)
+			return c, false, fmt.Errorf("postgres: setting %s: %w", *r[0], err)
 		}
 		if *r[0] == "max_connections" {
 			c.MaxConnections = n
@@ -160,7 +167,7 @@ func capacity(ctx context.Context, s *login.Server) (engine.Capacity, error) {
 			c.Reserved += n
 		}
 	}
-	return c, nil
+	return c, standby, nil
 }
 
 // dialOptions are the options for reaching a member that do not depend on user and database.
