@@ -101,7 +101,11 @@ func (b *branch) Open(p *session.Pool, done func(session.Opened, error)) {
 	started := t.run(func() {
 		o, err := b.open(loop)
 		if err != nil && t.ctx.Err() == nil {
-			t.px.log.Warn("a server connection could not be opened", slog.String("target", b.member.address()),
+			level := slog.LevelWarn
+			if b.member.unwell() {
+				level = slog.LevelDebug // it has been said
+			}
+			t.px.log.Log(t.ctx, level, "a server connection could not be opened", slog.String("target", b.member.address()),
 				slog.String("user", b.db.key.User), slog.String("database", b.db.key.Database), slog.Any("error", err))
 			b.member.look()
 		}

@@ -146,6 +146,13 @@ func (m *member) report(err error) {
 	}
 }
 
+// unwell reports whether the member did not answer when it was last asked.
+func (m *member) unwell() bool {
+	m.t.mu.Lock()
+	defer m.t.mu.Unlock()
+	return m.health != nil
+}
+
 // refuse takes over whether the member would not have a user.
 func (m *member) refuse(err error) {
 	m.t.mu.Lock()
