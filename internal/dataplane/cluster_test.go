@@ -306,9 +306,7 @@ func TestTargetReplaced(t *testing.T) {
 	}
 	w.proxy.Target.Members = []resource.Member{green.member()}
 	w.apply()
-	if got := idle.ask("where"); got != "green" {
-		t.Errorf("an idle client is at %s", got)
-	}
+	w.eventually("an idle client is at the new one", func() bool { return idle.ask("where") == "green" })
 	if got := in.ask("where"); got != "blue" {
 		t.Errorf("a transaction goes on at %s", got)
 	}
@@ -345,4 +343,46 @@ func TestDiscovery(t *testing.T) {
 	says.Peers = nil
 	c.dbs[0].is(says)
 	c.eventually("it is no member any more", func() bool { return slices.Equal(names(), []string{"0"}) })
+}
+
+// With split reads, a transaction that declares that it only reads goes to a reader, as soon as that has what the session has
+// written, and never before.
+func TestSplitReads(t *testing.T) {
+	t.Parallel()
+	at := func(s engine.Status, n int) engine.Status { s.Position = toyPosition(n); return s }
+	c := newToyCluster(t, func(p *resource.Proxy) { p.SplitReads = true }, at(writer(1), 1), reader(1), reader(0))
+	c.role(1, engine.Reader)
+	c.role(2, engine.Reader)
+	s := c.login("app toys 0")
+	reads := func() string {
+		t.Helper()
+		s.ask("read")
+		where := s.ask("where")
+		s.ask("commit")
+		return where
+	}
+	c.eventually("a reader serves", func() bool { return reads() == "1" })
+	if got := s.ask("where"); got != "0" { // which may have written
+		t.Errorf("a statement is at %s, want the writer", got)
+	}
+	c.dbs[0].is(at(writer(1), 2))
+	for range 3 { // the reader does not have it
+		if got := reads(); got != "0" {
+			t.Errorf("a transaction that reads is at %s, which may not have what has been written", got)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+	c.dbs[1].is(reader(2))
+	c.eventually("the reader serves again", func() bool { return reads() == "1" })
+	if n := c.figures().Target.Session.SplitReads; n < 2 {
+		t.Errorf("%d transactions counted", n)
+	}
+	// A reader that is lost: the next one may not be older than what has been read. Until then there is the writer.
+	c.dbs[1].die()
+	c.role(1, engine.RoleUnknown)
+	if got := reads(); got != "0" {
+		t.Errorf("a transaction that reads is at %s, which is behind", got)
+	}
+	c.dbs[2].is(reader(2))
+	c.eventually("the other reader serves", func() bool { return reads() == "2" })
 }

@@ -11,6 +11,7 @@ import (
 	"forebay/internal/engine"
 	"forebay/internal/evloop"
 	"forebay/internal/pool"
+	"forebay/internal/resource"
 )
 
 // database is what the sessions of one key share, which is a user, a database and whether they read: for most engines.
@@ -67,7 +68,9 @@ func (b *branch) pool(loop int) *session.Pool {
 		cfg, at := t.cfg, b.member.cfg
 		t.mu.Unlock()
 		key := pool.Key{Target: at.Address(), User: d.key.User, Database: d.key.Database, Protocol: d.key.Protocol, ReadOnly: d.key.ReadOnly}
-		b.pools[loop] = session.NewPool(t.px.plane.workers[loop], d.common(loop), b.member.budget, &b.member.clients, key, poolConfig(cfg), b)
+		p := session.NewPool(t.px.plane.workers[loop], d.common(loop), b.member.budget, &b.member.clients, key, poolConfig(cfg), b)
+		p.SetSplit(splits(cfg) && !d.key.ReadOnly)
+		b.pools[loop] = p
 	}
 	return b.pools[loop]
 }
@@ -144,13 +147,16 @@ func (b *branch) open(loop *evloop.Loop) (session.Opened, error) {
 	if dialed.Previous {
 		t.previous.Add(1)
 	}
-	if dialed.ReadOnly && !b.db.key.ReadOnly && t.isCluster() {
+	if dialed.ReadOnly && !b.db.key.ReadOnly && t.isCluster() && t.routes.Load().writer == m {
 		// It has been the writer a moment ago. Whoever waits here waits for the next one.
 		dialed.Conn.Close()
 		return session.Opened{}, engine.ErrNoWriter
 	}
 	return session.Opened{Conn: c, Dialed: dialed}, nil
 }
+
+// splits reports whether readers serve transactions of READ_WRITE sessions that only read.
+func splits(cfg *resource.Proxy) bool { return cfg.SplitReads && cfg.Target.IsCluster() }
 
 func (t *target) isCluster() bool {
 	t.mu.Lock()

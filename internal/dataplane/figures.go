@@ -135,6 +135,7 @@ func addSession(t *session.PoolStats, s session.PoolStats) {
 	t.OpenFailures += s.OpenFailures
 	t.TLSOpened += s.TLSOpened
 	t.QueriesTLS += s.QueriesTLS
+	t.SplitReads += s.SplitReads
 	for i, n := range s.Ended {
 		t.Ended[i] += n
 	}

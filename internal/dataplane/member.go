@@ -24,7 +24,9 @@ type member struct {
 	// pace bounds how fast connections are opened to a server that has just become the writer: those who waited all come at
 	// once.
 	pace atomic.Pointer[rate.Limiter]
-	wake chan struct{} // has one value when the member is to be looked at soon
+	// caughtUp is a time by the loops' clock: the member has all that the writer had then. 0: not known.
+	caughtUp atomic.Int64
+	wake     chan struct{} // has one value when the member is to be looked at soon
 
 	// Guarded by t.mu.
 	cfg          resource.Member

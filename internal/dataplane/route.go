@@ -114,9 +114,6 @@ func (t *target) follow(was, r *routes) {
 				}
 				// As the routes are now: these may be newer than r.
 				to := t.routes.Load().place(b.db.key.ReadOnly, b.member, s.Served())
-				if to == b.member {
-					return nil
-				}
 				return b.db.at(to).pool(i)
 			})
 		})
@@ -136,6 +133,28 @@ func (t *target) follow(was, r *routes) {
 			}
 		}
 	}
+}
+
+// Reader implements session.Host. Called on the pool's loop.
+func (b *branch) Reader(p, last *session.Pool, since int64) *session.Pool {
+	r := b.db.target.routes.Load()
+	if r.paused {
+		return nil
+	}
+	var ready []*member
+	for _, m := range r.readers {
+		if m.caughtUp.Load() <= since {
+			continue
+		}
+		if last != nil && last.Owner().(*branch).member == m {
+			return last
+		}
+		ready = append(ready, m)
+	}
+	if len(ready) == 0 {
+		return nil
+	}
+	return b.db.at(leastLoaded(ready)).pool(p.Loop().ID())
 }
 
 // serve are the members that sessions may be at which read, or which do not.

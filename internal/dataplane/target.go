@@ -42,6 +42,7 @@ type target struct {
 	patroniAt   []string                 // guarded by mu; its URLs, as it is asked now
 	stopPatroni context.CancelFunc       // guarded by mu; nil while it is not asked
 	conflict    string                   // guarded by mu; what is wrong with several writers
+	samples     []sample                 // guarded by mu; of the writer's position, oldest first
 	failovers   uint64                   // guarded by mu; times that another member has become the writer
 	closed      bool                     // guarded by mu
 
@@ -87,8 +88,10 @@ func (t *target) apply(cfg *resource.Proxy) {
 	t.mu.Unlock()
 	for _, d := range dbs {
 		d.db.Apply(cfg)
+		split := splits(cfg) && !d.key.ReadOnly
 		d.each(func(_ *member, p *session.Pool) {
 			now := p.Loop().Nanos()
+			p.SetSplit(split)
 			p.Shard().Apply(poolConfig(cfg), now)
 			if again {
 				p.Shard().Retire(now)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"forebay/internal/engine"
+	"forebay/internal/evloop"
 )
 
 // view is what is known of one member when it is decided who is what.
@@ -78,6 +79,9 @@ func judge(views []view, was *member, newest uint64, maxLag time.Duration) verdi
 	default:
 		v.conflict = fmt.Sprintf("%s claim to be the writer beside %s (term %d)", strings.Join(stale, ", "), v.writer.cfg.String(), v.newest)
 	}
+	if v.writer == nil || former != nil && v.writer == was && !former.answers {
+		maxLag = 0 // without a writer every reader falls behind, as far as it can tell
+	}
 	for _, w := range views {
 		reads := w.status.Role == engine.Reader || w.status.Role == engine.Writer && w.status.MultiWriter
 		if !w.answers || !w.checked || !reads || w.status.Unusable != "" || w.member == v.writer {
@@ -115,6 +119,7 @@ func (t *target) observe(m *member, began time.Time, st engine.Status, err error
 		if m == t.writer && st.Role == engine.Writer && !t.wanted.IsZero() && began.After(t.wanted) {
 			t.floor, t.wanted = st.Position, time.Time{}
 		}
+		t.sampleLocked(m, began)
 	} else {
 		m.failures++
 	}
@@ -125,6 +130,37 @@ func (t *target) observe(m *member, began time.Time, st engine.Status, err error
 	}
 	m.report(err)
 	t.decide()
+}
+
+// sample is where the writer was at a time, by the loops' clock, or later.
+type sample struct {
+	at       int64
+	position engine.Position
+}
+
+// maxSamples is how many of them are kept: a reader that is further behind than they reach serves no session that writes.
+const maxSamples = 64
+
+// sampleLocked takes over a member's status of a look that began then: the writer's position, or how far a reader has caught up
+// with that.
+func (t *target) sampleLocked(m *member, began time.Time) {
+	p := m.status.Position
+	switch {
+	case p == nil:
+		m.caughtUp.Store(0)
+	case m == t.writer && m.status.Role == engine.Writer:
+		if len(t.samples) == maxSamples {
+			t.samples = slices.Delete(t.samples, 0, 1)
+		}
+		t.samples = append(t.samples, sample{evloop.NanosAt(began), p})
+	default:
+		for i := len(t.samples) - 1; i >= 0; i-- {
+			if p.Covers(t.samples[i].position) {
+				m.caughtUp.Store(t.samples[i].at)
+				break
+			}
+		}
+	}
 }
 
 // decide finds out who is what, and has sessions go where that says.
@@ -163,6 +199,10 @@ func (t *target) decide() {
 		if v.writer != nil {
 			if t.writer != nil && t.writer != v.writer {
 				t.failovers++
+				t.samples = nil
+				for _, m := range t.order {
+					m.caughtUp.Store(0)
+				}
 			}
 			t.writer = v.writer
 		}

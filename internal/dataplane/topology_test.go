@@ -65,6 +65,7 @@ func TestJudge(t *testing.T) {
 		{"a writer that cannot be used", []says{ill, many}, 0, 0, 0, 1, "", "", ""},
 		{"a reader that is late", []says{w(1), behind(3 * time.Second), behind(time.Second)}, 0, 1, 2 * time.Second, 0, "2", "", ""},
 		{"a reader that cannot tell how late it is", []says{w(1), behind(-1)}, 0, 1, time.Second, 0, "", "", ""},
+		{"there is no writer to be behind of", []says{silent(w(1)), behind(time.Minute)}, 0, 1, time.Second, 0, "1", "", ""},
 		{"it may, without a limit", []says{w(1), behind(-1)}, 0, 1, 0, 0, "1", "", ""},
 		{"a reader that does not answer", []says{w(1), silent(r)}, 0, 1, 0, 0, "", "", ""},
 	} {

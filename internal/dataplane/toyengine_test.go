@@ -300,7 +300,7 @@ func (s *toySession) FromClient(b []byte, o *engine.Output) int {
 			return n
 		default:
 			switch verb {
-			case "begin":
+			case "begin", "read":
 				s.open = true
 			case "commit":
 				s.open = false
@@ -319,6 +319,9 @@ func (s *toySession) FromServer(b []byte, o *engine.Output) int {
 	o.Client.Pass(b[:n])
 	return n
 }
+
+// ReadsOnly implements engine.Session.
+func (s *toySession) ReadsOnly(b []byte) bool { return bytes.HasPrefix(b, []byte("read\n")) }
 
 // Open implements engine.Session.
 func (s *toySession) Open() bool { return true }

@@ -32,6 +32,7 @@ const toyLimit = 60 * time.Second
 //	who              the connection's number
 //	where            the server's name
 //	begin, commit    ok
+//	read             ok: begins a transaction that only reads
 //	sleep            canceled, when another connection says "cancel NUMBER"
 type toyDB struct {
 	l       net.Listener

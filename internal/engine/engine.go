@@ -205,6 +205,9 @@ type Session interface {
 	// FromServer does the same for what the server connection sent.
 	FromServer(b []byte, o *Output) int
 
+	// ReadsOnly reports whether the request at the beginning of b, which the session has no server connection for, begins a
+	// transaction that declares that it only reads: a reader may serve it.
+	ReadsOnly(b []byte) bool
 	// Open reports whether bytes of the client may be given to FromClient now: not while the server connection is being
 	// made ready in a way that could fail.
 	Open() bool

@@ -95,6 +95,9 @@ func New(id int) (*Loop, error) {
 // epoch is where the loops' clock starts, so that its readings are greater than zero.
 var epoch = time.Now().Add(-time.Second)
 
+// NanosAt is what the loops' clock says at a time.
+func NanosAt(t time.Time) int64 { return int64(t.Sub(epoch)) }
+
 // tell reads the clock.
 func (l *Loop) tell() {
 	l.now = time.Now()

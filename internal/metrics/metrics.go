@@ -83,6 +83,8 @@ var targets = []scalar[dataplane.TargetFigures]{
 	{"query_requests_no_tls_total", counter, "Requests of clients without TLS.", func(t *dataplane.TargetFigures) float64 { return float64(t.Engine.Queries - t.Session.QueriesTLS) }},
 	{"transactions_total", counter, "Transactions that have ended, those of a single statement included.", func(t *dataplane.TargetFigures) float64 { return float64(t.Engine.Transactions) }},
 
+	{"split_read_transactions_total", counter, "Transactions of READ_WRITE sessions that a reader has served, because they declared that they only read.", func(t *dataplane.TargetFigures) float64 { return float64(t.Session.SplitReads) }},
+
 	{"state_probes_total", counter, "Looks at what a session holds on its server connection.", func(t *dataplane.TargetFigures) float64 { return float64(t.Engine.Probes) }},
 	{"settings_replays_total", counter, "Server connections whose settings were changed to fit a session.", func(t *dataplane.TargetFigures) float64 { return float64(t.Engine.Replays) }},
 	{"prepared_statements_reused_total", counter, "Uses of a prepared statement that its server connection already had.", func(t *dataplane.TargetFigures) float64 { return float64(t.Engine.PreparedHits) }},

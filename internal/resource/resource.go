@@ -42,6 +42,9 @@ type Proxy struct {
 
 	Target Target
 	Pool   ConnectionPoolConfig
+	// SplitReads has a reader serve transactions of READ_WRITE sessions that declare that they only read, once it has what the
+	// session has written.
+	SplitReads bool
 	// Paused has all sessions wait at their next transaction, for the borrow timeout, and closes server connections that are
 	// not in one.
 	Paused bool

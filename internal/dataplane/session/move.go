@@ -10,7 +10,8 @@ import (
 // A session belongs to the pool of one member. When another member is to serve it, it moves there: at once if it has no
 // server connection, else with its next borrow. Its client notices nothing.
 
-// Move has sessions of the worker move to other pools: where says to which, nil or the same for one that stays. Those that
+// Move has sessions of the worker move to other pools: where says to which, the same for one that stays, nil for one that is
+// not meant. Those that
 // wait for a server connection keep the place in the queue that the time of their coming gives them. Owned by loop.
 func (w *Worker) Move(where func(*Session) *Pool) {
 	var waiting []*Session
@@ -19,17 +20,20 @@ func (w *Worker) Move(where func(*Session) *Pool) {
 			continue
 		}
 		to := where(s)
-		if to == nil || to == s.pool {
+		if to == nil {
 			continue
 		}
-		from := s.pool
-		tls := s.client.TLS() != nil
-		from.count(tls, -1)
-		to.count(tls, 1)
-		if s.waiting {
-			from.shard.Cancel(&s.waiter, w.Loop.Nanos())
+		if s.waiting && (to != s.pool || s.waitsIn != s.pool) {
+			// One that waits for a reader, too: that may be one no more.
+			s.waitsIn.shard.Cancel(&s.waiter, w.Loop.Nanos())
 			waiting = append(waiting, s)
 		}
+		if to == s.pool {
+			continue
+		}
+		tls := s.client.TLS() != nil
+		s.pool.count(tls, -1)
+		to.count(tls, 1)
 		s.pool = to
 		if s.keeping {
 			s.giveUp()
@@ -49,6 +53,7 @@ func (s *Session) Served() bool { return s.touched }
 // waitOn goes on with a wait in the session's present pool.
 func (s *Session) waitOn() {
 	now := s.w.Loop.Nanos()
+	s.waitsIn, s.reads = s.pool, false
 	for {
 		c := s.pool.shard.Resume(&s.waiter, s.eng.Fit(), s.queued, now)
 		if c == nil {

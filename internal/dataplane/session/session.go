@@ -44,9 +44,14 @@ type Session struct {
 	started bool
 	killing bool  // it has asked for another's end
 	touched bool  // it has had a server connection
+	reads   bool  // the transaction under way declares that it only reads
 	unfit   uint8 // server connections opened since it waits that it did not take
 	slot    uint32
 	waiter  pool.Waiter
+	waitsIn *Pool // where it waits
+	reader  *Pool // where a reader has last served it; nil: nowhere
+	readAt  int64 // when that has ended
+	wrote   int64 // when its last transaction that may have written has ended
 
 	limits     *Limits
 	closed     func()   // tells the plane that the client is gone
@@ -272,7 +277,7 @@ func (s *Session) feed(b []byte) bool {
 // mayLook reports whether the client is read before a server connection is borrowed: not where one is at hand, or will
 // soon be, since a client that only waits for its turn had better not be read (it owns no buffer then).
 func (s *Session) mayLook() bool {
-	return s.pool.shard.Stuck(s.w.Loop.Nanos()) && !(s.fed && len(s.in) > 0)
+	return (s.pool.splits || s.pool.shard.Stuck(s.w.Loop.Nanos())) && !(s.fed && len(s.in) > 0)
 }
 
 // lookAt looks what a session has waited for so long: its request may need no server connection. If it does, the session
@@ -310,7 +315,7 @@ func lookAt(w *pool.Waiter) {
 func (s *Session) unwait() {
 	if s.waiting {
 		s.waiting = false
-		s.pool.shard.Cancel(&s.waiter, s.w.Loop.Nanos())
+		s.waitsIn.shard.Cancel(&s.waiter, s.w.Loop.Nanos())
 	}
 }
 
@@ -376,13 +381,15 @@ func (s *Session) borrow() bool {
 	s.waiting = true
 	s.queued = now
 	s.unfit = 0
+	p := s.from()
 	for {
-		c := s.pool.shard.Borrow(&s.waiter, s.eng.Fit(), now)
+		s.waitsIn = p
+		c := p.shard.Borrow(&s.waiter, s.eng.Fit(), now)
 		if c == nil {
 			s.shrink()
-			if s.pool.shard.Short() { // no new one is on its way for it
-				if !s.w.giveUpFor(s.pool.budget) {
-					s.pool.ask()
+			if p.shard.Short() { // no new one is on its way for it
+				if !s.w.giveUpFor(p.budget) {
+					p.ask()
 				}
 			}
 			return s.server != nil
@@ -396,10 +403,28 @@ func (s *Session) borrow() bool {
 			continue
 		}
 		s.waiting = false
-		s.pool.stats.waited(0)
+		p.stats.waited(0)
 		s.attach(sv)
 		return s.server != nil
 	}
+}
+
+// from is the pool to borrow from: the session's own, or that of a reader for a transaction that only reads. Such a reader has
+// all that this session has written, and is not behind another one that it has read at.
+func (s *Session) from() *Pool {
+	s.reads = false
+	if !s.pool.splits || !s.fed || len(s.in) == 0 || !s.eng.ReadsOnly(s.in) {
+		return s.pool
+	}
+	s.reads = true
+	p := s.pool.host.Reader(s.pool, s.reader, s.wrote)
+	if p != nil && p != s.reader && s.reader != nil {
+		p = s.pool.host.Reader(s.pool, nil, max(s.wrote, s.readAt))
+	}
+	if p == nil {
+		return s.pool
+	}
+	return p
 }
 
 // attach links the server connection to the session.
@@ -435,7 +460,7 @@ func (s *Session) reject(sv *Server) {
 		return
 	}
 	sv.end(EndUnfit)
-	s.pool.shard.Reject(&s.waiter, &sv.slot, s.w.Loop.Nanos())
+	sv.pool.shard.Reject(&s.waiter, &sv.slot, s.w.Loop.Nanos())
 }
 
 // served continues the session with the server connection that it waited for.
@@ -446,7 +471,7 @@ func (s *Session) served(sv *Server) {
 	}
 	s.waiting = false
 	wait := s.w.Loop.Nanos() - s.queued
-	s.pool.stats.waited(wait)
+	sv.pool.stats.waited(wait)
 	if s.started {
 		s.pool.stats.RequestWait += uint64(wait)
 	}
@@ -488,6 +513,13 @@ func (s *Session) release() {
 	retire := s.eng.Retire()
 	s.eng.Detach()
 	s.server, sv.session = nil, nil
+	switch now := s.w.Loop.Nanos(); {
+	case !s.reads:
+		s.wrote = now
+	case sv.pool != s.pool:
+		s.reader, s.readAt = sv.pool, now
+		s.pool.stats.SplitReads++
+	}
 	if retire {
 		sv.bye(EndState)
 		return

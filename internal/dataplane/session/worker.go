@@ -181,6 +181,7 @@ type Pool struct {
 	host    Host
 	asking  bool // another loop has been asked to give a server connection up
 	ended   bool // dropped once it has no server connection left
+	splits  bool // transactions that only read may go to readers
 	stats   PoolStats
 }
 
@@ -196,6 +197,7 @@ type PoolStats struct {
 	OpenFailures uint64
 	TLSOpened    uint64
 	QueriesTLS   uint64
+	SplitReads   uint64             // transactions of READ_WRITE sessions that a reader has served
 	Ended        [NumEndings]uint64 // server connections that ended in other ways than by the pool's choice
 
 	ClientBytesIn, ClientBytesOut uint64 // from and to clients, inside TLS
@@ -232,6 +234,10 @@ var WaitBuckets = [...]int64{100e3, 1e6, 5e6, 10e6, 50e6, 100e6, 500e6, 1e9, 5e9
 type Host interface {
 	// Open starts to log in to the target; the answer is posted to the loop.
 	Open(p *Pool, done func(o Opened, err error))
+	// Reader is the pool of a reader that may serve a transaction of a session that only reads, on the same loop: it has all
+	// that the writer had at that time, by the loops' clock. last is where the session's last such transaction was, or nil:
+	// it had better be that. nil: there is none.
+	Reader(p, last *Pool, since int64) *Pool
 	// Kill ends what another session runs, or that session. done is called on the loop, not at once: found says whether there
 	// is such a session that s may end.
 	Kill(s *Session, k engine.Kill, done func(found bool))
@@ -257,6 +263,9 @@ func NewPool(w *Worker, c *Common, b *pool.Budget, clients *atomic.Int64, key po
 	w.pools = append(w.pools, p)
 	return p
 }
+
+// SetSplit changes whether transactions that only read may go to readers. Owned by loop.
+func (p *Pool) SetSplit(on bool) { p.splits = on }
 
 // Loop is the loop that the pool belongs to.
 func (p *Pool) Loop() *evloop.Loop { return p.w.Loop }

@@ -172,6 +172,9 @@ func (s *session) forget() {
 // has not seen, or one that it has not been offered.
 func (s *session) Done() bool { return s.in.len() == 0 && !s.behind && s.Session.Done() }
 
+// ReadsOnly implements engine.Session: what the client has sent is unpacked already.
+func (s *session) ReadsOnly([]byte) bool { return s.Session.ReadsOnly(s.in.bytes()) }
+
 // Start implements engine.Session.
 func (s *session) Start(o *engine.Output) bool {
 	needsServer := s.Session.Start(o)

@@ -196,6 +196,7 @@ func (s *toy) Detach()                              {}
 func (s *toy) Fit() (f engine.Fit)                  { return f }
 func (s *toy) Takes(engine.Server) bool             { return true }
 func (s *toy) Keeps() bool                          { return false }
+func (s *toy) ReadsOnly([]byte) bool                { return false }
 func (s *toy) Busy() bool                           { return !s.Done() }
 func (s *toy) Pinned() string                       { return "" }
 func (s *toy) Refusing() bool                       { return false }

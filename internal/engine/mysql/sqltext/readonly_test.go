@@ -1,0 +1,25 @@
+package sqltext
+
+import "testing"
+
+func TestDeclaresReadOnly(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"START TRANSACTION READ ONLY":                            true,
+		"start transaction with consistent snapshot, read only;": true,
+		"/* app */ START TRANSACTION READ ONLY # really":         true,
+		"START TRANSACTION":                                      false,
+		"START TRANSACTION READ WRITE":                           false,
+		"BEGIN":                                                  false,
+		"START TRANSACTION READ ONLY; SELECT 1":                  false,
+		"START TRANSACTION /*!99999 READ ONLY */":                false,
+		"START TRANSACTION /* READ ONLY */":                      false,
+		"SET TRANSACTION READ ONLY":                              false,
+		"START GROUP_REPLICATION":                                false,
+		"":                                                       false,
+	} {
+		if got := DeclaresReadOnly([]byte(text), Mode{}); got != want {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
+}

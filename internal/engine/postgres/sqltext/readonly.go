@@ -1,0 +1,41 @@
+package sqltext
+
+import "bytes"
+
+// DeclaresReadOnly reports whether a text is one statement that begins a transaction and says that it only reads: BEGIN or
+// START TRANSACTION with READ ONLY among its modes, and nothing behind it.
+func DeclaresReadOnly(text []byte, mode Mode) bool {
+	x := lexer{text: bytes.TrimRight(text, "\x00"), mode: mode}
+	x.next()
+	switch {
+	case x.is("begin"):
+		if x.next(); x.is("work") || x.is("transaction") {
+			x.next()
+		}
+	case x.is("start"):
+		if x.next(); !x.is("transaction") {
+			return false
+		}
+		x.next()
+	default:
+		return false
+	}
+	readOnly := false
+	for ; x.kind == kWord || x.kind == kPunct && x.b == ','; x.next() {
+		if !x.is("read") {
+			continue
+		}
+		if x.next(); x.is("only") || x.is("write") { // else it is an isolation level; the last one counts
+			readOnly = x.is("only")
+		}
+	}
+	if x.kind == kPunct && x.b == ';' {
+		x.next()
+	}
+	return readOnly && x.kind == kEOF && !x.unclear && !x.broken
+}
+
+// is reports whether the token is that word, which is in small letters.
+func (x *lexer) is(word string) bool {
+	return x.kind == kWord && len(word) == x.end-x.start && bytes.EqualFold(x.text[x.start:x.end], []byte(word))
+}
