@@ -183,10 +183,6 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		rep = rep.with(setting{name: p.Name, value: p.Value})
 	}
 	v.reported = rep.fit()
-	now := v.reported // a copy: the connection's own changes, on its loop
-	if old := d.base.Swap(&now); old != nil && *old != now {
-		d.forgetWelcomes()
-	}
 	limits, standby, err := capacity(ctx, s)
 	if err == nil {
 		err = d.readDefaults(ctx, s)
@@ -194,6 +190,12 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 	if err != nil {
 		s.Close()
 		return engine.Dialed{}, wrapLogin(err)
+	}
+	if standby == d.key.ReadOnly || d.base.Load() == nil { // else it only serves what may also go to a reader
+		now := v.reported // a copy: the connection's own changes, on its loop
+		if old := d.base.Swap(&now); old != nil && *old != now {
+			d.forgetWelcomes()
+		}
 	}
 	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: limits, ReadOnly: standby, Previous: previous}, nil
 }
