@@ -264,6 +264,22 @@ func (c *credentials) first(ctx context.Context) (string, error) {
 	return "", err
 }
 
+// users returns all users whose secrets can be had, in the order of the entries.
+func (c *credentials) users(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
+	c.mu.Lock()
+	auth := c.auth
+	c.mu.Unlock()
+	var all []string
+	for _, a := range c.askAll(ctx, auth) {
+		if s, err := a.wait(ctx); err == nil {
+			all = append(all, s.Username)
+		}
+	}
+	return all
+}
+
 // versions says which version of each entry's secret there is, in the order of the entries. Secrets that cannot be had are
 // alike.
 func (c *credentials) versions(ctx context.Context) []string {

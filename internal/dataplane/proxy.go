@@ -261,7 +261,7 @@ type target struct {
 	capacity engine.Capacity          // guarded by mu
 	dbs      map[engine.Key]*database // guarded by mu
 	health   error                    // guarded by mu; nil: it answered
-	refused  error                    // guarded by mu; it answered, and would not have the user whom it was asked as
+	users    userHealth               // guarded by mu; whom it would have, of those whom it was asked as
 	checked  time.Time                // guarded by mu; when health was last found out, zero: not yet
 	closed   bool                     // guarded by mu
 
@@ -275,7 +275,7 @@ const unknownLimit = 4
 
 func newTarget(px *proxy, cfg *resource.Proxy) *target {
 	t := &target{
-		px: px, cfg: cfg, dbs: make(map[engine.Key]*database), past: make([]PoolTotals, len(px.plane.loops)),
+		px: px, cfg: cfg, dbs: make(map[engine.Key]*database), users: make(userHealth), past: make([]PoolTotals, len(px.plane.loops)),
 		budget: pool.NewBudget(pool.Limits{MaxOpen: unknownLimit, MaxIdle: unknownLimit}),
 	}
 	t.ctx, t.stop = context.WithCancel(px.plane.ctx)
@@ -314,6 +314,9 @@ func (t *target) Dial(ctx context.Context) (net.Conn, error) {
 	t.mu.Lock()
 	cfg := t.cfg
 	t.mu.Unlock()
+	if len(cfg.Target.Members) == 0 {
+		return nil, ErrNoTarget
+	}
 	d := net.Dialer{Timeout: connectTimeout(cfg)}
 	return d.DialContext(ctx, "tcp", addrOf(cfg))
 }
@@ -421,7 +424,7 @@ func (d *database) Open(p *session.Pool, done func(session.Opened, error)) {
 		ctx, cancel := context.WithTimeout(t.ctx, connectTimeout(cfg)+20*time.Second)
 		defer cancel()
 		o, err := d.dial(ctx, cfg, loop)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrNoTarget) {
 			t.px.log.Warn("a server connection could not be opened", slog.String("target", addrOf(cfg)), slog.String("user", d.key.User), slog.String("database", d.key.Database), slog.Any("error", err))
 		}
 		t.learn(o.Dialed.Limits)
@@ -437,6 +440,9 @@ func (d *database) Open(p *session.Pool, done func(session.Opened, error)) {
 func (d *database) dial(ctx context.Context, cfg *resource.Proxy, loop *evloop.Loop) (session.Opened, error) {
 	var c *evloop.Conn
 	dialed, err := d.db.Dial(ctx, memberOf(cfg), func(ctx context.Context) (net.Conn, error) {
+		if len(cfg.Target.Members) == 0 {
+			return nil, ErrNoTarget
+		}
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout(cfg))
 		defer cancel()
 		conn, nc, err := evloop.Dial(ctx, loop, "tcp", addrOf(cfg))

@@ -7,6 +7,7 @@ import (
 
 	"forebay/internal/dataplane/session"
 	"forebay/internal/engine"
+	"forebay/internal/resource"
 )
 
 // Readiness says whether a proxy's target answers.
@@ -36,24 +37,36 @@ func (p *Plane) Readiness() []Readiness {
 	return all
 }
 
-// TargetHealth says how the target of a proxy is.
+// TargetHealth says how one member of a proxy's target is.
 type TargetHealth struct {
 	Proxy      string
-	ResourceID string
-	Checked    bool  // it has been asked
-	Err        error // why it is not available
-	Refused    error // it answers, and would not have the user whom it was asked as
+	ResourceID string // of the proxy
+	Member     resource.Member
+	Role       engine.Role
+	Checked    bool          // it has been asked
+	Err        error         // why it is not available
+	Refused    error         // it answers, and lets nobody in: as whom it was asked, and why not
+	Lag        time.Duration // of a reader behind the writer; negative: not known
 }
 
-// TargetHealth returns one entry for each proxy, ordered by name.
+// TargetHealth returns one entry for each member of each proxy's target, ordered by the proxy's name. A proxy without a target
+// has none.
 func (p *Plane) TargetHealth() []TargetHealth {
 	var all []TargetHealth
 	for _, t := range p.targets() {
 		t.mu.Lock()
-		all = append(all, TargetHealth{
-			Proxy: t.px.name(), ResourceID: t.px.cfg.Load().ResourceID, Checked: !t.checked.IsZero(), Err: t.health, Refused: t.refused,
-		})
+		h := TargetHealth{
+			Proxy: t.px.name(), ResourceID: t.px.cfg.Load().ResourceID, Member: memberOf(t.cfg), Checked: !t.checked.IsZero(), Err: t.health,
+			Refused: t.users.refused(), Lag: -1,
+		}
+		registered := len(t.cfg.Target.Members) > 0
 		t.mu.Unlock()
+		if h.Checked && h.Err == nil && h.Refused == nil {
+			h.Role = engine.Writer
+		}
+		if registered {
+			all = append(all, h)
+		}
 	}
 	return all
 }

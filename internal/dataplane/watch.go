@@ -60,7 +60,7 @@ func (d *database) refresh() {
 		case <-d.db.Stale():
 		case <-again.C:
 		}
-		if !d.target.maintain(d.db) {
+		if !d.target.maintain(d.key, d.db) {
 			again.Reset(watchUnwell)
 		}
 	}
@@ -75,29 +75,62 @@ func (t *target) interval() time.Duration {
 	return watchInterval
 }
 
-// check looks at the target through each database that has been used, or through one of its own when none has.
+// askAs is as how many users, one after the other, a target is asked that lets none of them in.
+const askAs = 4
+
+// check looks at the target through each database that has been used, and through those of its own users, until one gets in,
+// when none has, or when all of them are refused: what a client asks for may be wrong, one secret may be, and the target well.
 func (t *target) check() bool {
 	t.mu.Lock()
 	cfg := t.cfg
-	var dbs []engine.Database
-	for _, d := range t.dbs {
-		dbs = append(dbs, d.db)
+	dbs := make(map[engine.Key]engine.Database)
+	for k, d := range t.dbs {
+		dbs[k] = d.db
 	}
 	t.mu.Unlock()
+	if len(cfg.Target.Members) == 0 {
+		t.report(ErrNoTarget)
+		return false
+	}
+	ok := true
+	for k, db := range dbs {
+		ok = t.maintain(k, db) && ok
+	}
+	as := func(user string) {
+		k := engine.Key{User: user, Database: t.px.eng.DefaultDatabase()}
+		if dbs[k] == nil {
+			dbs[k] = t.px.eng.Open(cfg, k, t.px.creds)
+			ok = t.maintain(k, dbs[k])
+		}
+	}
 	if len(dbs) == 0 {
 		user, err := t.px.creds.first(t.ctx)
 		if err != nil {
-			t.report(err)
+			t.report(&CredentialsError{err})
 			return false
 		}
-		dbs = append(dbs, t.px.eng.Open(cfg, engine.Key{User: user, Database: t.px.eng.DefaultDatabase()}, t.px.creds))
+		as(user)
 	}
-	ok := true
-	for _, db := range dbs {
-		ok = t.maintain(db) && ok
+	if ok && t.refused() != nil {
+		users := t.px.creds.users(t.ctx)
+		for _, user := range users[:min(len(users), askAs)] {
+			if as(user); !ok || t.refused() == nil {
+				break
+			}
+		}
 	}
+	t.mu.Lock()
+	t.users.keep(dbs)
+	t.mu.Unlock()
 	t.forgetUnused()
 	return ok
+}
+
+// refused is why the target lets nobody in, nil while it lets somebody in.
+func (t *target) refused() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.users.refused()
 }
 
 // unusedAfter is how long a key may go without a client before its pools are forgotten: log-in names are the clients' to
@@ -133,7 +166,7 @@ func (t *target) forgetUnused() {
 }
 
 // maintain looks at the target through one database.
-func (t *target) maintain(db engine.Database) bool {
+func (t *target) maintain(k engine.Key, db engine.Database) bool {
 	ctx, cancel := context.WithTimeout(t.ctx, watchTimeout)
 	defer cancel()
 	c, err := db.Maintain(ctx, t)
@@ -142,22 +175,34 @@ func (t *target) maintain(db engine.Database) bool {
 	}
 	t.learn(c)
 	var answered *engine.AnswerError
-	refused := errors.As(err, &answered)
-	t.mu.Lock()
-	t.refused = nil
-	if refused {
-		t.refused = err
+	var why error
+	if errors.As(err, &answered) {
+		why, err = err, nil
 	}
-	t.mu.Unlock()
-	if refused {
-		t.px.log.Debug("the target answers, but not to this user", slog.Any("error", err))
-		err = nil
+	if err == nil {
+		t.tookUser(k, why)
 	}
 	t.report(err)
 	return err == nil
 }
 
-// report takes over how the target is, and says so when that has changed.
+// tookUser takes over whether the target lets a user in, and says so when that has changed.
+func (t *target) tookUser(k engine.Key, why error) {
+	t.mu.Lock()
+	before := t.users[k]
+	t.users[k] = why
+	t.mu.Unlock()
+	user, database := slog.String("user", k.User), slog.String("database", k.Database)
+	switch {
+	case why != nil && before == nil:
+		t.px.log.Warn("the target answers, but does not let a user in", user, database, slog.Any("error", why))
+	case why == nil && before != nil:
+		t.px.log.Info("the target lets a user in again", user, database)
+	}
+}
+
+// report takes over how the target is, and says so when that has changed. That nothing is registered has been said by whoever
+// knows the proxy's state.
 func (t *target) report(err error) {
 	t.mu.Lock()
 	changed := t.checked.IsZero() || (t.health == nil) != (err == nil)
@@ -166,7 +211,7 @@ func (t *target) report(err error) {
 	addr := addrOf(t.cfg)
 	t.mu.Unlock()
 	switch {
-	case !changed:
+	case !changed || errors.Is(err, ErrNoTarget):
 	case err != nil:
 		t.px.log.Error("the target does not answer", slog.String("target", addr), slog.Any("error", err))
 	default:

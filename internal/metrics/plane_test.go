@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -271,6 +272,7 @@ func TestTotalsOutlivePools(t *testing.T) {
 	if after := w.figures().Target; after.Engine.Queries != before.Engine.Queries || after.Limits.MaxOpen != 3 {
 		t.Errorf("after a change of the pool's size: %+v", after)
 	}
+	w.Proxy.Target.Members = slices.Clone(w.Proxy.Target.Members) // the plane has the others
 	w.Proxy.Target.Members[0].ConnectTimeout++
 	w.Apply(t)
 	if after := w.figures().Target; after.Engine.Queries != 0 || after.Session.ClientsIn != 0 {
