@@ -187,6 +187,9 @@ func (a *App) snapshotLocked(ctx context.Context, cfg *config.Config, stores map
 		for _, e := range p.Auth {
 			stores[e.Secret] = a.control.secrets
 		}
+		if name := p.Target.Monitor.Secret; name != "" {
+			stores[name] = a.control.secrets
+		}
 		snapshot.Proxies = append(snapshot.Proxies, p)
 	}
 	return snapshot, nil

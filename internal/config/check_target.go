@@ -9,13 +9,14 @@ import (
 	"strings"
 	"time"
 
+	"forebay/internal/controlplane"
 	"forebay/internal/resource"
 )
 
 // What reader_fallback may say.
 const (
-	fallbackWait   = "wait"
-	fallbackWriter = "writer"
+	fallbackWait   = controlplane.FallbackWait
+	fallbackWriter = controlplane.FallbackWriter
 )
 
 // leastConnectTimeout and leastInterval keep a slip of the pen from flooding a server.

@@ -18,6 +18,7 @@ type file struct {
 	Proxies      []proxySection    `yaml:"proxies"`
 	API          apiSection        `yaml:"api"`
 	Databases    []databaseSection `yaml:"databases"`
+	Clusters     []clusterSection  `yaml:"clusters"`
 }
 
 type logSection struct {
@@ -164,6 +165,7 @@ var defaults = struct {
 	proxy    proxySection
 	endpoint endpointSection
 	secret   secretSection
+	cluster  clusterSection
 }{
 	file: file{
 		Log:          logSection{Level: "info", Format: "text"},
@@ -196,6 +198,7 @@ var defaults = struct {
 		},
 	},
 	endpoint: endpointSection{Name: "default", Role: string(resource.ReadWrite)},
+	cluster:  clusterSection{MaxReplicaLag: span{unlimited: true}, ReaderFallback: fallbackWait},
 	secret: secretSection{
 		Refresh: span{of: 30 * time.Second},
 		Vault: vaultSection{
@@ -210,6 +213,7 @@ var defaults = struct {
 func (p *proxySection) setDefaults()    { *p = defaults.proxy }
 func (e *endpointSection) setDefaults() { *e = defaults.endpoint }
 func (s *secretSection) setDefaults()   { *s = defaults.secret }
+func (s *clusterSection) setDefaults()  { *s = defaults.cluster }
 
 // defaulter is a list's element that does not start out empty.
 type defaulter interface{ setDefaults() }

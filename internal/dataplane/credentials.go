@@ -107,11 +107,11 @@ func (c *credentials) Lookup(ctx context.Context, user string) (secret.Secret, r
 	for range 2 {
 		e, err := c.entry(ctx, user)
 		if err != nil {
-			return secret.Secret{}, resource.AuthEntry{}, err
+			return secret.Secret{}, resource.AuthEntry{}, &CredentialsError{err}
 		}
 		s, err := c.ask(ctx, e.Secret).wait(ctx)
 		if err != nil {
-			return secret.Secret{}, e, err
+			return secret.Secret{}, e, &CredentialsError{err}
 		}
 		own, ok := s.For(user)
 		c.mu.Lock()
