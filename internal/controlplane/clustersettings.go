@@ -51,7 +51,7 @@ func (tx *Tx) ModifyCluster(id string, change ClusterChange) (*Cluster, error) {
 	switch {
 	case old == nil:
 		return nil, ErrClusterNotFound
-	case old.FromFile:
+	case old.FromFile && !change.Empty():
 		return nil, ErrFromFile
 	}
 	next := old.Settings

@@ -58,7 +58,7 @@ func TestModifyCluster(t *testing.T) {
 	if err := modify("other", controlplane.ClusterChange{}); !errors.Is(err, controlplane.ErrClusterNotFound) {
 		t.Error(err)
 	}
-	if err := modify("file", controlplane.ClusterChange{}); !errors.Is(err, controlplane.ErrFromFile) {
+	if err := modify("file", controlplane.ClusterChange{Discover: ptr(false)}); !errors.Is(err, controlplane.ErrFromFile) {
 		t.Error(err)
 	}
 }

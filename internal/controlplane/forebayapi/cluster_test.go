@@ -101,7 +101,7 @@ func TestModifyCluster(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, code := try(t, s.modifyCluster, ModifyClusterInput{Cluster: "file"}, "forebay:ModifyCluster "+rdsARN+"cluster:file"); code != "InvalidDBClusterStateFault" {
+	if _, code := try(t, s.modifyCluster, ModifyClusterInput{Cluster: "file", Discover: ptr(false)}, "forebay:ModifyCluster "+rdsARN+"cluster:file"); code != "InvalidDBClusterStateFault" {
 		t.Errorf("a cluster of the configuration file: code %s", code)
 	}
 }
