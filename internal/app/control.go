@@ -326,7 +326,7 @@ func (c *control) snapshot() resource.Snapshot {
 	said := map[controlplane.Omission]bool{}
 	for _, o := range omitted {
 		if said[o] = true; !c.said[o] {
-			c.log.Info("part of a proxy is not served", "proxy", o.Proxy, "endpoint", o.Endpoint, "reason", o.Reason)
+			c.log.Info("part of a proxy is not served", "proxy", o.Proxy, "reason", o.Reason)
 		}
 	}
 	c.said = said

@@ -20,9 +20,8 @@ type SnapshotOptions struct {
 
 // Omission is something of the desired state that is not in a snapshot, and why.
 type Omission struct {
-	Proxy    string // name
-	Endpoint string // name; empty: the proxy itself, or its target
-	Reason   string
+	Proxy  string // name
+	Reason string
 }
 
 // What the API has no member for, and has these values: the contract's where it has one (3.1, 3.4), else those of a

@@ -92,39 +92,40 @@ func (s *server) registerDBProxyTargets(ctx context.Context, c *awsapi.Call, in 
 
 // registerIn makes an instance or a cluster the target of p, if it can be.
 func registerIn(st *controlplane.State, p *controlplane.Proxy, instance, cluster string) error {
-	var writer *controlplane.Database
+	var members []*controlplane.Database
 	if instance != "" {
-		writer = st.Database(instance)
-		if writer == nil {
+		d := st.Database(instance)
+		if d == nil {
 			return instanceNotFound(instance)
 		}
+		members = append(members, d)
 	} else {
 		k := st.Cluster(cluster)
 		if k == nil {
 			return clusterNotFound(cluster)
 		}
-		members := st.Members(k.Identifier)
-		if len(members) == 0 {
+		if members = st.Members(k.Identifier); len(members) == 0 {
 			return awsapi.Errorf(400, "InvalidDBClusterStateFault", "DB Cluster %s has no DB instances.", k.Identifier)
 		}
-		writer = members[0]
 		cluster = k.Identifier
 	}
 	if has := p.Group.Instance + p.Group.Cluster; has != "" {
 		return awsapi.Errorf(400, "DBProxyTargetAlreadyRegisteredFault", "DB proxy %s has a target already: %s. A target group has one DB instance or one DB cluster.", p.Name, has)
 	}
-	if controlplane.FamilyOf(writer.Engine) != p.EngineFamily {
+	if engine := members[0].Engine; controlplane.FamilyOf(engine) != p.EngineFamily { // of all members
 		what := "DB Instance"
 		if cluster != "" {
 			what = "DB Cluster"
 		}
-		return invalid("Unsupported Database engine or engine mode for %s: %s is not of the engine family %s.", what, writer.Engine, p.EngineFamily)
+		return invalid("Unsupported Database engine or engine mode for %s: %s is not of the engine family %s.", what, engine, p.EngineFamily)
 	}
-	if ip, err := netip.ParseAddr(writer.Host); err == nil && ip.Is4() && p.TargetConnectionNetworkType == "IPV6" {
-		return awsapi.Errorf(400, "InvalidDBInstanceState", "DB Instance %s has the IPv4 address %s, and the proxy's TargetConnectionNetworkType is IPV6.", writer.Identifier, writer.Host)
+	for _, d := range members {
+		if ip, err := netip.ParseAddr(d.Host); err == nil && ip.Is4() && p.TargetConnectionNetworkType == "IPV6" {
+			return awsapi.Errorf(400, "InvalidDBInstanceState", "DB Instance %s has the IPv4 address %s, and the proxy's TargetConnectionNetworkType is IPV6.", d.Identifier, d.Host)
+		}
 	}
 	if instance != "" {
-		p.Group.Instance = writer.Identifier
+		p.Group.Instance = members[0].Identifier
 	} else {
 		p.Group.Cluster = cluster
 	}

@@ -141,6 +141,11 @@ func TestRegisterRefusals(t *testing.T) {
 	w.create("p1")
 	w.create("six", func(in *CreateDBProxyInput) { in.TargetConnectionNetworkType = p("IPV6") })
 	w.change(func(tx *controlplane.Tx) error {
+		for id, host := range map[string]string{"mixed-1": "db.example.com", "mixed-2": "10.0.0.9"} {
+			if _, err := tx.AddDatabase(start, controlplane.DatabaseSpec{Identifier: id, Engine: "mysql", Host: host, Cluster: "mixed"}); err != nil {
+				return err
+			}
+		}
 		tx.Clusters.Put("empty", &controlplane.Cluster{Identifier: "empty", Engine: "aurora-mysql"})
 		return nil
 	})
@@ -161,6 +166,7 @@ func TestRegisterRefusals(t *testing.T) {
 		{"InvalidDBClusterStateFault", DBProxyTargetsInput{DBProxyName: "p1", DBClusterIdentifiers: []string{"empty"}}},
 		{"InvalidParameterValue", DBProxyTargetsInput{DBProxyName: "p1", DBInstanceIdentifiers: []string{"pg"}}},
 		{"InvalidDBInstanceState", DBProxyTargetsInput{DBProxyName: "six", DBInstanceIdentifiers: []string{"shop-1"}}},
+		{"InvalidDBInstanceState", DBProxyTargetsInput{DBProxyName: "six", DBClusterIdentifiers: []string{"mixed"}}},
 	} {
 		refused(w, w.registerDBProxyTargets, tt.in, tt.code)
 	}
