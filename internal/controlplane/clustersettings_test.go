@@ -33,10 +33,14 @@ func TestModifyCluster(t *testing.T) {
 	}{
 		{controlplane.ClusterChange{}, controlplane.ClusterSettings{}},
 		{controlplane.ClusterChange{Discover: ptr(true), MaxReplicaLag: ptr(10)}, controlplane.ClusterSettings{Discover: true, MaxReplicaLag: 10}},
-		{controlplane.ClusterChange{MonitorSecret: ptr(monitorARN), ReaderFallback: ptr("writer")},
-			controlplane.ClusterSettings{Discover: true, MaxReplicaLag: 10, MonitorSecret: monitorARN, ReaderFallback: "writer"}},
-		{controlplane.ClusterChange{Discover: ptr(false), MaxReplicaLag: ptr(0), MonitorSecret: ptr(""), ReaderFallback: ptr("wait")},
-			controlplane.ClusterSettings{ReaderFallback: "wait"}},
+		{
+			controlplane.ClusterChange{MonitorSecret: ptr(monitorARN), ReaderFallback: ptr("writer")},
+			controlplane.ClusterSettings{Discover: true, MaxReplicaLag: 10, MonitorSecret: monitorARN, ReaderFallback: "writer"},
+		},
+		{
+			controlplane.ClusterChange{Discover: ptr(false), MaxReplicaLag: ptr(0), MonitorSecret: ptr(""), ReaderFallback: ptr("wait")},
+			controlplane.ClusterSettings{ReaderFallback: "wait"},
+		},
 	} {
 		if err := modify("shop", step.change); err != nil {
 			t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"forebay/internal/dataplane"
+	"forebay/internal/engine"
 	"forebay/internal/resource"
 )
 
@@ -46,6 +47,26 @@ func TestNoTarget(t *testing.T) {
 	w.plane.Close()
 	if text := said.String(); strings.Contains(text, "does not answer") || strings.Contains(text, "could not be opened") {
 		t.Errorf("the log blames a target that does not exist:\n%s", text)
+	}
+}
+
+// A database that only a client has named, and that does not exist, does not make the target unavailable to others: not for a moment.
+func TestRefusedDatabase(t *testing.T) {
+	t.Parallel()
+	var said lines
+	w := newToyWorld(t, toyOptions{log: &said, change: func(p *resource.Proxy) { p.Pool.RoutineScanInterval = time.Millisecond }})
+	w.eventually("the target is well", func() bool { return w.plane.TargetHealth()[0].Role == engine.Writer })
+	w.login("app none 0")
+	w.eventually("it is said", func() bool {
+		return strings.Contains(said.String(), "does not let a user in\" proxy=toy user=app database=none")
+	})
+	for start := w.eng.looks.Load(); w.eng.looks.Load() < start+100; {
+		if h := w.plane.TargetHealth()[0]; h.Err != nil || h.Refused != nil || h.Role != engine.Writer {
+			t.Fatalf("after %d looks: %+v", w.eng.looks.Load()-start, h)
+		}
+	}
+	if n := strings.Count(said.String(), "does not let a user in"); n != 1 {
+		t.Errorf("said %d times", n)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -111,10 +112,10 @@ func (t *target) check() bool {
 		}
 		as(user)
 	}
-	if ok && t.refused() != nil {
+	if ok && t.refused(dbs) != nil {
 		users := t.px.creds.users(t.ctx)
 		for _, user := range users[:min(len(users), askAs)] {
-			if as(user); !ok || t.refused() == nil {
+			if as(user); !ok || t.refused(dbs) == nil {
 				break
 			}
 		}
@@ -126,11 +127,14 @@ func (t *target) check() bool {
 	return ok
 }
 
-// refused is why the target lets nobody in, nil while it lets somebody in.
-func (t *target) refused() error {
+// refused is why the target lets none of some users in, nil while it lets somebody in. What it said to others, who were asked as
+// before, is left aside.
+func (t *target) refused(keys map[engine.Key]engine.Database) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.users.refused()
+	some := maps.Clone(t.users)
+	some.keep(keys)
+	return some.refused()
 }
 
 // unusedAfter is how long a key may go without a client before its pools are forgotten: log-in names are the clients' to

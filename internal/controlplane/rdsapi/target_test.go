@@ -116,12 +116,21 @@ func TestCluster(t *testing.T) {
 		health how
 		want   TargetHealth
 	}{
-		{"the writer is gone", how{w.of("shop-1", "AVAILABLE", "", "", "READ_ONLY"), w.of("shop-2", "UNAVAILABLE", "UNREACHABLE", "timeout", "READ_WRITE")},
-			TargetHealth{"UNAVAILABLE", p("UNREACHABLE"), p("The writer, shop-2: timeout")}},
-		{"there is none", how{w.of("shop-1", "AVAILABLE", "", "", "READ_ONLY"), w.of("shop-2", "AVAILABLE", "", "", "READ_ONLY")},
-			TargetHealth{"UNAVAILABLE", p("INVALID_REPLICATION_STATE"), p("None of the members that answer is the writer")}},
-		{"there is none, and one does not answer", how{w.of("shop-1", "AVAILABLE", "", "", "READ_ONLY"), w.of("shop-2", "UNAVAILABLE", "AUTH_FAILURE", "no", "UNKNOWN")},
-			TargetHealth{"UNAVAILABLE", p("AUTH_FAILURE"), p("None of the members that answer is the writer; shop-2: no")}},
+		{
+			"the writer is gone",
+			how{w.of("shop-1", "AVAILABLE", "", "", "READ_ONLY"), w.of("shop-2", "UNAVAILABLE", "UNREACHABLE", "timeout", "READ_WRITE")},
+			TargetHealth{"UNAVAILABLE", p("UNREACHABLE"), p("The writer, shop-2: timeout")},
+		},
+		{
+			"there is none",
+			how{w.of("shop-1", "AVAILABLE", "", "", "READ_ONLY"), w.of("shop-2", "AVAILABLE", "", "", "READ_ONLY")},
+			TargetHealth{"UNAVAILABLE", p("INVALID_REPLICATION_STATE"), p("None of the members that answer is the writer")},
+		},
+		{
+			"there is none, and one does not answer",
+			how{w.of("shop-1", "AVAILABLE", "", "", "READ_ONLY"), w.of("shop-2", "UNAVAILABLE", "AUTH_FAILURE", "no", "UNKNOWN")},
+			TargetHealth{"UNAVAILABLE", p("AUTH_FAILURE"), p("None of the members that answer is the writer; shop-2: no")},
+		},
 		{"one has not been asked yet", how{w.of("shop-1", "AVAILABLE", "", "", "READ_ONLY")}, TargetHealth{State: "REGISTERING"}},
 	} {
 		w.server.health = tt.health
