@@ -71,7 +71,7 @@ func TestAPICommands(t *testing.T) {
 	command(t, 1, "could not connect to the endpoint URL http://127.0.0.1:1: ", "database", "list")
 	t.Setenv("AWS_ENDPOINT_URL_FOREBAY", url)
 
-	command(t, 0, "NAME  ENGINE  ADDRESS  CLUSTER  TLS  DECLARED BY\n", "database", "list")
+	command(t, 0, "NAME  ENGINE  ADDRESS  CLUSTER  TLS  DECLARED BY  ROLE  LAG  HEALTH\n", "database", "list")
 	command(t, 2, `required flag(s) "engine", "host" not set`, "database", "add", "orders")
 	command(t, 2, "accepts 1 arg(s)", "database", "add", "--engine", "mariadb", "--host", "db")
 	command(t, 1, "(InvalidParameterValue) when calling the AddDatabase operation: Engine: expected postgres", "database", "add", "orders", "--engine", "oracle", "--host", "db")
@@ -81,9 +81,9 @@ func TestAPICommands(t *testing.T) {
 	command(t, 0, "shop-1: aurora-postgresql at [::1]:5433\n", "database", "add", "shop-1", "--engine", "aurora-postgresql", "--host", "::1", "--port", "5433",
 		"--cluster", "shop", "--version", "17.2", "--tls-mode", "verify-full", "--ca-file", pem)
 	command(t, 1, "no such file", "database", "add", "x", "--engine", "mysql", "--host", "db", "--ca-file", filepath.Join(dir, "none.pem"))
-	const want = `NAME    ENGINE             ADDRESS           CLUSTER  TLS          DECLARED BY
-orders  mariadb            db.internal:3306  -        prefer       API
-shop-1  aurora-postgresql  [::1]:5433        shop     verify-full  API
+	const want = `NAME    ENGINE             ADDRESS           CLUSTER  TLS          DECLARED BY  ROLE  LAG  HEALTH
+orders  mariadb            db.internal:3306  -        prefer       API          -     -    -
+shop-1  aurora-postgresql  [::1]:5433        shop     verify-full  API          -     -    -
 `
 	if got := command(t, 0, "", "database", "list"); got != want {
 		t.Errorf("list:\n%s\nwant:\n%s", got, want)
@@ -101,6 +101,19 @@ shop-1  aurora-postgresql  [::1]:5433        shop     verify-full  API
 	if d := list.Databases; len(d) != 2 || d[1].Version != "17.2" || !d[1].OwnCA || !strings.HasSuffix(d[1].ARN, ":db:shop-1") || time.Since(d[1].Created).Abs() > time.Hour {
 		t.Errorf("as JSON: %+v", list)
 	}
+	command(t, 0, "shop: discover true, monitor secret the proxy's first, max replica lag 2s, reader fallback wait\n",
+		"database", "cluster", "shop", "--discover", "--max-replica-lag", "1500ms")
+	command(t, 0, "shop: discover false, monitor secret the proxy's first, max replica lag 2s, reader fallback writer\n",
+		"database", "cluster", "Shop", "--discover=false", "--reader-fallback", "writer")
+	command(t, 1, "(DBClusterNotFoundFault)", "database", "cluster", "orders")
+	command(t, 1, "(InvalidParameterValue) when calling the ModifyCluster operation: ReaderFallback: expected wait or writer", "database", "cluster", "shop", "--reader-fallback", "never")
+	command(t, 1, "Cluster: expected the cluster that Discover", "database", "add", "x", "--engine", "mysql", "--host", "db", "--discover")
+
+	command(t, 0, "PROXY  STATE\n", "pause")
+	command(t, 1, "(DBProxyNotFoundFault) when calling the PauseProxy operation: DB proxy shop is none of the API. If the configuration file has it, set paused: true there and send SIGHUP.", "pause", "shop")
+	command(t, 1, "set paused: false there", "resume", "shop")
+	command(t, 2, "accepts 1 arg(s)", "resume")
+
 	command(t, 0, "orders: removed\n", "database", "remove", "orders")
 	command(t, 1, "(DBInstanceNotFound)", "database", "remove", "orders", "--force")
 	command(t, 1, "(InvalidSignatureException)", "database", "list", "--region", "eu-west-1")

@@ -23,7 +23,7 @@ func databaseCommand() *cobra.Command {
 aws rds register-db-proxy-targets. Databases that name the same cluster are a DB cluster.
 ` + apiHelp,
 	}
-	cmd.AddCommand(databaseAdd(), databaseList(), databaseRemove())
+	cmd.AddCommand(databaseAdd(), databaseCluster(), databaseList(), databaseRemove())
 	return cmd
 }
 
@@ -43,6 +43,7 @@ func (d *database) address() string { return net.JoinHostPort(d.Host, strconv.It
 func databaseAdd() *cobra.Command {
 	var api apiFlags
 	var d database
+	var settings clusterFlags
 	var caFile string
 	cmd := &cobra.Command{
 		Use:     "add NAME --engine ENGINE --host HOST",
@@ -53,8 +54,9 @@ func databaseAdd() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := struct {
 				database
+				clusterChange
 				CA string `json:",omitempty"`
-			}{database: d}
+			}{database: d, clusterChange: settings.changed(cmd)}
 			in.Identifier = args[0]
 			if caFile != "" {
 				pem, err := os.ReadFile(caFile)
@@ -75,10 +77,11 @@ func databaseAdd() *cobra.Command {
 	flags.StringVar(&d.Engine, "engine", "", "postgres, mysql, mariadb, aurora-postgresql, aurora-mysql, sqlserver-ee, sqlserver-se, sqlserver-ex or sqlserver-web")
 	flags.StringVar(&d.Host, "host", "", "host name or IP address")
 	flags.IntVar(&d.Port, "port", 0, "port (default the engine's)")
-	flags.StringVar(&d.Cluster, "cluster", "", "the DB cluster that it belongs to: made with its first database, which is the writer")
+	flags.StringVar(&d.Cluster, "cluster", "", "the DB cluster that it belongs to: made with its first database")
 	flags.StringVar(&d.Version, "version", "", "the server's version, for people to read")
 	flags.StringVar(&d.TLSMode, "tls-mode", "", "disable, prefer, require, verify-ca or verify-full (default prefer)")
 	flags.StringVar(&caFile, "ca-file", "", "PEM file: whom verify-ca and verify-full trust (default the system's)")
+	settings.add(cmd)
 	require(cmd, "engine", "host")
 	_ = cmd.MarkFlagFilename("ca-file", "pem", "crt")
 	api.add(cmd)
@@ -90,16 +93,19 @@ func databaseList() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "list the databases that have been declared",
-		Long:  "Lists the databases that have been declared, by the API or in the configuration file.\n" + apiHelp,
-		Args:  cobra.NoArgs,
+		Short: "list the databases that have been declared, and how they are",
+		Long: `Lists the databases that have been declared, by the API or in the configuration file, with the role that each has
+been seen in, how far a reader is behind, and how it is, where it is the target of a proxy. Members of clusters that were found and
+that nobody has declared come last.
+` + apiHelp,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var out struct{ Databases []listed }
+			var out databases
 			if err := call(cmd, &api, "ListDatabases", struct{}{}, &out); err != nil {
 				return err
 			}
 			if !asJSON {
-				return printDatabases(cmd.OutOrStdout(), out.Databases)
+				return printDatabases(cmd.OutOrStdout(), &out)
 			}
 			e := json.NewEncoder(cmd.OutOrStdout())
 			e.SetIndent("", "  ")
@@ -111,13 +117,36 @@ func databaseList() *cobra.Command {
 	return cmd
 }
 
+// databases is what is listed.
+type databases struct {
+	Databases []listed
+	Clusters  []cluster
+	Found     []found // members that nobody has declared
+}
+
 // listed is a database with what only answers have.
 type listed struct {
 	database
 	ARN      string
 	OwnCA    bool // a certificate authority was given
 	Created  epoch
-	FromFile bool // declared in the configuration file
+	FromFile bool    // declared in the configuration file
+	Health   *health `json:",omitempty"` // nil: it is the target of no proxy
+}
+
+// health is how a database has been seen.
+type health struct {
+	State           string
+	Reason          string `json:",omitempty"`
+	Description     string `json:",omitempty"`
+	Role            string
+	LagMilliseconds *int `json:",omitempty"` // nil: not known
+}
+
+type found struct {
+	Name, Cluster, Host string
+	Port                int
+	Health              health
 }
 
 // epoch is a time in seconds since 1970, as the API sends it.
@@ -129,17 +158,42 @@ func (e *epoch) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-func printDatabases(w io.Writer, all []listed) error {
+func printDatabases(w io.Writer, all *databases) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tENGINE\tADDRESS\tCLUSTER\tTLS\tDECLARED BY")
-	for _, d := range all {
+	fmt.Fprintln(t, "NAME\tENGINE\tADDRESS\tCLUSTER\tTLS\tDECLARED BY\tROLE\tLAG\tHEALTH")
+	engines := map[string]string{} // of clusters
+	for _, c := range all.Clusters {
+		engines[c.Identifier] = c.Engine
+	}
+	for _, d := range all.Databases {
 		by := "API"
 		if d.FromFile {
 			by = "file"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Identifier, d.Engine, d.address(), cmp.Or(d.Cluster, "-"), d.TLSMode, by)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Identifier, d.Engine, d.address(), cmp.Or(d.Cluster, "-"), d.TLSMode, by, d.Health)
+	}
+	for _, f := range all.Found {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t-\tfound\t%s\n", f.Name, engines[f.Cluster], net.JoinHostPort(f.Host, strconv.Itoa(f.Port)), f.Cluster, &f.Health)
 	}
 	return t.Flush()
+}
+
+// String is the last columns of a row.
+func (h *health) String() string {
+	if h == nil {
+		return "-\t-\t-"
+	}
+	lag := "-"
+	if h.LagMilliseconds != nil {
+		lag = (time.Duration(*h.LagMilliseconds) * time.Millisecond).String()
+	}
+	how := h.State
+	for _, more := range []string{h.Reason, h.Description} {
+		if more != "" {
+			how += ": " + more
+		}
+	}
+	return h.Role + "\t" + lag + "\t" + how
 }
 
 func databaseRemove() *cobra.Command {

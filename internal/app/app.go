@@ -65,6 +65,7 @@ type App struct {
 	sources map[config.Secret]secret.Store // guarded by reload
 	known   map[string]secret.Store        // guarded by reload; what secrets gives out, by name
 	inForce resource.Snapshot              // guarded by reload; what the data plane does
+	paused  map[string]bool                // guarded by reload; proxies of inForce that are, as the log has it
 
 	unserved atomic.Pointer[map[string]error] // proxies that are not served as they should be, by resource id
 }

@@ -223,7 +223,7 @@ func (c *control) ensureAccount(ctx context.Context) error {
 type apiOptions struct {
 	tls      *tls.Config // nil: plain HTTP
 	requests *metrics.APIRequests
-	health   rdsapi.Health
+	health   controlplane.Health
 	// held reports whether the data plane listens there for a proxy of the API: until a deletion is in force it still does.
 	held func(address string) bool
 }
@@ -247,7 +247,7 @@ func (c *control) serve(ctx context.Context, o apiOptions) error {
 	}
 	server, err := awsapi.New(awsapi.Options{Log: c.log, Region: account.Region, Auth: c.ids, Observe: o.requests.Observe},
 		rdsapi.Service(c.plane, o.health, rdsapi.Options{Listeners: listeners, Proxies: c.cfg.MaxProxies}),
-		secrets.Service(), iam.IAM(), iam.STS(), forebayapi.Service(c.plane))
+		secrets.Service(), iam.IAM(), iam.STS(), forebayapi.Service(c.plane, o.health))
 	if err != nil {
 		return err
 	}
@@ -326,7 +326,7 @@ func (c *control) snapshot() resource.Snapshot {
 	said := map[controlplane.Omission]bool{}
 	for _, o := range omitted {
 		if said[o] = true; !c.said[o] {
-			c.log.Info("part of a proxy is not served", "proxy", o.Proxy, "endpoint", o.Endpoint, "reason", o.Reason)
+			c.log.Info("part of a proxy is not served", "proxy", o.Proxy, "reason", o.Reason)
 		}
 	}
 	c.said = said

@@ -79,6 +79,9 @@ func (f *foreignSecrets) sweepLocked(state *controlplane.State) {
 		for _, a := range p.Auth {
 			wanted[foreignSecret{arn: a.SecretARN, role: p.RoleARN}] = true
 		}
+		if arn := state.MonitorSecret(p); arn != "" {
+			wanted[foreignSecret{arn: arn, role: p.RoleARN}] = true
+		}
 	}
 	for of, store := range f.stores {
 		if !wanted[of] {

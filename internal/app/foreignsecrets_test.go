@@ -71,7 +71,7 @@ func TestForeignSecrets(t *testing.T) {
 		if !errors.Is(err, ErrSecretDenied) || !strings.Contains(err.Error(), "the proxy needs one of AWS") {
 			t.Errorf("%s: %v", p, err)
 		}
-		if _, reason, _, _ := describe(dataplane.TargetHealth{Checked: true, Err: err}); reason != "AUTH_FAILURE" {
+		if _, reason, _ := describe(dataplane.TargetHealth{Checked: true, Err: err}, false); reason != "AUTH_FAILURE" {
 			t.Errorf("%s: the target's health is %s", p, reason)
 		}
 	}
@@ -96,5 +96,28 @@ func TestForeignSecrets(t *testing.T) {
 	}
 	if len(foreign.stores) != 1 {
 		t.Errorf("%d stores for one entry that is read", len(foreign.stores))
+	}
+
+	// The secret that a cluster is watched by is read through the role of each of its proxies, too.
+	if _, err := plane.Update(t.Context(), func(tx *controlplane.Tx) error {
+		if _, err := tx.AddDatabase(time.Now(), controlplane.DatabaseSpec{Identifier: "db", Engine: "postgres", Host: "db", Cluster: "shop"}); err != nil {
+			return err
+		}
+		_, err := tx.ModifyCluster("shop", controlplane.ClusterChange{MonitorSecret: &arn})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	proxies(&controlplane.Proxy{ID: "prx-1", RoleARN: reader, Group: controlplane.TargetGroup{Cluster: "shop"}})
+	if s, err := secrets.Get(t.Context(), name); err != nil || s.Username != "app" {
+		t.Errorf("the monitor's secret: %+v, %v", s, err)
+	}
+	if len(foreign.stores) != 1 {
+		t.Errorf("%d stores for one secret that is read", len(foreign.stores))
+	}
+	proxies(&controlplane.Proxy{ID: "prx-1", RoleARN: reader})
+	_, _ = secrets.Get(t.Context(), controlplane.SecretName("prx-1", other))
+	if foreign.stores[foreignSecret{arn: arn, role: reader}] != nil {
+		t.Error("a secret that no cluster has any more is still read")
 	}
 }

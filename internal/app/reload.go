@@ -117,6 +117,7 @@ func (a *App) applyWhatCan(ctx context.Context, wanted resource.Snapshot) (resou
 			a.inForce = snapshot
 			continue
 		case err == nil:
+			a.sayPaused(snapshot)
 			a.inForce = snapshot
 			a.sayUnserved(wanted, unserved)
 			return snapshot, nil
@@ -169,6 +170,24 @@ func (a *App) sayUnserved(s resource.Snapshot, unserved map[string]error) {
 	a.unserved.Store(&unserved)
 }
 
+// sayPaused says which proxies have been paused or resumed since a.paused was made.
+func (a *App) sayPaused(s resource.Snapshot) {
+	paused := map[string]bool{}
+	for _, p := range s.Proxies {
+		key := p.ResourceID + "/" + p.Name
+		switch {
+		case p.Paused && !a.paused[key]:
+			a.log.Warn("a proxy is paused: its sessions wait at their next transaction", "proxy", p.Name)
+		case !p.Paused && a.paused[key]:
+			a.log.Info("a proxy is resumed", "proxy", p.Name)
+		}
+		if p.Paused {
+			paused[key] = true
+		}
+	}
+	a.paused = paused
+}
+
 // snapshotLocked is what the file and the state of the control plane want together. The secrets of the state are added to
 // stores.
 func (a *App) snapshotLocked(ctx context.Context, cfg *config.Config, stores map[string]secret.Store) (resource.Snapshot, error) {
@@ -186,6 +205,9 @@ func (a *App) snapshotLocked(ctx context.Context, cfg *config.Config, stores map
 		}
 		for _, e := range p.Auth {
 			stores[e.Secret] = a.control.secrets
+		}
+		if name := p.Target.Monitor.Secret; name != "" {
+			stores[name] = a.control.secrets
 		}
 		snapshot.Proxies = append(snapshot.Proxies, p)
 	}

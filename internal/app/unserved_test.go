@@ -86,3 +86,26 @@ func TestApplyWhatCan(t *testing.T) {
 		t.Error("a proxy of the configuration file that cannot be served is no error")
 	}
 }
+
+// TestSayPaused: the log has a line when a proxy is paused, at the start too, and one when it is resumed.
+func TestSayPaused(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	a := &App{plane: &sockets{taken: map[string]string{}}, log: slog.New(slog.NewTextHandler(&log, nil))}
+	for _, step := range []struct {
+		paused bool
+		want   string
+	}{
+		{true, "a proxy is paused"}, {true, ""}, {false, "a proxy is resumed"}, {false, ""}, {true, "a proxy is paused"},
+	} {
+		log.Reset()
+		p := proxyAt("prx-a", "host:1")
+		p.Paused = step.paused
+		if _, err := a.applyWhatCan(t.Context(), resource.Snapshot{Proxies: []resource.Proxy{p}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := log.String(); !strings.Contains(got, step.want) || (step.want == "") != (got == "") {
+			t.Errorf("paused %t: %q in the log, want %q", step.paused, got, step.want)
+		}
+	}
+}

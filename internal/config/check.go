@@ -41,7 +41,7 @@ func (c *checker) file(path string, f *file) *Config {
 	cfg.Admin = c.admin(f.Admin)
 	cfg.Secrets = c.secrets(f.Secrets)
 	cfg.API = c.api(f.API)
-	cfg.Databases = c.databases(f.Databases, &cfg.API)
+	cfg.Databases = c.databases(f.Databases, f.Clusters, &cfg.API)
 	if len(f.Proxies) == 0 && !cfg.API.Enabled() && !c.failed("proxies") {
 		c.errorf("proxies", "expected at least one proxy, got none")
 	}

@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"forebay/internal/controlplane"
 	"forebay/internal/resource"
@@ -18,18 +20,28 @@ type databaseSection struct {
 	TLS     targetTLSSection `yaml:"tls"`
 }
 
-// databases checks the declared databases: the DB instances of the API.
-func (c *checker) databases(list []databaseSection, api *API) []controlplane.DatabaseSpec {
+// clusterSection is about all databases that name the same cluster.
+type clusterSection struct {
+	Name           string `yaml:"name"`
+	Discover       bool   `yaml:"discover"`
+	MonitorSecret  string `yaml:"monitor_secret"`
+	MaxReplicaLag  span   `yaml:"max_replica_lag"`
+	ReaderFallback string `yaml:"reader_fallback"`
+}
+
+// databases checks the declared databases: the DB instances of the API. Each has the settings of its cluster.
+func (c *checker) databases(list []databaseSection, clusters []clusterSection, api *API) []controlplane.DatabaseSpec {
 	if len(list) > 0 && !api.Enabled() && !c.skip("databases") {
 		c.errorf("databases", "expected api.data_dir or api.etcd beside it: they are the databases of the API")
 	}
+	settings := c.clusters(clusters, list)
 	var all []controlplane.DatabaseSpec
 	names := map[string]string{}
 	for i := range list {
 		at, s := fmt.Sprintf("databases[%d]", i), &list[i]
 		d := controlplane.DatabaseSpec{
 			Identifier: s.Name, Engine: s.Engine, Version: s.Version, Host: s.Host, Port: s.Port, Cluster: s.Cluster,
-			TLSMode: resource.TLSMode(s.TLS.Mode), FromFile: true,
+			TLSMode: resource.TLSMode(s.TLS.Mode), FromFile: true, Settings: settings[strings.ToLower(s.Cluster)],
 		}
 		if s.TLS.CAFile != "" {
 			if pem, ok := c.readable(join(at, "tls.ca_file"), s.TLS.CAFile); ok {
@@ -43,6 +55,35 @@ func (c *checker) databases(list []databaseSection, api *API) []controlplane.Dat
 		all = append(all, d)
 	}
 	return all
+}
+
+// clusters checks the settings of clusters, and returns them by the cluster's name in lower case.
+func (c *checker) clusters(list []clusterSection, databases []databaseSection) map[string]controlplane.ClusterSettings {
+	names, settings := map[string]string{}, map[string]controlplane.ClusterSettings{}
+	for i, s := range list {
+		at := fmt.Sprintf("clusters[%d]", i)
+		key := strings.ToLower(s.Name)
+		c.identifier(join(at, "name"), s.Name)
+		c.unique(names, join(at, "name"), key, "cluster")
+		if s.Name != "" && !slices.ContainsFunc(databases, func(d databaseSection) bool { return strings.EqualFold(d.Cluster, s.Name) }) && !c.skip(join(at, "name")) && !c.skip("databases") {
+			c.errorf(join(at, "name"), "expected the cluster of at least one entry of databases, got %q", clip(s.Name))
+		}
+		lag := c.span(join(at, "max_replica_lag"), s.MaxReplicaLag, time.Second, true).orZero()
+		if lag%time.Second != 0 {
+			c.errorf(join(at, "max_replica_lag"), "expected whole seconds, got %s", lag)
+		}
+		row := controlplane.ClusterSettings{Discover: s.Discover, MonitorSecret: s.MonitorSecret, MaxReplicaLag: int(lag / time.Second), ReaderFallback: s.ReaderFallback}
+		if field, reason := row.Check(); field != "" && !c.skip(join(at, clusterFields[field])) {
+			c.errorf(join(at, clusterFields[field]), "%s", reason)
+		}
+		settings[key] = row
+	}
+	return settings
+}
+
+// clusterFields are the file's keys of the API's members.
+var clusterFields = map[string]string{
+	"MonitorSecret": "monitor_secret", "MaxReplicaLag": "max_replica_lag", "ReaderFallback": "reader_fallback",
 }
 
 // databaseFields are the file's keys of the API's members.

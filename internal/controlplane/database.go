@@ -36,6 +36,8 @@ type DatabaseSpec struct {
 	TLSMode    resource.TLSMode // empty: prefer
 	CA         string           // PEM bundle for verify-ca and verify-full; empty: the system's
 	FromFile   bool             // declared in the configuration file
+	// Settings are those of Cluster, which the configuration file has; a declaration by the API changes them by ModifyCluster.
+	Settings ClusterSettings
 }
 
 var identifier = regexp.MustCompile(`^[a-zA-Z](?:-?[a-zA-Z0-9]+)*$`)
@@ -211,6 +213,7 @@ func (tx *Tx) DeclareDatabases(now time.Time, specs []DatabaseSpec) error {
 			tx.Databases.Put(key, &row)
 		}
 	}
+	tx.settleClusters(specs)
 	for key, d := range tx.State().Databases.All() {
 		if d.FromFile && !wanted[key] {
 			if _, err := tx.RemoveDatabase(now, d.Identifier, true, true); err != nil {

@@ -16,6 +16,10 @@ import (
 // ListenTag is the key of the tag that fixes where a new proxy or endpoint listens: "host:port" or ":port".
 const ListenTag = "forebay:listen"
 
+// SplitTag is the key of the tag that has readers serve those transactions of a proxy's READ_WRITE endpoints that declare that
+// they only read, where its value is "true".
+const SplitTag = "forebay:read-write-split"
+
 // Listeners says which addresses endpoints may be given. An endpoint gets one when it is made, which is stored with it and
 // never changes. It is the first that is free of:
 //

@@ -37,11 +37,13 @@ func (s *State) Database(identifier string) *Database {
 
 // Cluster returns the cluster with that identifier, or nil.
 func (s *State) Cluster(identifier string) *Cluster {
-	return s.Clusters.Get(strings.ToLower(identifier))
+	return s.Clusters.Get(clusterKey(identifier))
 }
 
-// Members returns the databases of a cluster, those declared first in front. Until the servers are asked which of them is the
-// writer (issue 6), it is the first.
+func clusterKey(identifier string) string { return strings.ToLower(identifier) }
+
+// Members returns the databases of a cluster, those declared first in front: the first counts as the writer until the data plane
+// has seen which one it is.
 func (s *State) Members(cluster string) []*Database {
 	var found []*Database
 	for _, d := range s.Databases.All() {
@@ -55,16 +57,13 @@ func (s *State) Members(cluster string) []*Database {
 	return found
 }
 
-// Writer returns the database that a target group's read/write sessions go to, or nil where nothing is registered.
-func (s *State) Writer(g *TargetGroup) *Database {
-	if g.Instance != "" {
-		return s.Database(g.Instance)
+// Declared returns the databases that a target group's sessions may go to: the instance, or the members of the cluster.
+func (s *State) Declared(g *TargetGroup) []*Database {
+	if g.Instance == "" {
+		return s.Members(g.Cluster)
 	}
-	if g.Cluster == "" {
-		return nil
-	}
-	if members := s.Members(g.Cluster); len(members) > 0 {
-		return members[0]
+	if d := s.Database(g.Instance); d != nil {
+		return []*Database{d}
 	}
 	return nil
 }

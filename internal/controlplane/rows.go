@@ -43,6 +43,7 @@ type Proxy struct {
 	Tags                        []Tag
 	Listen                      Listen // of the default endpoint
 	Group                       TargetGroup
+	Paused                      bool `json:",omitempty"` // sessions wait at their next transaction
 	FromFile                    bool // declared in the configuration file: read-only in the API
 }
 
@@ -124,6 +125,15 @@ type Cluster struct {
 	Created    time.Time
 	Tags       []Tag
 	FromFile   bool
+	Settings   ClusterSettings `json:",omitzero"`
+}
+
+// ClusterSettings say how a cluster's members are found and chosen.
+type ClusterSettings struct {
+	Discover       bool   `json:",omitempty"` // the members that the declared ones name are members, too
+	MonitorSecret  string `json:",omitempty"` // ARN of the secret to ask members for their role by; empty: the proxy's first
+	MaxReplicaLag  int    `json:",omitempty"` // seconds; 0: no limit
+	ReaderFallback string `json:",omitempty"` // FallbackWait or FallbackWriter; empty: FallbackWait
 }
 
 // Secret is a secret of Secrets Manager. Key: the ARN.

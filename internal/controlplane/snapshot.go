@@ -20,9 +20,8 @@ type SnapshotOptions struct {
 
 // Omission is something of the desired state that is not in a snapshot, and why.
 type Omission struct {
-	Proxy    string // name
-	Endpoint string // name; empty: the proxy itself, or its target
-	Reason   string
+	Proxy  string // name
+	Reason string
 }
 
 // What the API has no member for, and has these values: the contract's where it has one (3.1, 3.4), else those of a
@@ -36,11 +35,12 @@ const (
 	serverLifetime        = 24 * time.Hour
 	maxPreparedStatements = 200
 	routineScanInterval   = 30 * time.Second
+	monitorInterval       = 500 * time.Millisecond
 )
 
 // Snapshot turns the state into the data plane's desired state: proxies in the order of their ids, each with its default
 // endpoint first and the others in the order of their names. A proxy is in it as soon as it exists, with whatever it has:
-// without an auth entry nobody can log in; without a registered target its Target has no Host, and clients wait for the
+// without an auth entry nobody can log in; without a registered target its Target has no members, and clients wait for the
 // borrow timeout and get its error.
 func (s *State) Snapshot(o SnapshotOptions) (resource.Snapshot, []Omission) {
 	var snap resource.Snapshot
@@ -60,7 +60,7 @@ func (s *State) Snapshot(o SnapshotOptions) (resource.Snapshot, []Omission) {
 			endpoint.Role = resource.TargetRole(e.TargetRole)
 			out.Endpoints = append(out.Endpoints, endpoint)
 		}
-		target, reasons := s.target(&p.Group, o)
+		target, reasons := s.target(p, o)
 		for _, reason := range reasons {
 			left = append(left, Omission{Proxy: p.Name, Reason: reason})
 		}
@@ -80,7 +80,7 @@ func (s *State) proxy(p *Proxy) resource.Proxy {
 		Endpoints:         []resource.Endpoint{endpointOf("default", p.Listen)},
 		IdleClientTimeout: time.Duration(p.IdleClientTimeout) * time.Second,
 		ClientLifetime:    clientLifetime, ClientLoginTimeout: clientLoginTimeout,
-		Pool: poolOf(p.Group.Pool.Effective(p.EngineFamily)),
+		Pool: poolOf(p.Group.Pool.Effective(p.EngineFamily)), Paused: p.Paused, SplitReads: slices.Contains(p.Tags, Tag{SplitTag, "true"}),
 	}
 	for _, a := range p.Auth {
 		out.Auth = append(out.Auth, resource.AuthEntry{
@@ -92,7 +92,7 @@ func (s *State) proxy(p *Proxy) resource.Proxy {
 }
 
 func endpointOf(name string, l Listen) resource.Endpoint {
-	return resource.Endpoint{Name: name, Listen: l.Socket(), Hostnames: []string{l.Host}}
+	return resource.Endpoint{Name: name, Listen: l.Socket(), Role: resource.ReadWrite, Hostnames: []string{l.Host}}
 }
 
 func poolOf(e EffectivePool) resource.ConnectionPoolConfig {
@@ -105,16 +105,18 @@ func poolOf(e EffectivePool) resource.ConnectionPoolConfig {
 	}
 }
 
-// target is what a group's sessions go to; reasons say what of it cannot be served.
-func (s *State) target(g *TargetGroup, o SnapshotOptions) (t resource.Target, reasons []string) {
-	declared := s.Members(g.Cluster)
-	if g.Instance != "" {
-		declared = nil
-		if d := s.Database(g.Instance); d != nil {
-			declared = append(declared, d)
+// target is what a proxy's sessions go to; reasons say what of it cannot be served.
+func (s *State) target(p *Proxy, o SnapshotOptions) (t resource.Target, reasons []string) {
+	g := &p.Group
+	declared := s.Declared(g)
+	if c := s.Cluster(g.Cluster); g.Instance == "" && c != nil {
+		t.Cluster, t.Discover = c.Identifier, c.Settings.Discover
+		t.Monitor.Interval = monitorInterval
+		if arn := s.MonitorSecret(p); arn != "" {
+			t.Monitor.Secret = SecretName(p.ID, arn)
 		}
-	} else if c := s.Cluster(g.Cluster); c != nil {
-		t.Cluster = c.Identifier
+		t.MaxReplicaLag = time.Duration(c.Settings.MaxReplicaLag) * time.Second
+		t.WriterReads = c.Settings.ReaderFallback == FallbackWriter
 	}
 	for _, d := range declared {
 		m, err := memberOf(d, o)

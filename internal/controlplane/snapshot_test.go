@@ -29,6 +29,16 @@ func TestSnapshot(t *testing.T) {
 		if _, err := tx.AddDatabase(start.Add(1), controlplane.DatabaseSpec{Identifier: "shop-1", Engine: "aurora-mysql", Host: "10.0.0.3", Cluster: "shop"}); err != nil {
 			return err
 		}
+		if _, err := tx.ModifyCluster("shop", controlplane.ClusterChange{
+			Discover: ptr(true), MonitorSecret: ptr(monitorARN), MaxReplicaLag: ptr(10), ReaderFallback: ptr(controlplane.FallbackWriter),
+		}); err != nil {
+			return err
+		}
+		for key, row := range tx.State().Databases.All() { // the golden files have the same each time
+			d := *row
+			d.ResourceID = "db-" + key
+			tx.Databases.Put(key, &d)
+		}
 		d := *tx.Databases.Get("pg")
 		d.CA, d.TLSMode = "PEM", resource.TLSVerifyFull // the state is not looked at again
 		tx.Databases.Put("pg", &d)
@@ -43,7 +53,7 @@ func TestSnapshot(t *testing.T) {
 				Group:  controlplane.TargetGroup{Instance: "PG"},
 			},
 			{
-				ID: "prx-2", Name: "shop", EngineFamily: resource.MySQL, IdleClientTimeout: 1800,
+				ID: "prx-2", Name: "shop", EngineFamily: resource.MySQL, IdleClientTimeout: 1800, Paused: true, Tags: []controlplane.Tag{{Key: controlplane.SplitTag, Value: "true"}},
 				Listen: controlplane.Listen{Address: "::1", Port: 3306, Host: "shop.example.com"},
 				Group: controlplane.TargetGroup{Cluster: "shop", Pool: controlplane.PoolConfig{
 					MaxConnectionsPercent: &n, ConnectionBorrowTimeout: new(int), SessionPinningFilters: []string{controlplane.ExcludeVariableSets}, InitQuery: "SET a=1",

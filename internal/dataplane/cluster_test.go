@@ -137,7 +137,7 @@ func TestFencedWriter(t *testing.T) {
 		t.Errorf("goes on at %s, want 1", got)
 	}
 	for _, h := range c.plane.TargetHealth() {
-		if h.Member.Name == "0" && !strings.Contains(h.Unusable, "claim to be the writer beside 1 (term 2)") {
+		if h.Member.Name == "0" && (h.Err == nil || !strings.Contains(h.Err.Error(), "claim to be the writer beside 1 (term 2)")) {
 			t.Errorf("the fenced member: %+v", h)
 		}
 	}
@@ -216,7 +216,7 @@ func TestReadersNeverGoBack(t *testing.T) {
 		t.Fatalf("at %s, want 1", got)
 	}
 	c.dbs[2].is(reader(8)) // less than the writer has written, though more than the reader had
-	c.eventually("the other reader is usable", func() bool { return c.plane.TargetHealth()[2].Unusable == "" })
+	c.eventually("the other reader is usable", func() bool { return c.plane.TargetHealth()[2].Err == nil })
 	c.dbs[1].die()
 	r.say("where")
 	c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == 1 })

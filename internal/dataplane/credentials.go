@@ -107,11 +107,11 @@ func (c *credentials) Lookup(ctx context.Context, user string) (secret.Secret, r
 	for range 2 {
 		e, err := c.entry(ctx, user)
 		if err != nil {
-			return secret.Secret{}, resource.AuthEntry{}, err
+			return secret.Secret{}, resource.AuthEntry{}, &CredentialsError{err}
 		}
 		s, err := c.ask(ctx, e.Secret).wait(ctx)
 		if err != nil {
-			return secret.Secret{}, e, err
+			return secret.Secret{}, e, &CredentialsError{err}
 		}
 		own, ok := s.For(user)
 		c.mu.Lock()
@@ -256,21 +256,40 @@ func (c *credentials) first(ctx context.Context) (string, error) {
 func (c *credentials) monitor(ctx context.Context, name string) (secret.Secret, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
+	var asked []*answer
 	if name != "" {
-		return c.ask(ctx, name).wait(ctx)
+		asked = append(asked, c.ask(ctx, name))
+	} else {
+		c.mu.Lock()
+		auth := c.auth
+		c.mu.Unlock()
+		asked = c.askAll(ctx, auth)
 	}
-	c.mu.Lock()
-	auth := c.auth
-	c.mu.Unlock()
 	err := error(secret.ErrNotFound)
-	for _, a := range c.askAll(ctx, auth) {
+	for _, a := range asked {
 		s, e := a.wait(ctx)
 		if e == nil {
 			return s, nil
 		}
 		err = e
 	}
-	return secret.Secret{}, err
+	return secret.Secret{}, &CredentialsError{err}
+}
+
+// users returns all users whose secrets can be had, in the order of the entries.
+func (c *credentials) users(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
+	c.mu.Lock()
+	auth := c.auth
+	c.mu.Unlock()
+	var all []string
+	for _, a := range c.askAll(ctx, auth) {
+		if s, err := a.wait(ctx); err == nil {
+			all = append(all, s.Username)
+		}
+	}
+	return all
 }
 
 // versions says which version of each entry's secret there is, in the order of the entries. Secrets that cannot be had are

@@ -190,7 +190,7 @@ func (d *database) refresh() {
 		case <-d.db.Stale():
 		case <-again.C:
 		}
-		if !d.target.maintain(d.key.ReadOnly, d.db) {
+		if !d.target.maintain(d.key, d.db) {
 			again.Reset(watchUnwell)
 		}
 	}

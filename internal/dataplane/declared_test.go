@@ -2,9 +2,12 @@ package dataplane_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"forebay/internal/dataplane"
+	"forebay/internal/engine"
 	"forebay/internal/resource"
 )
 
@@ -25,10 +28,11 @@ func TestRename(t *testing.T) {
 	w.login("app toys 0")
 }
 
-// A proxy without a target takes clients, which get the error of the borrow timeout.
+// A proxy without a target takes clients, which get the error of the borrow timeout. Nobody is said not to answer.
 func TestNoTarget(t *testing.T) {
 	t.Parallel()
-	w := newToyWorld(t, toyOptions{change: func(p *resource.Proxy) {
+	var said lines
+	w := newToyWorld(t, toyOptions{log: &said, change: func(p *resource.Proxy) {
 		p.Target, p.Pool.ConnectionBorrowTimeout = resource.Target{}, 50*time.Millisecond
 	}})
 	c := w.login("app toys 0")
@@ -36,4 +40,50 @@ func TestNoTarget(t *testing.T) {
 	if line := c.line(); !strings.Contains(line, "imed") {
 		t.Errorf("heard %q, want the borrow timeout's error", line)
 	}
+	w.eventually("it is said why", func() bool { return w.plane.Readiness()[0].Reason == dataplane.ErrNoTarget.Error() })
+	if h := w.plane.TargetHealth(); len(h) != 0 {
+		t.Errorf("health of members that do not exist: %+v", h)
+	}
+	w.plane.Close()
+	if text := said.String(); strings.Contains(text, "does not answer") || strings.Contains(text, "could not be opened") {
+		t.Errorf("the log blames a target that does not exist:\n%s", text)
+	}
+}
+
+// A database that only a client has named, and that does not exist, does not make the target unavailable to others: not for a moment.
+func TestRefusedDatabase(t *testing.T) {
+	t.Parallel()
+	var said lines
+	w := newToyWorld(t, toyOptions{log: &said, change: func(p *resource.Proxy) { p.Pool.RoutineScanInterval = time.Millisecond }})
+	w.eventually("the target is well", func() bool { return w.plane.TargetHealth()[0].Role == engine.Writer })
+	w.login("app none 0")
+	w.eventually("it is said", func() bool {
+		return strings.Contains(said.String(), "does not let a user in\" proxy=toy user=app database=none")
+	})
+	for start := w.eng.looks.Load(); w.eng.looks.Load() < start+100; {
+		if h := w.plane.TargetHealth()[0]; h.Err != nil || h.Refused != nil || h.Role != engine.Writer {
+			t.Fatalf("after %d looks: %+v", w.eng.looks.Load()-start, h)
+		}
+	}
+	if n := strings.Count(said.String(), "does not let a user in"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+}
+
+// lines is a log that can be read.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder // guarded by mu
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }

@@ -36,7 +36,8 @@ type member struct {
 	capacity     engine.Capacity
 	limits       pool.Limits // made of it, as the budget has them; zero: not known yet
 	health       error       // nil: it answered
-	refused      error       // it answered, and would not have the user whom it was asked as
+	users        userHealth  // whom it would have, of those whom it was asked as
+	blind        error       // it answered its monitor, and would not have that
 	checked      time.Time   // when health was last found out, zero: not yet
 	answeredAt   time.Time   // when it last answered a look
 	failures     int         // looks that have failed since
@@ -55,7 +56,7 @@ func newMember(t *target, cfg resource.Member) *member {
 	return &member{
 		t: t, cfg: cfg, wake: make(chan struct{}, 1),
 		budget: pool.NewBudget(pool.Limits{MaxOpen: unknownLimit, MaxIdle: unknownLimit}),
-		status: engine.Status{Lag: -1, LagBytes: -1},
+		status: engine.Status{Lag: -1, LagBytes: -1}, users: make(userHealth),
 	}
 }
 
@@ -155,14 +156,28 @@ func (m *member) unwell() bool {
 	return m.health != nil
 }
 
-// refuse takes over whether the member would not have a user.
-func (m *member) refuse(err error) {
-	m.t.mu.Lock()
-	m.refused = err
-	m.t.mu.Unlock()
-	if err != nil {
-		m.t.px.log.Debug("the target answers, but not to this user", slog.Any("error", err))
+// tookUser takes over whether the member lets a user in, and says so when that has changed.
+func (m *member) tookUser(k engine.Key, why error) {
+	t := m.t
+	t.mu.Lock()
+	before := m.users[k]
+	m.users[k] = why
+	t.mu.Unlock()
+	user, database := slog.String("user", k.User), slog.String("database", k.Database)
+	switch {
+	case why != nil && before == nil:
+		t.px.log.Warn("the target answers, but does not let a user in", user, database, slog.Any("error", why))
+	case why == nil && before != nil:
+		t.px.log.Info("the target lets a user in again", user, database)
 	}
+}
+
+// refusedLocked is why the member, which answers, lets nobody in, or not its monitor. t.mu is held.
+func (m *member) refusedLocked() error {
+	if m.blind != nil {
+		return m.blind
+	}
+	return m.users.refused()
 }
 
 // each calls f for each of the member's pools, on their loops, soon.

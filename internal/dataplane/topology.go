@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -113,7 +114,11 @@ const givenUp = 2
 // observe takes over what a look at a member has found that began then.
 func (t *target) observe(m *member, began time.Time, st engine.Status, err error) {
 	now := time.Now()
+	var refused *engine.AnswerError
 	t.mu.Lock()
+	if m.blind = nil; errors.As(err, &refused) {
+		m.blind = err
+	}
 	if err == nil {
 		m.status, m.failures, m.answeredAt = st, 0, now
 		if m == t.writer && st.Role == engine.Writer && !t.wanted.IsZero() && began.After(t.wanted) {
@@ -176,6 +181,9 @@ func (t *target) decide() {
 	was := t.routes.Load()
 	r := &routes{nowhere: t.nowhere, writerReads: cfg.Target.WriterReads, paused: cfg.Paused}
 	var v verdict
+	if len(t.order) == 0 {
+		r.unusable = ErrNoTarget
+	}
 	if !cfg.Target.IsCluster() {
 		if len(t.order) > 0 {
 			r.writer = t.order[0]

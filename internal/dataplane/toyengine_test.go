@@ -28,6 +28,7 @@ type toyEngine struct {
 	knows   atomic.Bool // enough of the target to greet
 	greeted atomic.Int64
 	accepts atomic.Int64 // Accept calls
+	looks   atomic.Int64 // Maintain calls
 	learned chan struct{}
 	servers sync.Map // the toyDBs of a cluster, by address
 }
@@ -153,11 +154,12 @@ func (e *toyEngine) DefaultDatabase() string { return "toys" }
 
 // Open implements engine.Engine.
 func (e *toyEngine) Open(_ *resource.Proxy, k engine.Key, _ engine.Credentials) engine.Database {
-	return &toyDatabase{k, make(chan struct{})}
+	return &toyDatabase{e, k, make(chan struct{})}
 }
 
 // toyDatabase is what sessions of one key share.
 type toyDatabase struct {
+	eng   *toyEngine
 	key   engine.Key
 	stale chan struct{}
 }
@@ -191,8 +193,12 @@ func (d *toyDatabase) NewLocal(*engine.Counters) engine.Local { return nil }
 // Apply implements engine.Database.
 func (d *toyDatabase) Apply(*resource.Proxy) {}
 
-// Maintain implements engine.Database.
+// Maintain implements engine.Database. The server has no database named none.
 func (d *toyDatabase) Maintain(ctx context.Context, t engine.Member) (engine.Capacity, error) {
+	d.eng.looks.Add(1)
+	if d.key.Database == "none" {
+		return engine.Capacity{}, &engine.AnswerError{Err: errors.New("toy: no such database")}
+	}
 	nc, err := t.Dial(ctx)
 	if err != nil {
 		return engine.Capacity{}, err

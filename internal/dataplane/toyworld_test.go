@@ -205,6 +205,7 @@ type toyOptions struct {
 	loops, pool int // 0 = 1
 	eng         *toyEngine
 	change      func(p *resource.Proxy)
+	log         io.Writer // nil: the test's output
 }
 
 func newToyWorld(t *testing.T, o toyOptions) *toyWorld {
@@ -214,9 +215,12 @@ func newToyWorld(t *testing.T, o toyOptions) *toyWorld {
 	if o.eng == nil {
 		o.eng = newToyEngine()
 	}
+	if o.log == nil {
+		o.log = toyLog{t}
+	}
 	w := &toyWorld{t: t, eng: o.eng, db: startToyDB(t), tls: &tls.Config{InsecureSkipVerify: true}}
 	plane, err := dataplane.New(dataplane.Options{
-		Log: slog.New(slog.NewTextHandler(toyLog{t}, nil)), Secrets: toySecrets{}, Loops: max(1, o.loops),
+		Log: slog.New(slog.NewTextHandler(o.log, nil)), Secrets: toySecrets{}, Loops: max(1, o.loops),
 		Engines: map[resource.EngineFamily]engine.Engine{resource.MySQL: w.eng},
 		Certificates: func(*resource.Proxy) (*tls.Config, error) {
 			return &tls.Config{Certificates: https.TLS.Certificates}, nil

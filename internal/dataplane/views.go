@@ -26,7 +26,7 @@ func (p *Plane) Readiness() []Readiness {
 		w := t.routes.Load().writer
 		switch {
 		case len(t.order) == 0:
-			r.Reason = "no target is registered"
+			r.Reason = ErrNoTarget.Error()
 		case w == nil && t.cfg.Target.IsCluster():
 			r.Reason = engine.ErrNoWriter.Error()
 		case w == nil || w.checked.IsZero():
@@ -50,12 +50,12 @@ type TargetHealth struct {
 	Role       engine.Role
 	Checked    bool          // it has been asked
 	Err        error         // why it is not available
-	Refused    error         // it answers, and would not have the user whom it was asked as
-	Unusable   string        // why no session goes there though it answers; empty: some may
-	Lag        time.Duration // behind the writer; negative: not known
+	Refused    error         // it answers, and lets nobody in: as whom it was asked, and why not
+	Lag        time.Duration // of a reader behind the writer; negative: not known
 }
 
-// TargetHealth returns one entry for each member of each proxy, ordered by the proxy's name.
+// TargetHealth returns one entry for each member of each proxy's target, ordered by the proxy's name. A proxy without a target
+// has none.
 func (p *Plane) TargetHealth() []TargetHealth {
 	var all []TargetHealth
 	for _, t := range p.targets() {
@@ -63,10 +63,19 @@ func (p *Plane) TargetHealth() []TargetHealth {
 		for _, m := range t.order {
 			h := TargetHealth{
 				Proxy: t.px.name(), ResourceID: t.px.cfg.Load().ResourceID, Member: m.cfg, Role: t.roleLocked(m),
-				Checked: !m.checked.IsZero(), Err: m.health, Refused: m.refused, Unusable: m.status.Unusable, Lag: m.status.Lag,
+				Checked: !m.checked.IsZero(), Err: m.health, Refused: m.refusedLocked(), Lag: m.status.Lag,
 			}
-			if m.fenced {
-				h.Unusable = "it claims to be the writer beside another member: " + t.conflict
+			switch {
+			case h.Refused != nil:
+				h.Role = engine.RoleUnknown
+				if m.blind != nil {
+					h.Err = nil // it does answer
+				}
+			case m.health != nil:
+			case m.fenced:
+				h.Err = &UnusableError{"it claims to be the writer beside another member: " + t.conflict}
+			case m.status.Unusable != "":
+				h.Err = &UnusableError{m.status.Unusable}
 			}
 			all = append(all, h)
 		}

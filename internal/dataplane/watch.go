@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"syscall"
@@ -66,41 +67,79 @@ func (t *target) interval() time.Duration {
 	return watchInterval
 }
 
-// check looks at the target through each database that has been used, or through one of its own when none has.
+// askAs is as how many users, one after the other, a target is asked that lets none of them in.
+const askAs = 4
+
+// check looks at the target through each database that has been used, and through those of its own users, until one gets in,
+// when none has, or when all of them are refused: what a client asks for may be wrong, one secret may be, and the target well.
 func (t *target) check() bool {
 	t.mu.Lock()
 	cfg := t.cfg
-	var dbs []*database
-	for _, d := range t.dbs {
-		dbs = append(dbs, d)
+	dbs := make(map[engine.Key]engine.Database)
+	for k, d := range t.dbs {
+		dbs[k] = d.db
 	}
-	members := len(t.order)
+	members := slices.Clone(t.order)
 	t.mu.Unlock()
-	if members == 0 {
-		return true // nothing is registered
+	if len(members) == 0 {
+		return true // there is nobody to ask
 	}
 	ok := true
-	for _, d := range dbs {
-		ok = t.maintain(d.key.ReadOnly, d.db) && ok
+	for k, db := range dbs {
+		ok = t.maintain(k, db) && ok
+	}
+	as := func(user string) {
+		k := engine.Key{User: user, Database: t.px.eng.DefaultDatabase()}
+		if dbs[k] == nil {
+			dbs[k] = t.px.eng.Open(cfg, k, t.px.creds)
+			ok = t.maintain(k, dbs[k])
+		}
 	}
 	if len(dbs) == 0 {
 		user, err := t.px.creds.first(t.ctx)
 		if err != nil {
 			if !cfg.Target.IsCluster() {
-				t.all()[0].report(err)
+				members[0].report(err)
 			}
 			return false
 		}
-		ok = t.maintain(false, t.px.eng.Open(cfg, engine.Key{User: user, Database: t.px.eng.DefaultDatabase()}, t.px.creds))
+		as(user)
 	}
+	if ok && t.refused(dbs) != nil {
+		users := t.px.creds.users(t.ctx)
+		for _, user := range users[:min(len(users), askAs)] {
+			if as(user); !ok || t.refused(dbs) == nil {
+				break
+			}
+		}
+	}
+	t.mu.Lock()
+	for _, m := range members {
+		m.users.keep(dbs)
+	}
+	t.mu.Unlock()
 	t.forgetUnused()
 	return ok
 }
 
+// refused is why the writer lets none of some users in, nil while it lets somebody in. What it said to others, who were asked as
+// before, is left aside.
+func (t *target) refused(keys map[engine.Key]engine.Database) error {
+	m := t.memberFor(false)
+	if m == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	some := maps.Clone(m.users)
+	some.keep(keys)
+	return some.refused()
+}
+
 // maintain looks at the target through one database. Whether a member of a cluster answers is not decided here: its monitor
 // does that.
-func (t *target) maintain(readOnly bool, db engine.Database) bool {
-	m := t.memberFor(readOnly)
+func (t *target) maintain(k engine.Key, db engine.Database) bool {
+	m := t.memberFor(k.ReadOnly)
 	if m == nil {
 		return false
 	}
@@ -112,12 +151,12 @@ func (t *target) maintain(readOnly bool, db engine.Database) bool {
 	}
 	m.learn(c)
 	var answered *engine.AnswerError
-	refused := errors.As(err, &answered)
-	if refused {
-		m.refuse(err)
-		err = nil
-	} else {
-		m.refuse(nil)
+	var why error
+	if errors.As(err, &answered) {
+		why, err = err, nil
+	}
+	if err == nil {
+		m.tookUser(k, why)
 	}
 	if t.isCluster() {
 		m.look()
@@ -193,12 +232,6 @@ func (m *member) watch(ctx context.Context, as resource.Monitor) {
 		limit = monitorTimeout
 		if err != nil {
 			limit = monitorLogin
-		}
-		var refused *engine.AnswerError
-		if errors.As(err, &refused) {
-			m.refuse(err)
-		} else if err == nil {
-			m.refuse(nil)
 		}
 		t.observe(m, began, st, err)
 		wait := time.NewTimer(t.lookAgain(m, err))

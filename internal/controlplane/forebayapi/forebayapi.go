@@ -1,5 +1,5 @@
 // Package forebayapi is the small API that Forebay has beside those of AWS, for what AWS has no operation for: databases that
-// are not on AWS are declared once, and a backup is taken of everything. It speaks the JSON protocol under the service name forebay and the target
+// are not on AWS are declared once, proxies are paused, and a backup is taken of everything. It speaks the JSON protocol under the service name forebay and the target
 // Forebay_20261126; the command line is its client. What is declared here is what the RDS API calls DB instances and DB
 // clusters.
 package forebayapi
@@ -18,18 +18,23 @@ import (
 
 type server struct {
 	plane  *controlplane.Plane
-	backup atomic.Bool // one is being sent: it is all of the state, in memory, for as long as its client takes
+	health controlplane.Health // nil: nothing is known of any database
+	backup atomic.Bool         // one is being sent: it is all of the state, in memory, for as long as its client takes
 }
 
-// Service is the API over p.
-func Service(p *controlplane.Plane) *awsapi.Service {
-	s := &server{plane: p}
+// Service is the API over p. health may be nil: then nothing is known of any database.
+func Service(p *controlplane.Plane, health controlplane.Health) *awsapi.Service {
+	s := &server{plane: p, health: health}
 	return &awsapi.Service{
 		Name: "forebay", Protocol: awsapi.JSON, Target: "Forebay_20261126",
 		Operations: map[string]awsapi.Operation{
 			"AddDatabase":    awsapi.Op(s.addDatabase),
 			"RemoveDatabase": awsapi.Op(s.removeDatabase),
 			"ListDatabases":  awsapi.Op(s.listDatabases),
+			"ModifyCluster":  awsapi.Op(s.modifyCluster),
+			"ListProxies":    awsapi.Op(s.listProxies),
+			"PauseProxy":     awsapi.Op(s.pauseProxy),
+			"ResumeProxy":    awsapi.Op(s.resumeProxy),
 			"Backup":         awsapi.Stream(s.takeBackup),
 		},
 	}
@@ -47,7 +52,8 @@ type Database struct {
 	TLSMode    string
 	OwnCA      bool // a certificate authority was given
 	Created    time.Time
-	FromFile   bool // declared in the configuration file
+	FromFile   bool    // declared in the configuration file
+	Health     *Health // as the data plane has seen it; absent: it is the target of no proxy
 }
 
 // AddDatabaseInput declares a database. controlplane.DatabaseSpec says what is optional.
@@ -60,6 +66,12 @@ type AddDatabaseInput struct {
 	Cluster    *string
 	TLSMode    *string
 	CA         *string
+
+	// Settings of Cluster, as in ModifyCluster.
+	Discover       *bool
+	MonitorSecret  *string
+	MaxReplicaLag  *int
+	ReaderFallback *string
 }
 
 // DatabaseOutput is the database that was added or removed.
@@ -77,6 +89,15 @@ func (s *server) addDatabase(ctx context.Context, c *awsapi.Call, in *AddDatabas
 		})
 		if err != nil {
 			return err
+		}
+		change := controlplane.ClusterChange{Discover: in.Discover, MonitorSecret: in.MonitorSecret, MaxReplicaLag: in.MaxReplicaLag, ReaderFallback: in.ReaderFallback}
+		if !change.Empty() {
+			if d.Cluster == "" {
+				return &controlplane.FieldError{Field: "Cluster", Reason: "expected the cluster that Discover, MonitorSecret, MaxReplicaLag and ReaderFallback are about"}
+			}
+			if _, err := changeCluster(tx, c, d.Cluster, change); err != nil {
+				return err
+			}
 		}
 		out = &DatabaseOutput{databaseOf(tx.Account(), d)}
 		return nil
@@ -115,17 +136,37 @@ func (s *server) removeDatabase(ctx context.Context, c *awsapi.Call, in *RemoveD
 // ListDatabasesInput is empty.
 type ListDatabasesInput struct{}
 
-// ListDatabasesOutput is all databases in the order of their identifiers.
-type ListDatabasesOutput struct{ Databases []Database }
+// ListDatabasesOutput is all databases and clusters in the order of their identifiers.
+type ListDatabasesOutput struct {
+	Databases []Database
+	Clusters  []Cluster
+	// Found are members of clusters that the data plane has found and nobody has declared.
+	Found []FoundMember
+}
+
+// FoundMember is a database that nobody has declared.
+type FoundMember struct {
+	Name    string // as its replication set calls it, or else its address
+	Cluster string
+	Host    string
+	Port    int
+	Health  Health
+}
 
 func (s *server) listDatabases(_ context.Context, c *awsapi.Call, _ *ListDatabasesInput) (*ListDatabasesOutput, error) {
 	st := s.plane.State()
 	if err := may(c, st, "ListDatabases", "*"); err != nil {
 		return nil, err
 	}
-	out := &ListDatabasesOutput{Databases: []Database{}}
+	seen := see(st, s.health)
+	out := &ListDatabasesOutput{Databases: []Database{}, Clusters: []Cluster{}, Found: seen.found}
 	for _, d := range st.Databases.All() {
-		out.Databases = append(out.Databases, databaseOf(st.Account(), d))
+		row := databaseOf(st.Account(), d)
+		row.Health = seen.declared[d.ResourceID]
+		out.Databases = append(out.Databases, row)
+	}
+	for _, k := range st.Clusters.All() {
+		out.Clusters = append(out.Clusters, clusterOf(st.Account(), k))
 	}
 	return out, nil
 }
@@ -154,11 +195,16 @@ func (s *server) takeBackup(ctx context.Context, c *awsapi.Call, _ *BackupInput)
 
 // may asks whether the caller may do an operation to a database; * is all of them.
 func may(c *awsapi.Call, st *controlplane.State, operation, id string) error {
+	return mayTo(c, st, operation, controlplane.KindDatabase, id)
+}
+
+// mayTo is may for any kind of resource.
+func mayTo(c *awsapi.Call, st *controlplane.State, operation, kind, id string) error {
 	a := st.Account()
 	if a == nil {
 		return &awsapi.Error{Code: "InternalFailure", Message: "This Forebay has not been set up.", Status: 500, Fault: true}
 	}
-	return c.Authorize("forebay:"+operation, a.ARN(controlplane.KindDatabase, id))
+	return c.Authorize("forebay:"+operation, a.ARN(kind, id))
 }
 
 // refusal puts an error of controlplane into the words of the API.
@@ -171,6 +217,8 @@ func refusal(err error, id string) error {
 		return awsapi.Errorf(400, "DBInstanceAlreadyExists", "DB instance %s: %v.", id, err)
 	case errors.Is(err, controlplane.ErrDatabaseNotFound):
 		return awsapi.Errorf(404, "DBInstanceNotFound", "DB instance %s: %v.", id, err)
+	case errors.Is(err, controlplane.ErrClusterNotFound):
+		return awsapi.Errorf(404, "DBClusterNotFoundFault", "DB cluster %s: %v.", id, err)
 	case errors.Is(err, controlplane.ErrDatabaseInUse), errors.Is(err, controlplane.ErrFromFile):
 		return awsapi.Errorf(400, "InvalidDBInstanceState", "DB instance %s: %v.", id, err)
 	}

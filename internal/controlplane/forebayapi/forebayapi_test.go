@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,9 +36,10 @@ func (c caller) Authorize(_ *awsapi.Call, a awsapi.Access) error {
 	return awsapi.Errorf(403, "AccessDenied", "no")
 }
 
-func try[In, Out any](t *testing.T, fn func(context.Context, *awsapi.Call, *In) (*Out, error), in In, allow string) (*Out, string) {
+// try does an operation for a caller who may do what allow says, "ACTION RESOURCE" each, and returns the code of a refusal.
+func try[In, Out any](t *testing.T, fn func(context.Context, *awsapi.Call, *In) (*Out, error), in In, allow ...string) (*Out, string) {
 	t.Helper()
-	c := &awsapi.Call{Time: start, Caller: caller{func(action, resource string) bool { return action+" "+resource == allow }}}
+	c := &awsapi.Call{Time: start, Caller: caller{func(action, resource string) bool { return slices.Contains(allow, action+" "+resource) }}}
 	out, err := fn(t.Context(), c, &in)
 	var e *awsapi.Error
 	if errors.As(err, &e) {
@@ -110,7 +112,7 @@ func TestDatabases(t *testing.T) {
 		}
 	}
 	list(0)
-	if got := Service(plane); len(got.Operations) != 4 || got.Target != "Forebay_20261126" {
+	if got := Service(plane, nil); len(got.Operations) != 8 || got.Target != "Forebay_20261126" {
 		t.Errorf("service %+v", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"forebay/internal/controlplane"
 	"forebay/internal/controlplane/awsapi"
+	"forebay/internal/resource"
 )
 
 // DescribeDBInstancesInput is the request of DescribeDBInstances.
@@ -258,24 +259,32 @@ func (s *server) describeDBClusters(_ context.Context, c *awsapi.Call, in *Descr
 	}
 	out := &DescribeDBClustersOutput{Marker: next, DBClusters: []DBCluster{}}
 	for _, k := range rows {
-		out.DBClusters = append(out.DBClusters, clusterOf(acct, st, k))
+		out.DBClusters = append(out.DBClusters, s.clusterOf(acct, st, k))
 	}
 	return out, nil
 }
 
-func clusterOf(a *controlplane.Account, st *controlplane.State, k *controlplane.Cluster) DBCluster {
+func (s *server) clusterOf(a *controlplane.Account, st *controlplane.State, k *controlplane.Cluster) DBCluster {
 	out := DBCluster{
 		AvailabilityZones: []string{a.Region + "a", a.Region + "b"}, DBClusterIdentifier: k.Identifier, DBSubnetGroup: defaultName,
 		Status: available, Engine: k.Engine, DBClusterMembers: []DBClusterMember{}, VpcSecurityGroups: memberships(a),
 		DBClusterResourceID: k.ResourceID, DBClusterArn: a.ARN(controlplane.KindCluster, k.Identifier), ClusterCreateTime: k.Created,
 		TagList: tagList(k.Tags),
 	}
-	for i, d := range st.Members(k.Identifier) {
-		if i == 0 {
-			out.Endpoint, out.Port, out.EngineVersion = &d.Host, &d.Port, awsapi.Optional(d.Version)
+	members := st.Members(k.Identifier)
+	writer, seen := st.SeenWriter(k.Identifier, s.health)
+	if !seen && len(members) > 0 { // the one declared first
+		writer = resource.Member{ResourceID: members[0].ResourceID, Host: members[0].Host, Port: members[0].Port}
+	}
+	if writer.Host != "" {
+		out.Endpoint, out.Port = &writer.Host, &writer.Port
+	}
+	for _, d := range members {
+		if d.ResourceID == writer.ResourceID {
+			out.EngineVersion = awsapi.Optional(d.Version)
 		}
 		out.DBClusterMembers = append(out.DBClusterMembers, DBClusterMember{
-			DBInstanceIdentifier: d.Identifier, IsClusterWriter: i == 0, DBClusterParameterGroupStatus: "in-sync", PromotionTier: 1,
+			DBInstanceIdentifier: d.Identifier, IsClusterWriter: d.ResourceID == writer.ResourceID, DBClusterParameterGroupStatus: "in-sync", PromotionTier: 1,
 		})
 	}
 	return out

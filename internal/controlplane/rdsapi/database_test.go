@@ -84,6 +84,32 @@ func TestClusters(t *testing.T) {
 	if d := cmp.Diff(want, got, cmpopts.IgnoreFields(DBCluster{}, "VpcSecurityGroups", "DBClusterResourceID")); d != "" {
 		t.Error(d)
 	}
+	// The writer is whom the data plane has seen, for whichever proxy; before that, the first.
+	w.create("p1")
+	do(w, w.registerDBProxyTargets, DBProxyTargetsInput{DBProxyName: "p1", DBClusterIdentifiers: []string{"shop"}})
+	for _, tt := range []struct {
+		name    string
+		health  how
+		writers []bool // of shop-1 and shop-2
+		host    *string
+	}{
+		{"nothing has been seen", nil, []bool{true, false}, p("10.0.0.3")},
+		{"no role has been seen", how{w.of("shop-1", "UNAVAILABLE", "", "x", "UNKNOWN")}, []bool{true, false}, p("10.0.0.3")},
+		{"the other one", how{w.of("shop-1", "AVAILABLE", "", "", "READ_ONLY"), w.of("shop-2", "AVAILABLE", "", "", "READ_WRITE")}, []bool{false, true}, p("shop-2.found")},
+		{"one that has gone", how{w.of("shop-1", "UNAVAILABLE", "", "", "READ_WRITE"), w.of("shop-2", "AVAILABLE", "", "", "READ_ONLY")}, []bool{true, false}, p("shop-1.found")},
+		{"one that nobody has declared", how{w.of("shop-1", "AVAILABLE", "", "", "READ_ONLY"), w.of("new", "AVAILABLE", "", "", "READ_WRITE")}, []bool{false, false}, p("new.found")},
+		{"none", how{w.of("shop-1", "AVAILABLE", "", "", "READ_ONLY")}, []bool{false, false}, nil},
+	} {
+		w.server.health = tt.health
+		k := do(w, w.describeDBClusters, DescribeDBClustersInput{}).DBClusters[0]
+		var writers []bool
+		for _, m := range k.DBClusterMembers {
+			writers = append(writers, m.IsClusterWriter)
+		}
+		if !cmp.Equal(writers, tt.writers) || !cmp.Equal(k.Endpoint, tt.host) {
+			t.Errorf("%s: writers %v, endpoint %v", tt.name, writers, k.Endpoint)
+		}
+	}
 	for _, tt := range []struct {
 		filter string
 		value  string

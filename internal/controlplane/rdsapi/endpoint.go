@@ -88,7 +88,7 @@ func (s *server) createDBProxyEndpoint(ctx context.Context, c *awsapi.Call, in *
 			return nil, awsapi.Errorf(400, "DBProxyEndpointQuotaExceededFault", "The quota of %d endpoints of a proxy is exceeded.", s.opts.Endpoints)
 		}
 		if e.TargetRole == "READ_ONLY" {
-			if err := s.checkReaders(st, p); err != nil {
+			if err := checkReaders(st, p); err != nil {
 				return nil, err
 			}
 		}
@@ -104,16 +104,14 @@ func (s *server) createDBProxyEndpoint(ctx context.Context, c *awsapi.Call, in *
 }
 
 // checkReaders says why a proxy cannot have a READ_ONLY endpoint (contract 2.4, 7.3).
-func (s *server) checkReaders(st *controlplane.State, p *controlplane.Proxy) error {
+func checkReaders(st *controlplane.State, p *controlplane.Proxy) error {
 	switch {
 	case p.EngineFamily == resource.SQLServer:
 		return invalid("Invalid TargetRole: endpoints of the engine family SQLSERVER are READ_WRITE.")
 	case p.Group.Cluster == "":
 		return invalid("Invalid TargetRole: READ_ONLY needs a DB cluster with readers as the target of DB proxy %s.", p.Name)
-	case len(st.Members(p.Group.Cluster)) < 2:
+	case len(st.Members(p.Group.Cluster)) < 2 && !st.Cluster(p.Group.Cluster).Settings.Discover:
 		return invalid("Invalid TargetRole: READ_ONLY needs readers, and DB cluster %s has none.", p.Group.Cluster)
-	case !s.opts.Readers:
-		return invalid("Invalid TargetRole: this version of Forebay does not serve READ_ONLY endpoints yet.")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package rdsapi
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 
 	"forebay/internal/controlplane"
@@ -117,28 +118,53 @@ func TestEndpointRefusals(t *testing.T) {
 	refused(w, w.deleteDBProxyEndpoint, DeleteDBProxyEndpointInput{"e1"}, "InvalidDBProxyEndpointStateFault")
 }
 
+// TestReaders: READ_ONLY needs a cluster with readers (contract 2.4, 7.3).
 func TestReaders(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
+	w := newWorld(t, Options{})
+	w.change(func(tx *controlplane.Tx) error {
+		for _, cluster := range []string{"alone", "found"} {
+			if _, err := tx.AddDatabase(start, controlplane.DatabaseSpec{Identifier: cluster + "-1", Engine: "mysql", Host: "db", Cluster: cluster}); err != nil {
+				return err
+			}
+		}
+		discover := true
+		_, err := tx.ModifyCluster("found", controlplane.ClusterChange{Discover: &discover})
+		return err
+	})
+	for i, tt := range []struct {
 		name     string
-		readers  bool
 		register DBProxyTargetsInput
-		code     string
+		says     string
 	}{
-		{"an instance", true, DBProxyTargetsInput{DBInstanceIdentifiers: []string{"my"}}, "InvalidParameterValue"},
-		{"a cluster, but the data plane has no readers", false, DBProxyTargetsInput{DBClusterIdentifiers: []string{"shop"}}, "InvalidParameterValue"},
-		{"a cluster", true, DBProxyTargetsInput{DBClusterIdentifiers: []string{"shop"}}, ""},
+		{"nothing", DBProxyTargetsInput{}, "needs a DB cluster with readers as the target of DB proxy"},
+		{"an instance", DBProxyTargetsInput{DBInstanceIdentifiers: []string{"my"}}, "needs a DB cluster with readers as the target of DB proxy"},
+		{"an instance of a cluster", DBProxyTargetsInput{DBInstanceIdentifiers: []string{"shop-1"}}, "needs a DB cluster with readers as the target of DB proxy"},
+		{"a cluster without readers", DBProxyTargetsInput{DBClusterIdentifiers: []string{"alone"}}, "DB cluster alone has none"},
+		{"a cluster whose readers are found", DBProxyTargetsInput{DBClusterIdentifiers: []string{"found"}}, ""},
+		{"a cluster", DBProxyTargetsInput{DBClusterIdentifiers: []string{"shop"}}, ""},
 	} {
-		w := newWorld(t, Options{Readers: tt.readers})
-		w.create("p1")
-		tt.register.DBProxyName = "p1"
-		do(w, w.registerDBProxyTargets, tt.register)
-		in := endpointInput("p1", "ro")
+		n := strconv.Itoa(i)
+		w.create("p" + n)
+		tt.register.DBProxyName = "p" + n
+		if i > 0 {
+			do(w, w.registerDBProxyTargets, tt.register)
+		}
+		in := endpointInput("p"+n, "ro"+n)
 		in.TargetRole = p("READ_ONLY")
-		if tt.code != "" {
-			refused(w, w.createDBProxyEndpoint, in, tt.code)
-		} else if got := do(w, w.createDBProxyEndpoint, in).DBProxyEndpoint.TargetRole; got != "READ_ONLY" {
+		if tt.says != "" {
+			refused(w, w.createDBProxyEndpoint, in, "InvalidParameterValue")
+			if _, err := w.createDBProxyEndpoint(t.Context(), w.call(), &in); err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
+			}
+			continue
+		}
+		if got := do(w, w.createDBProxyEndpoint, in).DBProxyEndpoint.TargetRole; got != "READ_ONLY" {
 			t.Errorf("%s: role %s", tt.name, got)
+		}
+		rows := do(w, w.describeDBProxyEndpoints, DescribeDBProxyEndpointsInput{DBProxyEndpointName: &in.DBProxyEndpointName}).DBProxyEndpoints
+		if len(rows) != 1 || rows[0].TargetRole != "READ_ONLY" || rows[0].IsDefault {
+			t.Errorf("%s: described as %+v", tt.name, rows)
 		}
 	}
 }

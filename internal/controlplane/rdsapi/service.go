@@ -15,32 +15,23 @@ import (
 	"forebay/internal/controlplane/awsapi"
 )
 
-// Health says how the target of a proxy is, in the words of the contract (1.3). The zero answer means not known yet.
-type Health interface {
-	// Target returns the state (REGISTERING, AVAILABLE, UNAVAILABLE), where that is not AVAILABLE the reason and a
-	// description, and the role (READ_WRITE, READ_ONLY, UNKNOWN) of the database that the proxy's sessions go to.
-	Target(proxyID string) (state, reason, description, role string)
-}
-
 // Options are an operator's settings. Zero values are the defaults of RDS.
 type Options struct {
 	Listeners controlplane.Listeners // without addresses: DefaultListeners
 	Proxies   int                    // quota of the account; 0 = 20
 	Endpoints int                    // quota of user endpoints of a proxy; 0 = 20
-	// Readers says that the data plane serves READ_ONLY endpoints. Without it they are refused.
-	Readers bool
 	// EndToEndIAM says that the data plane serves DefaultAuthScheme IAM_AUTH. Without it it is refused.
 	EndToEndIAM bool
 }
 
 type server struct {
 	plane  *controlplane.Plane
-	health Health
+	health controlplane.Health
 	opts   Options
 }
 
 // Service is the API over p. health may be nil: then no target's health is known.
-func Service(p *controlplane.Plane, health Health, o Options) *awsapi.Service {
+func Service(p *controlplane.Plane, health controlplane.Health, o Options) *awsapi.Service {
 	s := newServer(p, health, o)
 	return &awsapi.Service{
 		Name: "rds", Protocol: awsapi.Query, Version: "2014-10-31", Namespace: "http://rds.amazonaws.com/doc/2014-10-31/",
@@ -69,7 +60,7 @@ func Service(p *controlplane.Plane, health Health, o Options) *awsapi.Service {
 	}
 }
 
-func newServer(p *controlplane.Plane, health Health, o Options) *server {
+func newServer(p *controlplane.Plane, health controlplane.Health, o Options) *server {
 	if len(o.Listeners.Addresses) == 0 {
 		o.Listeners = controlplane.DefaultListeners()
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"forebay/internal/controlplane"
 	"forebay/internal/controlplane/awsapi"
+	"forebay/internal/resource"
 )
 
 // Types and states of targets (contract 1.3).
@@ -17,8 +19,9 @@ const (
 	trackedCluster = "TRACKED_CLUSTER"
 	registering    = "REGISTERING"
 	isAvailable    = "AVAILABLE"
-	unused         = "UNUSED"
+	unavailable    = "UNAVAILABLE"
 	unknownRole    = "UNKNOWN"
+	invalidState   = "INVALID_REPLICATION_STATE"
 )
 
 // DBProxyTargetsInput is the request of RegisterDBProxyTargets and DeregisterDBProxyTargets.
@@ -89,39 +92,40 @@ func (s *server) registerDBProxyTargets(ctx context.Context, c *awsapi.Call, in 
 
 // registerIn makes an instance or a cluster the target of p, if it can be.
 func registerIn(st *controlplane.State, p *controlplane.Proxy, instance, cluster string) error {
-	var writer *controlplane.Database
+	var members []*controlplane.Database
 	if instance != "" {
-		writer = st.Database(instance)
-		if writer == nil {
+		d := st.Database(instance)
+		if d == nil {
 			return instanceNotFound(instance)
 		}
+		members = append(members, d)
 	} else {
 		k := st.Cluster(cluster)
 		if k == nil {
 			return clusterNotFound(cluster)
 		}
-		members := st.Members(k.Identifier)
-		if len(members) == 0 {
+		if members = st.Members(k.Identifier); len(members) == 0 {
 			return awsapi.Errorf(400, "InvalidDBClusterStateFault", "DB Cluster %s has no DB instances.", k.Identifier)
 		}
-		writer = members[0]
 		cluster = k.Identifier
 	}
 	if has := p.Group.Instance + p.Group.Cluster; has != "" {
 		return awsapi.Errorf(400, "DBProxyTargetAlreadyRegisteredFault", "DB proxy %s has a target already: %s. A target group has one DB instance or one DB cluster.", p.Name, has)
 	}
-	if controlplane.FamilyOf(writer.Engine) != p.EngineFamily {
+	if engine := members[0].Engine; controlplane.FamilyOf(engine) != p.EngineFamily { // of all members
 		what := "DB Instance"
 		if cluster != "" {
 			what = "DB Cluster"
 		}
-		return invalid("Unsupported Database engine or engine mode for %s: %s is not of the engine family %s.", what, writer.Engine, p.EngineFamily)
+		return invalid("Unsupported Database engine or engine mode for %s: %s is not of the engine family %s.", what, engine, p.EngineFamily)
 	}
-	if ip, err := netip.ParseAddr(writer.Host); err == nil && ip.Is4() && p.TargetConnectionNetworkType == "IPV6" {
-		return awsapi.Errorf(400, "InvalidDBInstanceState", "DB Instance %s has the IPv4 address %s, and the proxy's TargetConnectionNetworkType is IPV6.", writer.Identifier, writer.Host)
+	for _, d := range members {
+		if ip, err := netip.ParseAddr(d.Host); err == nil && ip.Is4() && p.TargetConnectionNetworkType == "IPV6" {
+			return awsapi.Errorf(400, "InvalidDBInstanceState", "DB Instance %s has the IPv4 address %s, and the proxy's TargetConnectionNetworkType is IPV6.", d.Identifier, d.Host)
+		}
 	}
 	if instance != "" {
-		p.Group.Instance = writer.Identifier
+		p.Group.Instance = members[0].Identifier
 	} else {
 		p.Group.Cluster = cluster
 	}
@@ -223,53 +227,90 @@ func (s *server) describeDBProxyTargets(_ context.Context, c *awsapi.Call, in *D
 	return &DescribeDBProxyTargetsOutput{Targets: rows, Marker: next}, nil
 }
 
-// targetsOf is the rows of a proxy's target: the instance, or the cluster (which comes first) and its members.
+// targetsOf is the rows of a proxy's target: the instance, or the cluster (which comes first) and its members. fresh: it has been
+// registered this moment, so that nothing is known of it.
 func (s *server) targetsOf(st *controlplane.State, p *controlplane.Proxy, fresh bool) []DBProxyTarget {
+	declared := st.Declared(&p.Group)
+	if len(declared) == 0 {
+		return []DBProxyTarget{}
+	}
+	var seen []controlplane.MemberHealth
+	if s.health != nil && !fresh {
+		seen = s.health.Members(p.ID)
+	}
+	members := withHealth(declared, seen)
 	out := []DBProxyTarget{}
-	health, role := s.healthOf(p, fresh)
-	g := &p.Group
-	if g.Instance != "" {
-		if d := st.Database(g.Instance); d != nil {
-			out = append(out, targetOf(d, health, role))
-		}
-		return out
+	if p.Group.Instance == "" {
+		out = append(out, clusterTarget(p.Group.Cluster, members))
 	}
-	members := st.Members(g.Cluster)
-	if g.Cluster == "" || len(members) == 0 {
-		return out
-	}
-	out = append(out, DBProxyTarget{RdsResourceID: g.Cluster, Port: members[0].Port, Type: trackedCluster, TargetHealth: health})
-	for i, d := range members {
-		if i > 0 && !fresh {
-			// Only the writer is connected to: nothing is known of the others (issue 6).
-			health, role = &TargetHealth{State: unused, Description: awsapi.Optional("Forebay connects to the cluster's writer alone.")}, unknownRole
+	for _, m := range members {
+		row := DBProxyTarget{
+			Endpoint: &m.Member.Host, RdsResourceID: m.Member.String(), Port: m.Member.Port, Type: rdsInstance, Role: &m.Role, TargetHealth: healthOf(m),
+			TrackedClusterID: awsapi.Optional(p.Group.Cluster),
 		}
-		out = append(out, targetOf(d, health, role))
+		if d := st.Database(m.Member.Name); d != nil && d.ResourceID == m.Member.ResourceID {
+			row.TrackedClusterID = awsapi.Optional(d.Cluster)
+		}
+		out = append(out, row)
 	}
 	return out
 }
 
-func targetOf(d *controlplane.Database, health *TargetHealth, role string) DBProxyTarget {
-	return DBProxyTarget{
-		Endpoint: &d.Host, TrackedClusterID: awsapi.Optional(d.Cluster), RdsResourceID: d.Identifier, Port: d.Port, Type: rdsInstance,
-		Role: &role, TargetHealth: health,
+// withHealth is the declared databases with what has been seen of each, and then the members that have been found beside them.
+func withHealth(declared []*controlplane.Database, seen []controlplane.MemberHealth) []controlplane.MemberHealth {
+	var all []controlplane.MemberHealth
+	known := map[string]bool{}
+	for _, d := range declared {
+		m := controlplane.MemberHealth{State: registering, Role: unknownRole, Lag: -1}
+		for _, of := range seen {
+			if of.Member.ResourceID == d.ResourceID {
+				m = of
+			}
+		}
+		m.Member = resource.Member{Name: d.Identifier, ResourceID: d.ResourceID, Host: d.Host, Port: d.Port}
+		known[d.ResourceID] = true
+		all = append(all, m)
 	}
+	for _, m := range seen {
+		if !known[m.Member.ResourceID] { // what nobody has declared has no resource id
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
-// healthOf is how a proxy's target is; fresh: it has been registered this moment.
-func (s *server) healthOf(p *controlplane.Proxy, fresh bool) (*TargetHealth, string) {
-	if fresh || s.health == nil {
-		return &TargetHealth{State: registering}, unknownRole
+// healthOf is how a member is, as the API says it.
+func healthOf(m controlplane.MemberHealth) *TargetHealth {
+	h := &TargetHealth{State: m.State}
+	if m.State != isAvailable {
+		h.Reason, h.Description = awsapi.Optional(m.Reason), awsapi.Optional(m.Description)
 	}
-	state, reason, description, role := s.health.Target(p.ID)
-	if state == "" {
-		state = registering
+	return h
+}
+
+// clusterTarget is the row of a cluster: as available as its writer is. Where no writer is known, that is what is wrong with it, or what is wrong
+// with the first member that has something.
+func clusterTarget(cluster string, members []controlplane.MemberHealth) DBProxyTarget {
+	writer := slices.IndexFunc(members, func(m controlplane.MemberHealth) bool { return m.Role == string(resource.ReadWrite) })
+	row := DBProxyTarget{RdsResourceID: cluster, Port: members[0].Member.Port, Type: trackedCluster}
+	if writer >= 0 {
+		row.Port = members[writer].Member.Port
+		row.TargetHealth = healthOf(members[writer])
+		if d := row.TargetHealth.Description; d != nil {
+			*d = "The writer, " + members[writer].Member.String() + ": " + *d
+		}
+		return row
 	}
-	if role == "" {
-		role = unknownRole
+	m := controlplane.MemberHealth{State: unavailable, Reason: invalidState, Description: "None of the members that answer is the writer"}
+	for _, of := range members {
+		if of.State == registering {
+			m = controlplane.MemberHealth{State: registering}
+			break
+		}
+		if of.State == unavailable && m.Reason == invalidState {
+			m.Reason, m.Description = of.Reason, m.Description+"; "+of.Member.String()+": "+of.Description
+		}
 	}
-	if state == isAvailable {
-		reason, description = "", ""
-	}
-	return &TargetHealth{State: state, Reason: awsapi.Optional(reason), Description: awsapi.Optional(description)}, role
+	row.TargetHealth = healthOf(m)
+	return row
 }

@@ -32,6 +32,19 @@ func TestTargetHealth(t *testing.T) {
 	w.put(bad, d.user, d.password)
 	wrong.becomes("AVAILABLE", "")
 
+	// One wrong secret is no other user's, wherever it stands.
+	two := w.newProxy("two", d, good)
+	stranger := w.secret("stranger", "stranger", "not-the-password", nil)
+	w.query("iam", "PutRolePolicy", "RoleName", "two", "PolicyName", "reads", "PolicyDocument", reads("*"))
+	w.query("rds", "ModifyDBProxy", "DBProxyName", "two", "Auth.member.1.SecretArn", stranger.arn, "Auth.member.1.AuthScheme", "SECRETS",
+		"Auth.member.2.SecretArn", good.arn, "Auth.member.2.AuthScheme", "SECRETS")
+	eventually(t, "the wrong secret is said", func() bool {
+		return strings.Contains(w.log.String(), "the target answers, but does not let a user in\" proxy=two user=stranger")
+	})
+	two.becomes("AVAILABLE", "")
+	w.query("rds", "ModifyDBProxy", "DBProxyName", "two", "Auth.member.1.SecretArn", stranger.arn, "Auth.member.1.AuthScheme", "SECRETS")
+	two.saysSoon("user stranger")
+
 	missing := w.newProxy("missing", d, secretID{arn: strings.Replace(good.arn, "good", "none", 1)})
 	missing.saysSoon("not found")
 

@@ -60,7 +60,7 @@ type terraform struct {
 	env  []string
 }
 
-// newTerraform prepares a folder with the configuration and more files.
+// newTerraform prepares a folder with the configuration and more files, one of which may be another main.tf.
 func (w *world) newTerraform(path, settings string, vars, more map[string]string) *terraform {
 	w.t.Helper()
 	tf := &terraform{w: w, path: path, dir: w.t.TempDir()}
@@ -73,8 +73,8 @@ func (w *world) newTerraform(path, settings string, vars, more map[string]string
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	files := maps.Clone(more)
-	files["main.tf"] = string(text)
+	files := map[string]string{"main.tf": string(text)}
+	maps.Copy(files, more)
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(tf.dir, name), []byte(text), 0o600); err != nil {
 			w.t.Fatal(err)
