@@ -30,6 +30,7 @@ type instance struct {
 	mu      sync.Mutex // guards the fields below, and is held while the server starts or stops
 	process *process   // nil: not running
 	stopped bool       // Stop was called; nothing starts any more
+	frozen  bool       // the process was stopped by Freeze
 }
 
 // program is what one engine does its own way.
@@ -169,7 +170,7 @@ func (i *instance) startLocked(ctx context.Context) error {
 		<-proc.done
 		return err
 	}
-	i.process = proc
+	i.process, i.frozen = proc, false
 	return nil
 }
 
@@ -255,6 +256,7 @@ func (i *instance) endLocked() {
 	if i.process == nil {
 		return
 	}
+	i.thawLocked()
 	for _, s := range i.install.habits().stop {
 		i.process.signal(s)
 		select {

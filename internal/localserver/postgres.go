@@ -28,6 +28,7 @@ type Postgres struct {
 	instance
 	options  PostgresOptions // fixed once started
 	password string          // of the superuser postgres; fixed once started
+	source   string          // guarded by mu: whom it streams from while it is a standby, as libpq reads it
 }
 
 // StartPostgres makes a new, empty server with the superuser postgres and returns once it answers. The caller must

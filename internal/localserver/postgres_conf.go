@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// settingsFile is in the data directory.
+const settingsFile = "postgresql.conf"
+
 // writeSettings implements program. It writes postgresql.conf. The file of initdb is replaced: what it sets is said here.
 func (p *Postgres) writeSettings() error {
 	s := map[string]string{
@@ -34,12 +37,17 @@ func (p *Postgres) writeSettings() error {
 	if p.tls {
 		s["ssl"] = "on"
 	}
+	p.mu.Lock()
+	if p.source != "" {
+		s["primary_conninfo"] = p.source
+	}
+	p.mu.Unlock()
 	maps.Copy(s, p.options.Settings)
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(s)) {
 		fmt.Fprintf(&b, "%s = %s\n", k, quoteSetting(s[k]))
 	}
-	return os.WriteFile(p.path("data", "postgresql.conf"), []byte(b.String()), 0o600)
+	return os.WriteFile(p.path("data", settingsFile), []byte(b.String()), 0o600)
 }
 
 // writeHBA writes pg_hba.conf: our own way in over the socket first, so that no option can shut us out.

@@ -41,18 +41,7 @@ func childrenOf(pid int) []int {
 	var out []int
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, name := range stats {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			continue // ended meanwhile
-		}
-		// "pid (name) state ppid ...": the name may hold spaces and brackets.
-		i := bytes.LastIndexByte(b, ')')
-		if i < 0 {
-			continue
-		}
-		var state string
-		var parent int
-		if _, err := fmt.Sscan(string(b[i+1:]), &state, &parent); err != nil || parent != pid {
+		if _, parent, ok := readStat(name); !ok || parent != pid {
 			continue
 		}
 		if child, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
@@ -60,4 +49,25 @@ func childrenOf(pid int) []int {
 		}
 	}
 	return out
+}
+
+// stopped reports whether a process has taken its SIGSTOP, or is no more.
+func stopped(pid int) bool {
+	state, _, ok := readStat(fmt.Sprintf("/proc/%d/stat", pid))
+	return !ok || state == "T" || state == "t" || state == "Z" || state == "X"
+}
+
+// readStat reads the state and the parent of a process from its stat file. ok is false where it has ended.
+func readStat(name string) (state string, parent int, ok bool) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return "", 0, false
+	}
+	// "pid (name) state ppid ...": the name may hold spaces and brackets.
+	i := bytes.LastIndexByte(b, ')')
+	if i < 0 {
+		return "", 0, false
+	}
+	_, err = fmt.Sscan(string(b[i+1:]), &state, &parent)
+	return state, parent, err == nil
 }

@@ -23,6 +23,29 @@ func Postgres(t testing.TB, o localserver.PostgresOptions) *localserver.Postgres
 	return p
 }
 
+// PostgresSet starts a primary and some standbys that stream from it, the primary first, for this test alone. They stop
+// with the test. Without PostgreSQL on the machine it does as Postgres.
+func PostgresSet(t testing.TB, o localserver.PostgresOptions, standbys int) []*localserver.Postgres {
+	t.Helper()
+	set, err := localserver.StartPostgresSet(t.Context(), o, standbys)
+	if err != nil {
+		noServer(t, err)
+	}
+	for _, p := range set {
+		t.Cleanup(p.Stop)
+	}
+	return set
+}
+
+// EachPostgresRelease runs a subtest, side by side with others, for each major version of PostgreSQL that is on the
+// machine, with options to start servers of it. It skips as EachPostgres does.
+func EachPostgresRelease(t *testing.T, test func(t *testing.T, o localserver.PostgresOptions)) {
+	t.Helper()
+	eachPostgres(t, func(t *testing.T, in localserver.Install) {
+		test(t, localserver.PostgresOptions{BinDir: in.BinDir, Chroot: in.Chroot})
+	})
+}
+
 // postgresServers suit most tests: TLS is offered, not demanded.
 var postgresServers = shared[*localserver.Postgres]{
 	find: localserver.FindPostgres,
@@ -44,6 +67,11 @@ func SharedPostgres(t testing.TB) *localserver.Postgres {
 // with a server like that of SharedPostgres. The newest, in the sid tree, is skipped with a word where there is no tree.
 func EachPostgres(t *testing.T, test func(t *testing.T, p *localserver.Postgres)) {
 	t.Helper()
+	eachPostgres(t, func(t *testing.T, in localserver.Install) { test(t, postgresServers.get(t, in)) })
+}
+
+func eachPostgres(t *testing.T, test func(t *testing.T, in localserver.Install)) {
+	t.Helper()
 	all, err := localserver.PostgresReleases()
 	if err != nil {
 		noServer(t, err)
@@ -51,7 +79,7 @@ func EachPostgres(t *testing.T, test func(t *testing.T, p *localserver.Postgres)
 	for _, in := range all {
 		t.Run(fmt.Sprintf("postgres%d", in.Major), func(t *testing.T) {
 			t.Parallel()
-			test(t, postgresServers.get(t, in))
+			test(t, in)
 		})
 	}
 	if _, err := localserver.SidTree(); err != nil {
