@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -30,10 +31,11 @@ type MySQL struct {
 	instance
 	options  MySQLOptions // fixed once started
 	password string       // of root; fixed before the first start
-	// Of a member of a replication set, the first two fixed before the first start.
-	member   bool                              // others log in to it as replicationUser, with root's password
-	adjust   func() (map[string]string, error) // settings that depend on its port, under those of the options; nil: none
-	renewals int                               // how often its data directory was made anew; changed by renew alone
+	// Of a member of a replication set; all but renewals fixed before the first start.
+	member     bool                              // others log in to it as replicationUser, with root's password
+	adjust     func() (map[string]string, error) // settings that depend on its port, under those of the options; nil: none
+	statements []string                          // come before all others at the first start
+	renewals   int                               // how often its data directory was made anew; changed by renew alone
 }
 
 // The names of files in an instance's folder.
@@ -111,19 +113,19 @@ func (m *MySQL) firstStatements() string {
 	if m.install.Product == ProductMariaDB && m.install.AtLeast(10, 4) {
 		accounts = "mysql.global_priv"
 	}
-	statements := []string{
+	statements := append(slices.Clone(m.statements),
 		"SET SESSION sql_log_bin = 0", // each server's own
 		// MariaDB's accounts for this host's name and without a password, for anybody without a name, and for everybody in
 		// databases that are called test-something.
-		"DELETE FROM " + accounts + " WHERE User = '' OR User = 'root' AND Host NOT IN ('localhost', '127.0.0.1')",
+		"DELETE FROM "+accounts+" WHERE User = '' OR User = 'root' AND Host NOT IN ('localhost', '127.0.0.1')",
 		"DELETE FROM mysql.db WHERE Db LIKE 'test%'",
 		"FLUSH PRIVILEGES",
 		"DROP DATABASE IF EXISTS test",
-		"ALTER USER 'root'@'localhost' IDENTIFIED BY " + password,
-		"CREATE USER IF NOT EXISTS 'root'@'127.0.0.1' IDENTIFIED BY " + password,
-		"ALTER USER 'root'@'127.0.0.1' IDENTIFIED BY " + password,
+		"ALTER USER 'root'@'localhost' IDENTIFIED BY "+password,
+		"CREATE USER IF NOT EXISTS 'root'@'127.0.0.1' IDENTIFIED BY "+password,
+		"ALTER USER 'root'@'127.0.0.1' IDENTIFIED BY "+password,
 		"GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION",
-	}
+	)
 	if m.member {
 		user := quoteMySQL(replicationUser) + "@'127.0.0.1'"
 		statements = append(

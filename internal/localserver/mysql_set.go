@@ -78,9 +78,9 @@ func StartMySQLReplicas(ctx context.Context, o MySQLReplicasOptions) (*MySQLRepl
 	if err != nil {
 		return nil, err
 	}
-	members, err := startMembers(ctx, in, o.Server, 1+o.Replicas, func(int, *MySQL) (map[string]string, error) {
+	members, err := startMembers(ctx, in, o.Server, 1+o.Replicas, memberPlan{settings: func(int, *MySQL) (map[string]string, error) {
 		return replicaSettings(in, o.SemiSync), nil
-	})
+	}})
 	if err != nil {
 		return nil, err
 	}
@@ -95,10 +95,16 @@ func StartMySQLReplicas(ctx context.Context, o MySQLReplicasOptions) (*MySQLRepl
 	return r, nil
 }
 
-// startMembers starts n servers that know each other's password of root, side by side. settings are those of each.
-func startMembers(
-	ctx context.Context, in Install, o MySQLOptions, n int, settings func(i int, m *MySQL) (map[string]string, error),
-) ([]*MySQL, error) {
+// memberPlan is what the servers of one kind of set need. All but settings may be nil.
+type memberPlan struct {
+	settings   func(i int, m *MySQL) (map[string]string, error)
+	statements []string               // come before all others at the first start
+	before     func(i int) error      // may wait for others
+	after      func(i int, err error) // is told how the start went
+}
+
+// startMembers starts n servers that know each other's password of root, side by side.
+func startMembers(ctx context.Context, in Install, o MySQLOptions, n int, plan memberPlan) ([]*MySQL, error) {
 	password := RandomWord(24)
 	members, errs := make([]*MySQL, n), make([]error, n)
 	var wait sync.WaitGroup
@@ -106,15 +112,24 @@ func startMembers(
 		wait.Go(func() {
 			own := o
 			own.BinDir, own.Chroot, own.Port = in.BinDir, in.Chroot, 0
-			m := &MySQL{options: own, password: password, member: true}
+			m := &MySQL{options: own, password: password, member: true, statements: plan.statements}
 			m.adjust = func() (map[string]string, error) {
 				// One that was made anew is another server: it would not apply what the set has of its own.
 				s := map[string]string{"server_id": strconv.Itoa(1 + i + n*m.renewals)}
-				more, err := settings(i, m)
+				more, err := plan.settings(i, m)
 				maps.Copy(s, more)
 				return s, err
 			}
-			members[i], errs[i] = m, m.start(ctx, in)
+			members[i] = m
+			if plan.before != nil {
+				if errs[i] = plan.before(i); errs[i] != nil {
+					return
+				}
+			}
+			errs[i] = m.start(ctx, in)
+			if plan.after != nil {
+				plan.after(i, errs[i])
+			}
 		})
 	}
 	wait.Wait()

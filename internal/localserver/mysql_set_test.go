@@ -110,3 +110,73 @@ func stopIO(in localserver.Install) string {
 	}
 	return "STOP REPLICA IO_THREAD"
 }
+
+func TestGalera(t *testing.T) {
+	t.Parallel()
+	eachMySQL(t, func(t *testing.T, in localserver.Install) {
+		if in.Product != localserver.ProductMariaDB {
+			t.Skip("Galera is MariaDB's")
+		}
+		if in.Chroot != "" {
+			t.Skip("Galera's scripts need /proc, which is not in a chroot")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		c := testkit.Galera(t, localserver.MySQLOptions{BinDir: in.BinDir, Chroot: in.Chroot}, 3)
+		if err := c.Members[0].CreateDatabase(ctx, "app"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Members[1].ExecIn(ctx, "app", "CREATE TABLE t (x int PRIMARY KEY) ENGINE=InnoDB"); err != nil {
+			t.Fatal(err)
+		}
+		for i, m := range c.Members {
+			if _, err := askMySQL(t, m.SuperDSN("app"), "INSERT INTO t VALUES (1"+string(rune('0'+i))+")"); err != nil {
+				t.Errorf("node %d: %v", i, err)
+			}
+		}
+		for _, m := range c.Members {
+			if got, err := askMySQL(t, m.SuperDSN("app")+"?wsrep_sync_wait=1", "SELECT COUNT(*) FROM t"); err != nil || got != "3" {
+				t.Errorf("%s: %q rows, err %v", m.Addr(), got, err)
+			}
+		}
+		// One goes and misses a write.
+		c.Members[0].Kill()
+		if err := c.Members[1].ExecIn(ctx, "app", "INSERT INTO t VALUES (20)"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Members[0].Restart(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.AwaitSynced(ctx, c.Members[0]); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := askMySQL(t, c.Members[0].SuperDSN("app")+"?wsrep_sync_wait=1", "SELECT COUNT(*) FROM t"); err != nil || got != "4" {
+			t.Errorf("after its return: %q rows, err %v", got, err)
+		}
+	})
+}
+
+func TestGroupReplication(t *testing.T) {
+	t.Parallel()
+	eachMySQL(t, func(t *testing.T, in localserver.Install) {
+		if in.Product != localserver.ProductMySQL {
+			t.Skip("Group Replication is MySQL's")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer cancel()
+		c := testkit.GroupReplication(t, localserver.MySQLOptions{BinDir: in.BinDir, Chroot: in.Chroot}, 3)
+		if err := c.Members[0].CreateDatabase(ctx, "app"); err != nil {
+			t.Fatal(err)
+		}
+		sql := "SET SESSION group_replication_consistency = 'AFTER'; CREATE TABLE t (x int PRIMARY KEY); INSERT INTO t VALUES (1)"
+		if err := c.Members[0].ExecIn(ctx, "app", sql); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range c.Members {
+			wantRows(t, m, "1")
+		}
+		if err := c.Members[1].ExecIn(ctx, "app", "INSERT INTO t VALUES (2)"); err == nil {
+			t.Error("a secondary takes a write")
+		}
+	})
+}

@@ -120,3 +120,26 @@ func MySQLReplicas(t testing.TB, o localserver.MySQLReplicasOptions) *localserve
 	t.Cleanup(r.Stop)
 	return r
 }
+
+// Galera starts a Galera cluster for this test alone and stops it with the test. Without MariaDB and Galera on the machine the
+// test is skipped, like MySQL.
+func Galera(t testing.TB, o localserver.MySQLOptions, n int) *localserver.MySQLCluster {
+	t.Helper()
+	c, err := localserver.StartGalera(t.Context(), o, n)
+	if err != nil {
+		noServer(t, err)
+	}
+	t.Cleanup(c.Stop)
+	return c
+}
+
+// GroupReplication does the same for a group of MySQL servers.
+func GroupReplication(t testing.TB, o localserver.MySQLOptions, n int) *localserver.MySQLCluster {
+	t.Helper()
+	c, err := localserver.StartGroupReplication(t.Context(), o, n)
+	if err != nil {
+		noServer(t, err)
+	}
+	t.Cleanup(c.Stop)
+	return c
+}

@@ -87,14 +87,19 @@ func (w *watch) until(what string, good func(engine.Status) bool) engine.Status 
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
+	var last engine.Status
 	for {
 		st, err := w.Look(ctx)
 		if err == nil && good(st) {
 			return st
 		}
 		if ctx.Err() != nil {
-			w.t.Fatalf("%s does not come: %+v, %v", what, st, err)
+			w.t.Fatalf("%s does not come: %+v, %v", what, last, err)
 		}
+		if err == nil {
+			last = st
+		}
+		time.Sleep(5 * time.Millisecond) // leave the server some time
 	}
 }
 
@@ -293,5 +298,110 @@ func TestMonitorUsers(t *testing.T) {
 		if !errors.As(err, &answer) || !strings.Contains(err.Error(), "plain") || strings.Contains(err.Error(), "s3cret-guess") {
 			t.Errorf("a wrong password: %v", err)
 		}
+	})
+}
+
+func TestMonitorGalera(t *testing.T) {
+	t.Parallel()
+	eachRelease(t, func(t *testing.T, in localserver.Install) {
+		switch {
+		case in.Product != localserver.ProductMariaDB:
+			t.Skip("Galera is MariaDB's")
+		case in.Chroot != "":
+			t.Skip("Galera's scripts need /proc, which is not in a chroot")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer cancel()
+		c := testkit.Galera(t, localserver.MySQLOptions{BinDir: in.BinDir, Chroot: in.Chroot}, 3)
+		if err := c.Members[0].CreateUser(ctx, localserver.MySQLUser{Name: "plain", Password: "x"}); err != nil {
+			t.Fatal(err)
+		}
+		var nodes []*watch
+		var before engine.Position
+		for i, m := range c.Members {
+			w := monitorOf(t, m, "root", m.Password())
+			nodes = append(nodes, w)
+			st := w.until("a synced node", func(st engine.Status) bool { return st.Unusable == "" && len(st.Peers) == 2 })
+			if st.Role != engine.Writer || st.Term != 0 || st.Position == nil {
+				t.Errorf("node %d says %+v", i, st)
+			}
+			for j, other := range c.Members {
+				if hasPeer(st, other) != (i != j) {
+					t.Errorf("node %d names %v", i, st.Peers)
+				}
+			}
+			before = st.Position
+		}
+		if err := c.Members[0].CreateDatabase(ctx, "app"); err != nil {
+			t.Fatal(err)
+		}
+		after := nodes[0].look(engine.Writer).Position
+		if !after.Covers(before) || before.Covers(after) {
+			t.Errorf("a write leads from %v to %v", before, after)
+		}
+		nodes[2].until("what was written", func(st engine.Status) bool { return st.Position.Covers(after) })
+		if st := monitorOf(t, c.Members[1], "plain", "x").look(engine.Writer); len(st.Peers) != 2 {
+			t.Errorf("a user without privileges sees %+v", st)
+		}
+		if err := c.Members[1].Exec(ctx, "SET GLOBAL read_only = 1"); err != nil {
+			t.Fatal(err)
+		}
+		nodes[1].look(engine.Reader)
+
+		if err := c.Members[1].Exec(ctx, "SET GLOBAL wsrep_desync = ON"); err != nil {
+			t.Fatal(err)
+		}
+		nodes[1].until("a node that is not synced", func(st engine.Status) bool { return strings.Contains(st.Unusable, "Donor") })
+
+		// What is left of three is no majority.
+		c.Members[0].Kill()
+		c.Members[1].Kill()
+		nodes[2].until("a node without the others", func(st engine.Status) bool { return strings.Contains(st.Unusable, "primary component") })
+	})
+}
+
+func TestMonitorGroupReplication(t *testing.T) {
+	t.Parallel()
+	eachRelease(t, func(t *testing.T, in localserver.Install) {
+		if in.Product != localserver.ProductMySQL {
+			t.Skip("Group Replication is MySQL's")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer cancel()
+		c := testkit.GroupReplication(t, localserver.MySQLOptions{BinDir: in.BinDir, Chroot: in.Chroot}, 3)
+		for _, sql := range monitorGrants(in) {
+			if err := c.Members[0].Exec(ctx, sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		primary := monitorOf(t, c.Members[0], "forebay_monitor", "x")
+		st := primary.until("a group of three", func(st engine.Status) bool { return len(st.Peers) == 2 })
+		if st.Role != engine.Writer || st.Unusable != "" || st.Term == 0 || !hasPeer(st, c.Members[1]) || hasPeer(st, c.Members[0]) {
+			t.Errorf("the primary says %+v", st)
+		}
+		var others []*watch
+		for _, m := range c.Members[1:] {
+			// The account is there once it has been applied.
+			w := monitorOf(t, m, "forebay_monitor", "x")
+			others = append(others, w)
+			r := w.until("a secondary that has all", func(r engine.Status) bool { return r.Position != nil && r.Position.Covers(st.Position) && r.Lag == 0 })
+			if r.Role != engine.Reader || r.Unusable != "" || r.Term != st.Term {
+				t.Errorf("a secondary says %+v", r)
+			}
+		}
+		c.Members[0].Kill()
+		next := others[0].until("a new primary", func(st engine.Status) bool { return st.Role == engine.Writer && st.Unusable == "" || len(st.Peers) == 1 })
+		if next.Role != engine.Writer {
+			next = others[1].until("a new primary", func(st engine.Status) bool { return st.Role == engine.Writer && st.Unusable == "" })
+		}
+		if next.Term <= st.Term {
+			t.Errorf("the term was %d and is %d", st.Term, next.Term)
+		}
+		if err := c.Members[2].Exec(ctx, "STOP GROUP_REPLICATION"); err != nil {
+			t.Fatal(err)
+		}
+		others[1].until("a server that has left", func(st engine.Status) bool {
+			return strings.Contains(st.Unusable, "not in its group") && st.Role == engine.Reader
+		})
 	})
 }
