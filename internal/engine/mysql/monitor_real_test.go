@@ -199,6 +199,12 @@ func TestMonitorReplicas(t *testing.T) {
 		must(primary.Exec(ctx, "SET GLOBAL read_only = 0"))
 		onPrimary.look(engine.Writer)
 
+		for m, want := range map[*localserver.MySQL]bool{primary: false, replica: true} {
+			if got := dialedReadOnly(t, m); got != want {
+				t.Errorf("a new server connection to %s: read-only %v, want %v", m.Addr(), got, want)
+			}
+		}
+
 		// A replica that takes writes is a replica all the same, and the log says so once.
 		must(replica.Exec(ctx, "SET GLOBAL read_only = 0"))
 		onReplica.look(engine.Reader)
@@ -250,6 +256,30 @@ func TestMonitorReplicas(t *testing.T) {
 		must(primary.Restart(ctx))
 		onPrimary.look(engine.Reader) // read-only, as it is configured
 	})
+}
+
+// asRoot are the credentials of a server's root.
+type asRoot struct{ m *localserver.MySQL }
+
+func (c asRoot) Lookup(context.Context, string) (secret.Secret, resource.AuthEntry, error) {
+	return secret.Secret{Name: "root", Username: "root", Password: secret.Password(c.m.Password())}, resource.AuthEntry{Secret: "root"}, nil
+}
+
+func (c asRoot) Recent(string) (secret.Secret, resource.AuthEntry, bool, error) {
+	return secret.Secret{}, resource.AuthEntry{}, false, nil
+}
+
+// dialedReadOnly is what a new server connection of a pool tells.
+func dialedReadOnly(t *testing.T, m *localserver.MySQL) bool {
+	t.Helper()
+	member := memberOf{resource.Member{Host: m.Host(), Port: m.Port(), TLSMode: resource.TLSPrefer}}
+	p := &resource.Proxy{Name: "p", Target: resource.Target{Members: []resource.Member{member.c}}}
+	d, err := mysql.New(slog.New(slog.DiscardHandler)).Open(p, engine.Key{User: "root"}, asRoot{m}).Dial(t.Context(), member.c, member.Dial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Conn.Close()
+	return d.ReadOnly
 }
 
 // TestMonitorUsers: what happens to users who may not do all.
@@ -390,7 +420,9 @@ func TestMonitorGroupReplication(t *testing.T) {
 			}
 		}
 		c.Members[0].Kill()
-		next := others[0].until("a new primary", func(st engine.Status) bool { return st.Role == engine.Writer && st.Unusable == "" || len(st.Peers) == 1 })
+		next := others[0].until("a new primary", func(st engine.Status) bool {
+			return st.Role == engine.Writer && st.Unusable == "" || len(st.Peers) == 1
+		})
 		if next.Role != engine.Writer {
 			next = others[1].until("a new primary", func(st engine.Status) bool { return st.Role == engine.Writer && st.Unusable == "" })
 		}
