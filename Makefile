@@ -34,6 +34,7 @@ demo: ## private databases, a storm of clients without and with Forebay, then RD
 # where FOREBAY_REQUIRE_SERVERS=1 asks for all.
 test: ## everything CI does: lint, build, cross-build, all tests with the race detector on real servers
 	@scripts/install-servers postgresql mariadb gcc node || test "$(FOREBAY_REQUIRE_SERVERS)" != 1
+	@scripts/install-servers galera || echo 'Galera is missing: its tests are skipped'
 	@scripts/install-servers psycopg jdbc node-postgres mysql2 sequelize pymysql mariadb-jdbc || echo 'some drivers are missing: their tests are skipped'
 	@scripts/install-servers awscli boto3 || echo 'the AWS CLI or boto3 is missing: their tests are skipped'
 	@$(MAKE) --no-print-directory lint build cross race

@@ -27,6 +27,14 @@ func RandomWord(n int) string {
 	return string(b)
 }
 
+// randomUUID returns a UUID of version 4.
+func randomUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
 // FreePort returns a TCP port of 127.0.0.1 that nobody listened on a moment ago. Another process may take it before
 // the caller does, so the caller must be ready to try again.
 func FreePort() (int, error) {

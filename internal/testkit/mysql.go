@@ -108,3 +108,38 @@ func MySQLDatabase(t testing.TB, m *localserver.MySQL) MySQLDB {
 	})
 	return d
 }
+
+// MySQLReplicas starts a primary with replicas for this test alone and stops them with the test. Without a server on the
+// machine the test is skipped, like MySQL.
+func MySQLReplicas(t testing.TB, o localserver.MySQLReplicasOptions) *localserver.MySQLReplicas {
+	t.Helper()
+	r, err := localserver.StartMySQLReplicas(t.Context(), o)
+	if err != nil {
+		noServer(t, err)
+	}
+	t.Cleanup(r.Stop)
+	return r
+}
+
+// Galera starts a Galera cluster for this test alone and stops it with the test. Without MariaDB and Galera on the machine the
+// test is skipped, like MySQL.
+func Galera(t testing.TB, o localserver.MySQLOptions, n int) *localserver.MySQLCluster {
+	t.Helper()
+	c, err := localserver.StartGalera(t.Context(), o, n)
+	if err != nil {
+		noServer(t, err)
+	}
+	t.Cleanup(c.Stop)
+	return c
+}
+
+// GroupReplication does the same for a group of MySQL servers.
+func GroupReplication(t testing.TB, o localserver.MySQLOptions, n int) *localserver.MySQLCluster {
+	t.Helper()
+	c, err := localserver.StartGroupReplication(t.Context(), o, n)
+	if err != nil {
+		noServer(t, err)
+	}
+	t.Cleanup(c.Stop)
+	return c
+}

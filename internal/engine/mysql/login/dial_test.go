@@ -256,6 +256,44 @@ func TestDialEd25519(t *testing.T) {
 	}
 }
 
+// TestQueryAll: the results of all statements come with the names of their columns; those before an error come with it.
+func TestQueryAll(t *testing.T) {
+	t.Parallel()
+	hello := login.NewHello("8.0.99", 9, false)
+	hello.Capabilities |= mysqlwire.ClientMultiStatements
+	ok := "\x00\x00\x00\x02\x00\x00\x00"
+	named := func(seq uint8, name string) string {
+		return packet(seq, "\x03def\x00\x00\x00"+string(rune(len(name)))+name+"\x00\x0c\x2d\x00\x01\x00\x00\x00\xfd\x00\x00\x00\x00\x00")
+	}
+	two := packet(1, "\x01") + named(2, "who") + packet(3, "\xfe\x00\x00\x0a\x00") + packet(4, "\x01a") + packet(5, "\xfe\x00\x00\x0a\x00") +
+		packet(6, "\x00\x00\x00\x0a\x00\x00\x00")
+	for _, tt := range []struct {
+		name, answer string
+		want         string // columns and rows as printed
+		err          string
+	}{
+		{"two", two + packet(7, "\x01") + named(8, "n") + packet(9, "\xfe\x00\x00\x02\x00") + packet(10, "\xfb") + packet(11, "\xfe\x00\x00\x02\x00"), "[who] 1 [n] 1 ", ""},
+		{"an error behind one", two + packet(7, "\xff\xcb\x04#42000Access denied"), "[who] 1 ", "1227"},
+		{"a definition cut short", packet(1, "\x01") + packet(2, "\x03def\x00\x00\x09"), "", "malformed column definition"},
+	} {
+		c := &scriptConn{in: script([]string{string(hello.Append(nil)), packet(2, ok), tt.answer})}
+		s, err := login.Dial(t.Context(), c.transport, login.DialOptions{
+			Address: "localhost:1", Credentials: login.NewCredentials("u", password), Capabilities: mysqlwire.ClientMultiStatements,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		results, err := s.QueryAll(t.Context(), "SELECT 1")
+		got := ""
+		for _, r := range results {
+			got += fmt.Sprint(r.Columns, len(r.Rows), " ")
+		}
+		if got != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s: got %q, %v", tt.name, got, err)
+		}
+	}
+}
+
 func TestQuery(t *testing.T) {
 	t.Parallel()
 	const caps = mysqlwire.ClientOptionalResultsetMetadata | mysqlwire.ClientQueryAttributes
