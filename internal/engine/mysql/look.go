@@ -394,6 +394,7 @@ func behind(s row) (int64, bool) {
 // galeraStatus reads the state of a Galera node. Each that is synced takes writes.
 func (a *answer) galeraStatus(st *engine.Status) {
 	g := a.galera
+	st.MultiWriter = true
 	switch {
 	case g["wsrep_cluster_status"] != "Primary":
 		st.Unusable = "Galera: the node is not in the primary component: " + g["wsrep_cluster_status"]
@@ -425,8 +426,11 @@ func (a *answer) galeraStatus(st *engine.Status) {
 
 // groupStatus reads the state of Group Replication, if the server is or should be in a group.
 func (a *answer) groupStatus(st *engine.Status) error {
-	own, lost := row(nil), 0
+	own, lost, primaries := row(nil), 0, 0
 	for _, m := range a.members {
+		if m["member_role"] == "PRIMARY" {
+			primaries++
+		}
 		if m["member_id"] == a.variables["server_uuid"] && m["member_id"] != "" {
 			own = m
 		}
@@ -446,6 +450,7 @@ func (a *answer) groupStatus(st *engine.Status) error {
 	case 2*lost >= len(a.members):
 		st.Unusable = fmt.Sprintf("Group Replication: the server has lost the majority of its group: %d of %d members do not answer", lost, len(a.members))
 	}
+	st.MultiWriter = primaries > 1
 	// A primary that has just been elected may not take writes yet.
 	if own["member_role"] != "PRIMARY" {
 		st.Role = engine.Reader

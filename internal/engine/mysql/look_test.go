@@ -146,7 +146,7 @@ func TestStatus(t *testing.T) {
 				"wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state": "4", "wsrep_local_index": "1",
 				"wsrep_incoming_addresses": "10.0.0.1:3306,10.0.0.2:3306,AUTO,,[fd00::1]:3307,db-5,10.0.0.6:0",
 			}},
-			want: engine.Status{Role: engine.Writer, Peers: []engine.Peer{
+			want: engine.Status{Role: engine.Writer, MultiWriter: true, Peers: []engine.Peer{
 				{Host: "10.0.0.1", Port: 3306}, {Host: "fd00::1", Port: 3307}, {Host: "db-5"}, {Host: "10.0.0.6"},
 			}},
 		},
@@ -155,7 +155,7 @@ func TestStatus(t *testing.T) {
 			a: answer{kind: serverKind{mariaDB: true, galera: true}, variables: variables(nil), galera: row{
 				"wsrep_ready": "OFF", "wsrep_cluster_status": "Primary", "wsrep_local_state": "4", "wsrep_last_committed": "-1",
 			}},
-			want: engine.Status{Role: engine.Writer, Unusable: "Galera: the node is not ready"},
+			want: engine.Status{Role: engine.Writer, MultiWriter: true, Unusable: "Galera: the node is not ready"},
 		},
 	} {
 		got, err := tt.a.status(tt.host)

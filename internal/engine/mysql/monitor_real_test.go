@@ -376,7 +376,7 @@ func TestMonitorGalera(t *testing.T) {
 		if err := c.Members[1].Exec(ctx, "SET GLOBAL read_only = 1"); err != nil {
 			t.Fatal(err)
 		}
-		nodes[1].look(engine.Reader)
+		nodes[1].until("a node that takes no writes", func(st engine.Status) bool { return st.Role == engine.Reader && st.Unusable == "" })
 
 		if err := c.Members[1].Exec(ctx, "SET GLOBAL wsrep_desync = ON"); err != nil {
 			t.Fatal(err)
