@@ -36,6 +36,8 @@ type database struct {
 	Port       int    `json:",omitempty"`
 	Cluster    string `json:",omitempty"`
 	TLSMode    string `json:",omitempty"`
+	IAM        string `json:",omitempty"`
+	IAMRegion  string `json:",omitempty"`
 }
 
 func (d *database) address() string { return net.JoinHostPort(d.Host, strconv.Itoa(d.Port)) }
@@ -77,7 +79,9 @@ func databaseAdd() *cobra.Command {
 	flags.IntVar(&d.Port, "port", 0, "port (default the engine's)")
 	flags.StringVar(&d.Cluster, "cluster", "", "the DB cluster that it belongs to: made with its first database, which is the writer")
 	flags.StringVar(&d.Version, "version", "", "the server's version, for people to read")
-	flags.StringVar(&d.TLSMode, "tls-mode", "", "disable, prefer, require, verify-ca or verify-full (default prefer)")
+	flags.StringVar(&d.TLSMode, "tls-mode", "", "disable, prefer, require, verify-ca or verify-full (default prefer, with --iam verify-full)")
+	flags.StringVar(&d.IAM, "iam", "", "who checks the IAM tokens by which it lets users in (end-to-end IAM): aws for a database of AWS, forebay for another proxy of this Forebay")
+	flags.StringVar(&d.IAMRegion, "iam-region", "", "region of the tokens, with --iam aws (default the one in the host name of RDS, or else the account's)")
 	flags.StringVar(&caFile, "ca-file", "", "PEM file: whom verify-ca and verify-full trust (default the system's)")
 	require(cmd, "engine", "host")
 	_ = cmd.MarkFlagFilename("ca-file", "pem", "crt")
@@ -131,13 +135,13 @@ func (e *epoch) UnmarshalJSON(b []byte) error {
 
 func printDatabases(w io.Writer, all []listed) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tENGINE\tADDRESS\tCLUSTER\tTLS\tDECLARED BY")
+	fmt.Fprintln(t, "NAME\tENGINE\tADDRESS\tCLUSTER\tTLS\tIAM\tDECLARED BY")
 	for _, d := range all {
 		by := "API"
 		if d.FromFile {
 			by = "file"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Identifier, d.Engine, d.address(), cmp.Or(d.Cluster, "-"), d.TLSMode, by)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Identifier, d.Engine, d.address(), cmp.Or(d.Cluster, "-"), d.TLSMode, cmp.Or(d.IAM, "-"), by)
 	}
 	return t.Flush()
 }

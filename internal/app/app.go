@@ -109,6 +109,7 @@ func (a *App) open(ctx context.Context, cfg *config.Config) (err error) {
 			return err
 		}
 		o.Tokens = &tokens{plane: a.control.plane, ids: a.control.ids, now: time.Now}
+		o.ServerTokens = &serverTokens{plane: a.control.plane, ids: a.control.ids, aws: a.remote.aws, now: time.Now}
 	}
 	var authority *certs.Authority
 	if cfg.API.DataDir != "" { // the folder is there, and this process's alone

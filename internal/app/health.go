@@ -39,8 +39,10 @@ func describe(t dataplane.TargetHealth) (state, reason, description, role string
 	switch err := t.Err; {
 	case !t.Checked:
 		return "REGISTERING", "", "The target has not been asked yet", "UNKNOWN"
-	case t.Refused != nil:
+	case t.Refused != nil && err == nil:
 		return "UNAVAILABLE", "AUTH_FAILURE", t.Refused.Error(), "UNKNOWN"
+	case err == nil && t.Unseen:
+		return "AVAILABLE", "", "", "UNKNOWN" // nobody has logged in who could have asked it
 	case err == nil:
 		return "AVAILABLE", "", "", "READ_WRITE"
 	case errors.Is(err, ErrSecretDenied), errors.Is(err, secret.ErrDenied), errors.Is(err, secret.ErrNotFound), errors.Is(err, controlplane.ErrSealed):

@@ -16,6 +16,8 @@ type databaseSection struct {
 	Port    int              `yaml:"port"`
 	Cluster string           `yaml:"cluster"`
 	TLS     targetTLSSection `yaml:"tls"`
+	IAM     string           `yaml:"iam"`
+	Region  string           `yaml:"iam_region"`
 }
 
 // databases checks the declared databases: the DB instances of the API.
@@ -30,6 +32,7 @@ func (c *checker) databases(list []databaseSection, api *API) []controlplane.Dat
 		d := controlplane.DatabaseSpec{
 			Identifier: s.Name, Engine: s.Engine, Version: s.Version, Host: s.Host, Port: s.Port, Cluster: s.Cluster,
 			TLSMode: resource.TLSMode(s.TLS.Mode), FromFile: true,
+			IAM: s.IAM, IAMRegion: s.Region,
 		}
 		if s.TLS.CAFile != "" {
 			if pem, ok := c.readable(join(at, "tls.ca_file"), s.TLS.CAFile); ok {
@@ -49,4 +52,5 @@ func (c *checker) databases(list []databaseSection, api *API) []controlplane.Dat
 var databaseFields = map[string]string{
 	"Identifier": "name", "Engine": "engine", "Version": "version", "Host": "host", "Port": "port", "Cluster": "cluster",
 	"TLSMode": "tls.mode", "CA": "tls.ca_file",
+	"IAM": "iam", "IAMRegion": "iam_region",
 }

@@ -118,6 +118,6 @@ func (t *target) figures(now time.Time) TargetFigures {
 	return TargetFigures{
 		Address: addrOf(t.cfg), Checked: !t.checked.IsZero(), Available: !t.checked.IsZero() && t.health == nil,
 		Availability: t.availability.percent(now), Capacity: t.capacity, Limits: limits,
-		Previous: t.previous.Load(),
+		Previous: t.previous.Load(), Tokens: t.tokens.Load(),
 	}
 }

@@ -50,6 +50,7 @@ type TargetFigures struct {
 	Capacity     engine.Capacity // zero: not known yet
 	Limits       pool.Limits     // in force
 	Previous     int64           // server connections that needed a secret's previous password
+	Tokens       int64           // server connections opened by a token of the proxy's role
 	PoolTotals
 }
 

@@ -151,6 +151,7 @@ func (n *newcomer) connect(t *evloop.Task) {
 	if px.plane.opts.Tokens != nil {
 		o.VerifyToken = n.verifyToken
 	}
+	o.Look = px.lookAs
 	accept := px.eng.Accept
 	if n.relogin != nil {
 		accept = n.relogin
@@ -200,6 +201,25 @@ func (n *newcomer) connect(t *evloop.Task) {
 		px.stats.tokens.Add(1)
 		px.log.Info("client let in by a token", slog.String("client", n.net.RemoteAddr().String()), slog.String("user", l.Key.User))
 	}
+}
+
+// lookAs implements engine.AcceptOptions.Look.
+func (px *proxy) lookAs(ctx context.Context, k engine.Key) error {
+	px.mu.Lock()
+	t := px.target
+	px.mu.Unlock()
+	ctx, stop := context.WithTimeout(ctx, watchTimeout)
+	defer stop()
+	d, err := t.database(k)
+	if err != nil {
+		return err
+	}
+	c, err := d.db.Maintain(ctx, t)
+	t.learn(c)
+	if err != nil {
+		t.doubt.Store(true)
+	}
+	return err
 }
 
 // Relogin implements session.Host.

@@ -69,6 +69,9 @@ func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Eng
 			creds: newCredentials(p.opts.Secrets, cfg.Auth), listeners: make(map[string]*evloop.Listener),
 		}
 		c.proxy.greets, _ = eng.(engine.Greeter)
+		if p.opts.ServerTokens != nil {
+			c.proxy.creds.tokens = p.opts.ServerTokens
+		}
 	}
 	px := c.proxy
 	if p.opts.Certificates != nil {
@@ -131,7 +134,7 @@ func (c *change) commit() *proxy {
 	px.tls.Store(c.tls)
 	limits := &session.Limits{Idle: c.cfg.IdleClientTimeout, Lifetime: c.cfg.ClientLifetime}
 	px.limits.Store(limits)
-	px.creds.apply(c.cfg.Auth)
+	px.creds.apply(c.cfg.Auth, c.cfg.EndToEndIAM)
 	px.mu.Lock()
 	wanted := make(map[string]bool)
 	for _, e := range c.cfg.Endpoints {
@@ -262,11 +265,14 @@ type target struct {
 	dbs      map[engine.Key]*database // guarded by mu
 	health   error                    // guarded by mu; nil: it answered
 	refused  error                    // guarded by mu; it answered, and would not have the user whom it was asked as
+	unseen   bool                     // guarded by mu; nobody has logged in to it to find out more
 	checked  time.Time                // guarded by mu; when health was last found out, zero: not yet
 	closed   bool                     // guarded by mu
 
 	availability availability // guarded by mu
 	previous     atomic.Int64 // server connections that needed a secret's previous password
+	doubt        atomic.Bool  // a log-in by a token has failed: the target is to be looked at
+	tokens       atomic.Int64 // server connections opened by a token of the proxy's role
 	past         []PoolTotals // by loop, each owned by it: the counters of pools that are no more
 }
 
@@ -407,11 +413,15 @@ func (d *database) Open(p *session.Pool, done func(session.Opened, error)) {
 		defer cancel()
 		o, err := d.dial(ctx, cfg, loop)
 		if err != nil {
+			t.doubt.Store(cfg.EndToEndIAM)
 			t.px.log.Warn("a server connection could not be opened", slog.String("target", addrOf(cfg)), slog.String("user", d.key.User), slog.String("database", d.key.Database), slog.Any("error", err))
 		}
 		t.learn(o.Dialed.Limits)
 		if o.Dialed.Previous {
 			t.previous.Add(1)
+		}
+		if o.Dialed.Token {
+			t.tokens.Add(1)
 		}
 		if !loop.Post(func() { done(o, err) }) && err == nil {
 			o.Dialed.Conn.Close()

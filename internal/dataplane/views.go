@@ -43,6 +43,7 @@ type TargetHealth struct {
 	Checked    bool  // it has been asked
 	Err        error // why it is not available
 	Refused    error // it answers, and would not have the user whom it was asked as
+	Unseen     bool  // it answers, and nobody has logged in to it to find out more
 }
 
 // TargetHealth returns one entry for each proxy, ordered by name.
@@ -51,7 +52,7 @@ func (p *Plane) TargetHealth() []TargetHealth {
 	for _, t := range p.targets() {
 		t.mu.Lock()
 		all = append(all, TargetHealth{
-			Proxy: t.px.name(), ResourceID: t.px.cfg.Load().ResourceID, Checked: !t.checked.IsZero(), Err: t.health, Refused: t.refused,
+			Proxy: t.px.name(), ResourceID: t.px.cfg.Load().ResourceID, Checked: !t.checked.IsZero(), Err: t.health, Refused: t.refused, Unseen: t.unseen,
 		})
 		t.mu.Unlock()
 	}

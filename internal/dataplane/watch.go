@@ -8,12 +8,15 @@ import (
 	"time"
 
 	"forebay/internal/engine"
+	"forebay/internal/resource"
+	"forebay/internal/secret"
 )
 
 // Bounds of the time between two looks at a target that answers, and at one that does not.
 const (
 	watchTimeout  = 20 * time.Second
 	watchUnwell   = time.Second
+	watchRefused  = 5 * time.Second // of one that does not let in whom a role would log in: nothing tells when it may
 	watchInterval = 30 * time.Second
 	watchSecrets  = time.Second // between two looks at whether its secrets have changed
 )
@@ -38,7 +41,7 @@ func (t *target) watch() {
 			case <-wait.C:
 				asked = false
 			case <-secrets.C:
-				asked = slices.Equal(seen, t.px.creds.versions(t.ctx))
+				asked = slices.Equal(seen, t.px.creds.versions(t.ctx)) && !t.doubt.Swap(false)
 			}
 		}
 		wait.Stop()
@@ -69,10 +72,14 @@ func (d *database) refresh() {
 func (t *target) interval() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if d := t.cfg.Pool.RoutineScanInterval; d > 0 {
-		return d
+	d := t.cfg.Pool.RoutineScanInterval
+	if d <= 0 {
+		d = watchInterval
 	}
-	return watchInterval
+	if t.refused != nil && t.cfg.EndToEndIAM {
+		d = min(d, watchRefused)
+	}
+	return d
 }
 
 // check looks at the target through each database that has been used, or through one of its own when none has.
@@ -86,6 +93,9 @@ func (t *target) check() bool {
 	t.mu.Unlock()
 	if len(dbs) == 0 {
 		user, err := t.px.creds.first(t.ctx)
+		if err != nil && cfg.EndToEndIAM {
+			return t.look(cfg, err)
+		}
 		if err != nil {
 			t.report(err)
 			return false
@@ -93,8 +103,17 @@ func (t *target) check() bool {
 		dbs = append(dbs, t.px.eng.Open(cfg, engine.Key{User: user, Database: t.px.eng.DefaultDatabase()}, t.px.creds, t))
 	}
 	ok := true
+	var letIn bool
 	for _, db := range dbs {
 		ok = t.maintain(db) && ok
+		t.mu.Lock()
+		letIn = letIn || t.refused == nil
+		t.mu.Unlock()
+	}
+	if letIn { // it is some users' trouble, and not the target's
+		t.mu.Lock()
+		t.refused = nil
+		t.mu.Unlock()
 	}
 	t.forgetUnused()
 	return ok
@@ -142,19 +161,58 @@ func (t *target) maintain(db engine.Database) bool {
 	}
 	t.learn(c)
 	var answered *engine.AnswerError
-	refused := errors.As(err, &answered)
-	t.mu.Lock()
-	t.refused = nil
-	if refused {
-		t.refused = err
+	var refused error
+	switch {
+	case errors.Is(err, engine.ErrNoToken): // the target has not been asked
+		t.mu.Lock()
+		cfg := t.cfg
+		t.mu.Unlock()
+		refused, err = err, t.knock(ctx, cfg)
+	case errors.As(err, &answered):
+		refused, err = err, nil
+		t.px.log.Debug("the target answers, but not to this user", slog.Any("error", refused))
 	}
+	t.mu.Lock()
+	t.refused, t.unseen = refused, false
 	t.mu.Unlock()
-	if refused {
-		t.px.log.Debug("the target answers, but not to this user", slog.Any("error", err))
-		err = nil
+	t.report(err)
+	return err == nil
+}
+
+// look looks at a target that there is nobody to log in to as, since no user is known before one has come: only whether it
+// answers, and whether tokens for it can be made. why says why there is nobody.
+func (t *target) look(cfg *resource.Proxy, why error) bool {
+	ctx, cancel := context.WithTimeout(t.ctx, watchTimeout)
+	defer cancel()
+	err := t.knock(ctx, cfg)
+	refused := t.px.creds.tokens.Ready(ctx, cfg)
+	if t.ctx.Err() != nil {
+		return true
+	}
+	if refused == nil && !errors.Is(why, secret.ErrNotFound) {
+		refused = why
+	}
+	t.mu.Lock()
+	said := t.refused
+	t.refused, t.unseen = refused, true
+	t.mu.Unlock()
+	if refused != nil && (said == nil || said.Error() != refused.Error()) {
+		t.px.log.Warn("users of this proxy cannot be logged in to the target", slog.Any("error", refused))
 	}
 	t.report(err)
 	return err == nil
+}
+
+// knock asks the target for a sign of life.
+func (t *target) knock(ctx context.Context, cfg *resource.Proxy) error {
+	if k, ok := t.px.eng.(engine.Knocker); ok {
+		return k.Knock(ctx, cfg, t)
+	}
+	c, err := t.Dial(ctx)
+	if err == nil {
+		c.Close()
+	}
+	return err
 }
 
 // report takes over how the target is, and says so when that has changed.

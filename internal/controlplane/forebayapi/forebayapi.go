@@ -46,6 +46,8 @@ type Database struct {
 	Cluster    *string
 	TLSMode    string
 	OwnCA      bool // a certificate authority was given
+	IAM        *string
+	IAMRegion  *string
 	Created    time.Time
 	FromFile   bool // declared in the configuration file
 }
@@ -60,6 +62,8 @@ type AddDatabaseInput struct {
 	Cluster    *string
 	TLSMode    *string
 	CA         *string
+	IAM        *string
+	IAMRegion  *string
 }
 
 // DatabaseOutput is the database that was added or removed.
@@ -74,6 +78,7 @@ func (s *server) addDatabase(ctx context.Context, c *awsapi.Call, in *AddDatabas
 		d, err := tx.AddDatabase(when(c), controlplane.DatabaseSpec{
 			Identifier: in.Identifier, Engine: in.Engine, Host: in.Host, Version: awsapi.Value(in.Version), Port: awsapi.Value(in.Port), Cluster: awsapi.Value(in.Cluster),
 			TLSMode: resource.TLSMode(awsapi.Value(in.TLSMode)), CA: awsapi.Value(in.CA),
+			IAM: awsapi.Value(in.IAM), IAMRegion: awsapi.Value(in.IAMRegion),
 		})
 		if err != nil {
 			return err
@@ -180,7 +185,8 @@ func refusal(err error, id string) error {
 func databaseOf(a *controlplane.Account, d *controlplane.Database) Database {
 	return Database{
 		Identifier: d.Identifier, ARN: a.ARN(controlplane.KindDatabase, d.Identifier), Engine: d.Engine, Version: awsapi.Optional(d.Version), Host: d.Host,
-		Port: d.Port, Cluster: awsapi.Optional(d.Cluster), TLSMode: string(d.TLSMode), OwnCA: d.CA != "", Created: d.Created, FromFile: d.FromFile,
+		Port: d.Port, Cluster: awsapi.Optional(d.Cluster), TLSMode: string(d.TLSMode), OwnCA: d.CA != "",
+		IAM: awsapi.Optional(d.IAM), IAMRegion: awsapi.Optional(d.IAMRegion), Created: d.Created, FromFile: d.FromFile,
 	}
 }
 

@@ -152,7 +152,7 @@ func instanceOf(a *controlplane.Account, d *controlplane.Database) DBInstance {
 		DBInstanceIdentifier: d.Identifier, Engine: d.Engine, DBInstanceStatus: available, Endpoint: Endpoint{d.Host, d.Port},
 		InstanceCreateTime: d.Created, VpcSecurityGroups: memberships(a), AvailabilityZone: a.Region + "a", DBSubnetGroup: subnetGroup(a),
 		EngineVersion: awsapi.Optional(d.Version), DBClusterIdentifier: awsapi.Optional(d.Cluster), DbiResourceID: d.ResourceID,
-		DBInstanceArn: a.ARN(controlplane.KindDatabase, d.Identifier), TagList: tagList(d.Tags),
+		DBInstanceArn: a.ARN(controlplane.KindDatabase, d.Identifier), IAMDatabaseAuthenticationEnabled: d.IAM != "", TagList: tagList(d.Tags),
 	}
 }
 
@@ -273,6 +273,7 @@ func clusterOf(a *controlplane.Account, st *controlplane.State, k *controlplane.
 	for i, d := range st.Members(k.Identifier) {
 		if i == 0 {
 			out.Endpoint, out.Port, out.EngineVersion = &d.Host, &d.Port, awsapi.Optional(d.Version)
+			out.IAMDatabaseAuthenticationEnabled = d.IAM != ""
 		}
 		out.DBClusterMembers = append(out.DBClusterMembers, DBClusterMember{
 			DBInstanceIdentifier: d.Identifier, IsClusterWriter: i == 0, DBClusterParameterGroupStatus: "in-sync", PromotionTier: 1,

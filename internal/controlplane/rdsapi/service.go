@@ -29,8 +29,6 @@ type Options struct {
 	Endpoints int                    // quota of user endpoints of a proxy; 0 = 20
 	// Readers says that the data plane serves READ_ONLY endpoints. Without it they are refused.
 	Readers bool
-	// EndToEndIAM says that the data plane serves DefaultAuthScheme IAM_AUTH. Without it it is refused.
-	EndToEndIAM bool
 }
 
 type server struct {
