@@ -61,7 +61,7 @@ func (t *clientTokens) next(cfg config.OIDC) (*oidcIssuer, error) {
 	if !cfg.Enabled() {
 		return nil, nil
 	}
-	if now := t.issuer.Load(); now != nil && now.cfg.Equal(cfg) {
+	if now := t.issuer.Load(); now != nil && now.cfg.Equal(&cfg) {
 		return now, nil
 	}
 	o := oidc.Options{Issuer: cfg.Issuer, Audience: cfg.Audience, CAFile: cfg.CAFile, UserClaim: cfg.UserClaim, UserTemplate: cfg.UserTemplate}

@@ -28,11 +28,9 @@ type Claim struct{ Name, Value string }
 func (o *OIDC) Enabled() bool { return o.Issuer != "" }
 
 // Equal reports whether a and b say the same.
-func (o OIDC) Equal(b OIDC) bool {
-	same := slices.Equal(o.RequiredClaims, b.RequiredClaims)
-	o.RequiredClaims, b.RequiredClaims = nil, nil
-	return same && o.Issuer == b.Issuer && o.Audience == b.Audience && o.CAFile == b.CAFile && o.UserClaim == b.UserClaim &&
-		o.UserTemplate == b.UserTemplate && o.APIProxies == b.APIProxies
+func (o *OIDC) Equal(b *OIDC) bool {
+	return slices.Equal(o.RequiredClaims, b.RequiredClaims) && o.Issuer == b.Issuer && o.Audience == b.Audience && o.CAFile == b.CAFile &&
+		o.UserClaim == b.UserClaim && o.UserTemplate == b.UserTemplate && o.APIProxies == b.APIProxies
 }
 
 type oidcSection struct {
