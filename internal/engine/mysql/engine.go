@@ -35,6 +35,7 @@ type target struct {
 	facts atomic.Pointer[facts] // nil: not known yet
 	heard atomic.Pointer[facts] // those that a greeting has, while nobody has logged in yet who could tell the rest
 	known chan struct{}         // closed when facts or heard are there
+	asks  chan struct{}         // has one value while a client has the facts found out
 
 	generation atomic.Uint64 // counts statements that may have changed what prepared ones mean
 	changes    atomic.Uint64 // counts statements that may have changed routines, triggers or views
@@ -66,7 +67,7 @@ func (e *Engine) target(p *resource.Proxy) *target {
 	if t, ok := e.targets.Load(addr); ok {
 		return t.(*target)
 	}
-	t, _ := e.targets.LoadOrStore(addr, &target{known: make(chan struct{})})
+	t, _ := e.targets.LoadOrStore(addr, &target{known: make(chan struct{}), asks: make(chan struct{}, 1)})
 	return t.(*target)
 }
 
@@ -158,7 +159,19 @@ func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions
 func (e *Engine) learn(ctx context.Context, t *target, o engine.AcceptOptions, c *login.Client) error {
 	err := engine.ErrBorrowTimeout
 	if o.Look != nil {
-		o.Block(func() { err = o.Look(ctx, keyOf(c)) })
+		o.Block(func() { // one after the other: after the first, there is nothing left to ask
+			select {
+			case t.asks <- struct{}{}:
+				defer func() { <-t.asks }()
+			case <-time.After(greetWait):
+				return
+			case <-ctx.Done():
+				return
+			}
+			if t.facts.Load() == nil {
+				err = o.Look(ctx, keyOf(c))
+			}
+		})
 	}
 	if t.facts.Load() != nil {
 		return nil

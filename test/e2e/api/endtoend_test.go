@@ -54,6 +54,7 @@ func endToEnd(w *world, to proxy, d database, role, iam string) proxy {
 	api := w.sdk(w.root).rds
 	made, err := api.CreateDBProxy(w.t.Context(), &rds.CreateDBProxyInput{
 		DBProxyName: &name, EngineFamily: rdstypes.EngineFamily(d.family), RoleArn: &role, DefaultAuthScheme: rdstypes.DefaultAuthSchemeIamAuth,
+		Auth:         []rdstypes.UserAuthConfig{}, // sent as Auth=, as Terraform does
 		VpcSubnetIds: []string{"subnet-1", "subnet-2"},
 	})
 	if err != nil {
