@@ -31,11 +31,7 @@ const keysLimit = 10 * time.Second
 
 // Token implements engine.ServerTokens. The state decides, as it is at the moment; p says where the token is sent.
 func (t *serverTokens) Token(ctx context.Context, p *resource.Proxy, user string) (secret.Password, error) {
-	r, err := t.role(p)
-	if err != nil {
-		return "", err
-	}
-	region, keys, err := r.keys(ctx, user)
+	region, keys, err := t.keys(ctx, p, user)
 	if err != nil {
 		return "", err
 	}
@@ -44,51 +40,39 @@ func (t *serverTokens) Token(ctx context.Context, p *resource.Proxy, user string
 
 // Ready implements engine.ServerTokens.
 func (t *serverTokens) Ready(ctx context.Context, p *resource.Proxy) error {
-	r, err := t.role(p)
-	if err == nil {
-		_, _, err = r.keys(ctx, "")
-	}
+	_, _, err := t.keys(ctx, p, "")
 	return err
-}
-
-// signing is a role that signs tokens for a database.
-type signing struct {
-	// region is that of the tokens. keys are the role's, for a user whom it may connect as; an empty one is nobody yet.
-	keys func(ctx context.Context, user string) (region string, keys sigv4.Credentials, err error)
 }
 
 func noToken(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", engine.ErrNoToken, fmt.Errorf(format, args...))
 }
 
-// role finds out how tokens for a proxy's target are signed.
-func (t *serverTokens) role(p *resource.Proxy) (signing, error) {
+// keys are what a token for a proxy's target is signed with, and the region that it is for, if the proxy's role may connect
+// there as that user; an empty one is nobody yet.
+func (t *serverTokens) keys(ctx context.Context, p *resource.Proxy, user string) (region string, keys sigv4.Credentials, err error) {
 	state := t.plane.State()
 	proxy := state.Proxies.Get(p.ResourceID)
 	if proxy == nil {
-		return signing{}, noToken("the proxy %s is not of the API", p.Name)
+		return "", keys, noToken("the proxy %s is not of the API", p.Name)
 	}
 	db := state.Writer(&proxy.Group)
 	if db == nil {
-		return signing{}, noToken("no target is registered")
+		return "", keys, noToken("no target is registered")
 	}
+	region = state.Account().Region
 	switch db.IAM {
 	case controlplane.IAMByForebay:
-		return signing{func(_ context.Context, user string) (string, sigv4.Credentials, error) {
-			keys, err := t.own(state, proxy, user)
-			return state.Account().Region, keys, err
-		}}, nil
+		keys, err = t.own(state, proxy, user)
 	case controlplane.IAMByAWS:
-		region := db.Region()
-		if region == "" {
-			region = state.Account().Region
+		if at := db.Region(); at != "" {
+			region = at
 		}
-		return signing{func(ctx context.Context, _ string) (string, sigv4.Credentials, error) {
-			keys, err := t.foreign(ctx, state, proxy, region)
-			return region, keys, err
-		}}, nil
+		keys, err = t.foreign(ctx, state, proxy, region)
+	default:
+		err = noToken("the database %s is not declared to take IAM tokens (iam: aws or forebay)", db.Identifier)
 	}
-	return signing{}, noToken("the database %s is not declared to take IAM tokens (iam: aws or forebay)", db.Identifier)
+	return region, keys, err
 }
 
 // own makes a session of a role of this account, if the role may connect to the proxy's target as that user.
