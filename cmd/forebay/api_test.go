@@ -71,7 +71,7 @@ func TestAPICommands(t *testing.T) {
 	command(t, 1, "could not connect to the endpoint URL http://127.0.0.1:1: ", "database", "list")
 	t.Setenv("AWS_ENDPOINT_URL_FOREBAY", url)
 
-	command(t, 0, "NAME  ENGINE  ADDRESS  CLUSTER  TLS  DECLARED BY  ROLE  LAG  HEALTH\n", "database", "list")
+	command(t, 0, "NAME  ENGINE  ADDRESS  CLUSTER  TLS  IAM  DECLARED BY  ROLE  LAG  HEALTH\n", "database", "list")
 	command(t, 2, `required flag(s) "engine", "host" not set`, "database", "add", "orders")
 	command(t, 2, "accepts 1 arg(s)", "database", "add", "--engine", "mariadb", "--host", "db")
 	command(t, 1, "(InvalidParameterValue) when calling the AddDatabase operation: Engine: expected postgres", "database", "add", "orders", "--engine", "oracle", "--host", "db")
@@ -79,11 +79,12 @@ func TestAPICommands(t *testing.T) {
 	command(t, 1, "(DBInstanceAlreadyExists)", "database", "add", "orders", "--engine", "mariadb", "--host", "db.internal")
 	pem := "../../internal/config/testdata/valid/files/server.crt"
 	command(t, 0, "shop-1: aurora-postgresql at [::1]:5433\n", "database", "add", "shop-1", "--engine", "aurora-postgresql", "--host", "::1", "--port", "5433",
-		"--cluster", "shop", "--version", "17.2", "--tls-mode", "verify-full", "--ca-file", pem)
+		"--cluster", "shop", "--version", "17.2", "--tls-mode", "verify-full", "--ca-file", pem, "--iam", "aws", "--iam-region", "eu-central-1")
+	command(t, 1, "TLSMode: expected require, verify-ca or verify-full with IAM", "database", "add", "x", "--engine", "mysql", "--host", "db", "--iam", "forebay", "--tls-mode", "prefer")
 	command(t, 1, "no such file", "database", "add", "x", "--engine", "mysql", "--host", "db", "--ca-file", filepath.Join(dir, "none.pem"))
-	const want = `NAME    ENGINE             ADDRESS           CLUSTER  TLS          DECLARED BY  ROLE  LAG  HEALTH
-orders  mariadb            db.internal:3306  -        prefer       API          -     -    -
-shop-1  aurora-postgresql  [::1]:5433        shop     verify-full  API          -     -    -
+	const want = `NAME    ENGINE             ADDRESS           CLUSTER  TLS          IAM  DECLARED BY  ROLE  LAG  HEALTH
+orders  mariadb            db.internal:3306  -        prefer       -    API          -     -    -
+shop-1  aurora-postgresql  [::1]:5433        shop     verify-full  aws  API          -     -    -
 `
 	if got := command(t, 0, "", "database", "list"); got != want {
 		t.Errorf("list:\n%s\nwant:\n%s", got, want)

@@ -36,6 +36,8 @@ type database struct {
 	Port       int    `json:",omitempty"`
 	Cluster    string `json:",omitempty"`
 	TLSMode    string `json:",omitempty"`
+	IAM        string `json:",omitempty"`
+	IAMRegion  string `json:",omitempty"`
 }
 
 func (d *database) address() string { return net.JoinHostPort(d.Host, strconv.Itoa(d.Port)) }
@@ -79,7 +81,9 @@ func databaseAdd() *cobra.Command {
 	flags.IntVar(&d.Port, "port", 0, "port (default the engine's)")
 	flags.StringVar(&d.Cluster, "cluster", "", "the DB cluster that it belongs to: made with its first database")
 	flags.StringVar(&d.Version, "version", "", "the server's version, for people to read")
-	flags.StringVar(&d.TLSMode, "tls-mode", "", "disable, prefer, require, verify-ca or verify-full (default prefer)")
+	flags.StringVar(&d.TLSMode, "tls-mode", "", "disable, prefer, require, verify-ca or verify-full (default prefer, with --iam verify-full)")
+	flags.StringVar(&d.IAM, "iam", "", "who checks the IAM tokens by which it lets users in (end-to-end IAM): aws for a database of AWS, forebay for another proxy of this Forebay")
+	flags.StringVar(&d.IAMRegion, "iam-region", "", "region of the tokens, with --iam aws (default the one in the host name of RDS, or else the account's)")
 	flags.StringVar(&caFile, "ca-file", "", "PEM file: whom verify-ca and verify-full trust (default the system's)")
 	settings.add(cmd)
 	require(cmd, "engine", "host")
@@ -160,7 +164,7 @@ func (e *epoch) UnmarshalJSON(b []byte) error {
 
 func printDatabases(w io.Writer, all *databases) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tENGINE\tADDRESS\tCLUSTER\tTLS\tDECLARED BY\tROLE\tLAG\tHEALTH")
+	fmt.Fprintln(t, "NAME\tENGINE\tADDRESS\tCLUSTER\tTLS\tIAM\tDECLARED BY\tROLE\tLAG\tHEALTH")
 	engines := map[string]string{} // of clusters
 	for _, c := range all.Clusters {
 		engines[c.Identifier] = c.Engine
@@ -170,10 +174,10 @@ func printDatabases(w io.Writer, all *databases) error {
 		if d.FromFile {
 			by = "file"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Identifier, d.Engine, d.address(), cmp.Or(d.Cluster, "-"), d.TLSMode, by, d.Health)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Identifier, d.Engine, d.address(), cmp.Or(d.Cluster, "-"), d.TLSMode, cmp.Or(d.IAM, "-"), by, d.Health)
 	}
 	for _, f := range all.Found {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t-\tfound\t%s\n", f.Name, engines[f.Cluster], net.JoinHostPort(f.Host, strconv.Itoa(f.Port)), f.Cluster, &f.Health)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t-\t-\tfound\t%s\n", f.Name, engines[f.Cluster], net.JoinHostPort(f.Host, strconv.Itoa(f.Port)), f.Cluster, &f.Health)
 	}
 	return t.Flush()
 }

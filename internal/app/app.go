@@ -51,6 +51,7 @@ type App struct {
 	certs    *certs.Manager
 	registry *prometheus.Registry
 	reloads  *metrics.Reloads
+	tokens   clientTokens
 	plane    Plane
 	view     View
 	admin    *admin.Server // nil: none configured
@@ -104,12 +105,13 @@ func Open(ctx context.Context, o Options) (*App, error) {
 
 // open starts one thing after the other. What it has started when it fails is Close's to end.
 func (a *App) open(ctx context.Context, cfg *config.Config) (err error) {
-	o := PlaneOptions{Log: a.log, Secrets: a.secrets, Loops: cfg.Loops, Handshakes: cfg.Handshakes, Registry: a.registry}
+	o := PlaneOptions{Log: a.log, Secrets: a.secrets, Loops: cfg.Loops, Handshakes: cfg.Handshakes, Registry: a.registry, Tokens: &a.tokens}
 	if cfg.API.Enabled() {
 		if a.control, err = openControl(ctx, cfg.API, a.log, a.remote, a.opts.FirstStart); err != nil {
 			return err
 		}
-		o.Tokens = &tokens{plane: a.control.plane, ids: a.control.ids, now: time.Now}
+		a.tokens.rds = &tokens{plane: a.control.plane, ids: a.control.ids, now: time.Now}
+		o.ServerTokens = &serverTokens{plane: a.control.plane, ids: a.control.ids, aws: a.remote.aws, now: time.Now}
 	}
 	var authority *certs.Authority
 	if cfg.API.DataDir != "" { // the folder is there, and this process's alone

@@ -57,6 +57,9 @@ func cause(err error, host, address string) (reason, description string) {
 		errors.Is(err, controlplane.ErrSealed):
 		return authFailure, "No secret can be had to log in by: " + err.Error()
 	}
+	if errors.Is(err, engine.ErrNoToken) {
+		return authFailure, err.Error()
+	}
 	if description := tlsCause(err, host); description != "" {
 		return connectionFailed, description
 	}

@@ -23,6 +23,7 @@ func defaultPlane(o PlaneOptions) (Plane, View, error) {
 		Loops:        o.Loops,
 		Handshakes:   o.Handshakes,
 		Tokens:       o.Tokens,
+		ServerTokens: o.ServerTokens,
 	})
 	if err != nil {
 		return nil, View{}, err

@@ -36,7 +36,8 @@ type PlaneOptions struct {
 	Loops        int // event loops; 0 = half the cores, at least one
 	Handshakes   int // connection phases under way at once
 	Registry     prometheus.Registerer
-	Tokens       engine.Tokens // nil: there is no control plane that could check tokens
+	Tokens       engine.Tokens
+	ServerTokens engine.ServerTokens // nil: there is no control plane in whose name any could be made
 }
 
 // View is what the admin server shows of a data plane. A nil function shows nothing.

@@ -78,12 +78,19 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 		closeStores(fresh)
 		return err
 	}
+	issuer, err := a.tokens.next(cfg.OIDC)
+	if err != nil {
+		closeStores(fresh)
+		return err
+	}
 	before := a.known
 	both := maps.Clone(before)
 	maps.Copy(both, next)
 	a.secrets.Swap(both)
+	issuerBefore := a.tokens.issuer.Swap(issuer)
 	if snapshot, err = a.applyWhatCan(ctx, snapshot); err != nil {
 		a.secrets.Swap(before)
+		a.tokens.issuer.Store(issuerBefore)
 		closeStores(fresh)
 		return err
 	}

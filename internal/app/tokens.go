@@ -8,14 +8,72 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"forebay/internal/config"
 	"forebay/internal/controlplane"
 	"forebay/internal/controlplane/awsapi"
 	"forebay/internal/controlplane/identity"
 	"forebay/internal/engine"
+	"forebay/internal/oidc"
 	"forebay/internal/sigv4"
 )
+
+// clientTokens checks what clients send as tokens: those of the OpenID Connect issuer of the configuration file, which are JWTs,
+// and those of RDS. It implements engine.Tokens.
+type clientTokens struct {
+	rds    *tokens                    // nil: there is no control plane
+	issuer atomic.Pointer[oidcIssuer] // nil: none is configured
+}
+
+// oidcIssuer is an issuer in use.
+type oidcIssuer struct {
+	cfg    config.OIDC
+	verify *oidc.Verifier
+}
+
+// Errors of clientTokens that an operator can mend.
+var (
+	errNoIssuer   = errors.New("it is a JWT, and no OpenID Connect issuer is configured")
+	errNotForAPI  = errors.New("it is a JWT, which proxies of the API do not take (oidc.api_proxies)")
+	errNotForFile = errors.New("it is no JWT: tokens of RDS are for proxies of the API, and this one is of the configuration file")
+)
+
+// Verify implements engine.Tokens.
+func (t *clientTokens) Verify(ctx context.Context, l engine.TokenLogin) error {
+	issuer := t.issuer.Load()
+	switch jwt := engine.IsJWT(l.Token); {
+	case jwt && issuer == nil:
+		return refuseToken(engine.TokenSignature, errNoIssuer)
+	case jwt && l.ResourceID != "" && !issuer.cfg.APIProxies:
+		return refuseToken(engine.TokenSignature, errNotForAPI)
+	case jwt:
+		return issuer.verify.Verify(ctx, l.Token, l.User)
+	case t.rds == nil || l.ResourceID == "" && issuer != nil:
+		return refuseToken(engine.TokenMalformed, errNotForFile)
+	}
+	return t.rds.Verify(ctx, l)
+}
+
+// next makes what is to be the issuer. One whose settings are the same goes on, with the keys that it knows.
+func (t *clientTokens) next(cfg config.OIDC) (*oidcIssuer, error) {
+	if !cfg.Enabled() {
+		return nil, nil
+	}
+	if now := t.issuer.Load(); now != nil && now.cfg.Equal(&cfg) {
+		return now, nil
+	}
+	o := oidc.Options{Issuer: cfg.Issuer, Audience: cfg.Audience, CAFile: cfg.CAFile, UserClaim: cfg.UserClaim, UserTemplate: cfg.UserTemplate}
+	for _, r := range cfg.RequiredClaims {
+		o.Required = append(o.Required, oidc.Claim(r))
+	}
+	v, err := oidc.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return &oidcIssuer{cfg: cfg, verify: v}, nil
+}
 
 // tokens checks RDS IAM tokens against the identities of the control plane (contract section 6.4). It implements
 // engine.Tokens.

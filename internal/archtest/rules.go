@@ -127,6 +127,11 @@ var Rules = []Rule{
 		OnlyIn: []string{"internal/secret/awssm/..."},
 	},
 	{
+		Why:    "OpenID Connect's library has one package: what it finds is put into our own refusals there",
+		Import: []string{"github.com/coreos/go-oidc/..."},
+		OnlyIn: []string{"internal/oidc/..."},
+	},
+	{
 		Why:  "a store of secrets knows no other kind, but for remote, which holds what is read over a network",
 		In:   []string{"internal/secret/remote/...", "internal/secret/vault/..."},
 		Only: []string{std, "internal/secret", "internal/secret/remote"},

@@ -40,6 +40,7 @@ func (c *checker) file(path string, f *file) *Config {
 	c.count("handshakes", f.Handshakes, 1, maxHandshakes)
 	cfg.Admin = c.admin(f.Admin)
 	cfg.Secrets = c.secrets(f.Secrets)
+	cfg.OIDC = c.oidc(f.OIDC)
 	cfg.API = c.api(f.API)
 	cfg.Databases = c.databases(f.Databases, f.Clusters, &cfg.API)
 	if len(f.Proxies) == 0 && !cfg.API.Enabled() && !c.failed("proxies") {

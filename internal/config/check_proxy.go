@@ -104,6 +104,7 @@ func (c *checker) auth(at string, list []authSection, family resource.EngineFami
 		entry := resource.AuthEntry{
 			Secret:                 e.Secret,
 			Description:            e.Description,
+			IAMAuth:                c.oidcAuth(join(path, "oidc_auth"), e.OIDCAuth),
 			ClientPasswordAuthType: c.authType(join(path, "client_password_auth_type"), e.ClientPasswordAuthType, family),
 		}
 		if len(e.Description) > 1000 {

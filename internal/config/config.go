@@ -28,6 +28,7 @@ type Config struct {
 	DrainTimeout time.Duration // for open transactions after a request to stop; Forever = as long as they take
 	Secrets      []Secret
 	Snapshot     resource.Snapshot
+	OIDC         OIDC `json:",omitzero"`
 	API          API
 	Databases    []controlplane.DatabaseSpec
 }

@@ -18,6 +18,8 @@ type databaseSection struct {
 	Port    int              `yaml:"port"`
 	Cluster string           `yaml:"cluster"`
 	TLS     targetTLSSection `yaml:"tls"`
+	IAM     string           `yaml:"iam"`
+	Region  string           `yaml:"iam_region"`
 }
 
 // clusterSection is about all databases that name the same cluster.
@@ -42,6 +44,7 @@ func (c *checker) databases(list []databaseSection, clusters []clusterSection, a
 		d := controlplane.DatabaseSpec{
 			Identifier: s.Name, Engine: s.Engine, Version: s.Version, Host: s.Host, Port: s.Port, Cluster: s.Cluster,
 			TLSMode: resource.TLSMode(s.TLS.Mode), FromFile: true, Settings: settings[strings.ToLower(s.Cluster)],
+			IAM: s.IAM, IAMRegion: s.Region,
 		}
 		if s.TLS.CAFile != "" {
 			if pem, ok := c.readable(join(at, "tls.ca_file"), s.TLS.CAFile); ok {
@@ -90,4 +93,5 @@ var clusterFields = map[string]string{
 var databaseFields = map[string]string{
 	"Identifier": "name", "Engine": "engine", "Version": "version", "Host": "host", "Port": "port", "Cluster": "cluster",
 	"TLSMode": "tls.mode", "CA": "tls.ca_file",
+	"IAM": "iam", "IAMRegion": "iam_region",
 }

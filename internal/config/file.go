@@ -16,6 +16,7 @@ type file struct {
 	Handshakes   int               `yaml:"handshakes"`
 	Secrets      []secretSection   `yaml:"secrets"`
 	Proxies      []proxySection    `yaml:"proxies"`
+	OIDC         oidcSection       `yaml:"oidc"`
 	API          apiSection        `yaml:"api"`
 	Databases    []databaseSection `yaml:"databases"`
 	Clusters     []clusterSection  `yaml:"clusters"`
@@ -106,6 +107,7 @@ type authSection struct {
 	Secret                 string `yaml:"secret"`
 	Description            string `yaml:"description"`
 	ClientPasswordAuthType string `yaml:"client_password_auth_type"`
+	OIDCAuth               string `yaml:"oidc_auth"`
 }
 
 type targetSection struct {
@@ -174,6 +176,7 @@ var defaults = struct {
 		Loops:        0, // half the cores
 		DrainTimeout: span{of: 30 * time.Second},
 		Handshakes:   512,
+		OIDC:         oidcSection{UserClaim: "sub"},
 		API:          apiSection{Listen: "127.0.0.1:9190", Region: DefaultRegion, MaxProxies: 20},
 	},
 	proxy: proxySection{

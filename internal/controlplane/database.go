@@ -33,11 +33,35 @@ type DatabaseSpec struct {
 	Host       string
 	Port       int              // 0: the engine's
 	Cluster    string           // identifier of the cluster that it belongs to; made with its first database. Empty: none
-	TLSMode    resource.TLSMode // empty: prefer
+	TLSMode    resource.TLSMode // empty: prefer; verify-full with IAM
 	CA         string           // PEM bundle for verify-ca and verify-full; empty: the system's
+	IAM        string           // who checks the IAM tokens that it takes: IAMByAWS or IAMByForebay; empty: it takes none
+	IAMRegion  string           // that tokens for AWS are made for; empty: the one in Host, or else the account's
 	FromFile   bool             // declared in the configuration file
 	// Settings are those of Cluster, which the configuration file has; a declaration by the API changes them by ModifyCluster.
 	Settings ClusterSettings
+}
+
+// Who checks the IAM tokens by which a database lets users in.
+const (
+	IAMByAWS     = "aws"     // AWS, whose database it is: they are signed by the proxy's role in AWS
+	IAMByForebay = "forebay" // what knows the identities of this Forebay, such as another of its proxies: by the role here
+)
+
+var (
+	awsHost   = regexp.MustCompile(`^.+\.([a-z]{2}(?:-[a-z]+)+-[0-9])\.rds\.amazonaws\.com(?:\.cn)?$`)
+	awsRegion = regexp.MustCompile(`^[a-z]{2}(?:-[a-z]+)+-[0-9]+$`)
+)
+
+// Region is the region that IAM tokens for a database of AWS are made for. Empty: the account's.
+func (d *Database) Region() string {
+	if d.IAMRegion != "" {
+		return d.IAMRegion
+	}
+	if m := awsHost.FindStringSubmatch(strings.ToLower(d.Host)); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 var identifier = regexp.MustCompile(`^[a-zA-Z](?:-?[a-zA-Z0-9]+)*$`)
@@ -52,7 +76,11 @@ func (d *DatabaseSpec) complete() error {
 	if d.Port == 0 {
 		d.Port = EnginePort(family)
 	}
-	if d.TLSMode == "" {
+	switch {
+	case d.TLSMode != "":
+	case d.IAM != "":
+		d.TLSMode = resource.TLSVerifyFull // who gets a token can use it
+	default:
 		d.TLSMode = resource.TLSPrefer
 	}
 	verifies := d.TLSMode == resource.TLSVerifyCA || d.TLSMode == resource.TLSVerifyFull
@@ -68,6 +96,11 @@ func (d *DatabaseSpec) complete() error {
 		{d.Port < 1 || d.Port > 65535, "Port", "expected 1 to 65535"},
 		{d.Cluster != "" && !ValidName(d.Cluster), "Cluster", "expected 1 to 63 letters, digits and single hyphens, beginning with a letter"},
 		{!known, "TLSMode", "expected disable, prefer, require, verify-ca or verify-full"},
+		{d.IAM != "" && d.IAM != IAMByAWS && d.IAM != IAMByForebay, "IAM", "expected aws or forebay"},
+		{d.IAM != "" && family == resource.SQLServer, "IAM", "expected a database of another engine: SQL Server has no end-to-end IAM"},
+		{d.IAM != "" && !verifies && d.TLSMode != resource.TLSRequire, "TLSMode", "expected require, verify-ca or verify-full with IAM: a token is sent over TLS alone"},
+		{d.IAMRegion != "" && d.IAM != IAMByAWS, "IAMRegion", "expected aws as IAM beside it"},
+		{len(d.IAMRegion) > 32 || d.IAMRegion != "" && !awsRegion.MatchString(d.IAMRegion), "IAMRegion", "expected a region such as eu-central-1"},
 		{d.CA != "" && known && !verifies, "CA", "expected verify-ca or verify-full beside it"},
 		{d.CA != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(d.CA)), "CA", "expected at least one certificate in PEM"},
 	} {
@@ -99,7 +132,7 @@ func (tx *Tx) AddDatabase(now time.Time, d DatabaseSpec) (*Database, error) {
 	}
 	row := &Database{
 		Identifier: d.Identifier, Engine: d.Engine, Version: d.Version, Host: d.Host, Port: d.Port, ResourceID: newResourceID("db-"),
-		TLSMode: d.TLSMode, CA: d.CA, Created: now, FromFile: d.FromFile,
+		TLSMode: d.TLSMode, CA: d.CA, IAM: d.IAM, IAMRegion: d.IAMRegion, Created: now, FromFile: d.FromFile,
 	}
 	if d.Cluster != "" {
 		c := tx.Clusters.Get(strings.ToLower(d.Cluster))
@@ -208,7 +241,7 @@ func (tx *Tx) DeclareDatabases(now time.Time, specs []DatabaseSpec) error {
 		}
 		row := *old
 		row.Identifier, row.Engine, row.Version, row.Host, row.Port = d.Identifier, d.Engine, d.Version, d.Host, d.Port
-		row.TLSMode, row.CA, row.FromFile = d.TLSMode, d.CA, true
+		row.TLSMode, row.CA, row.IAM, row.IAMRegion, row.FromFile = d.TLSMode, d.CA, d.IAM, d.IAMRegion, true
 		if !reflect.DeepEqual(row, *old) {
 			tx.Databases.Put(key, &row)
 		}

@@ -75,6 +75,8 @@ func TestAddDatabase(t *testing.T) {
 		"Cluster":    {Identifier: "a", Engine: "postgres", Host: "db", Cluster: "-"},
 		"TLSMode":    {Identifier: "a", Engine: "postgres", Host: "db", TLSMode: "on"},
 		"CA":         {Identifier: "a", Engine: "postgres", Host: "db", TLSMode: resource.TLSVerifyFull, CA: "pem"},
+		"IAM":        {Identifier: "a", Engine: "postgres", Host: "db", IAM: "azure"},
+		"IAMRegion":  {Identifier: "a", Engine: "postgres", Host: "db", IAM: "aws", IAMRegion: "Frankfurt"},
 	} {
 		_, err := p.Update(t.Context(), func(tx *controlplane.Tx) error { _, err := tx.AddDatabase(start, d); return err })
 		var e *controlplane.FieldError
@@ -105,6 +107,58 @@ func TestAddDatabase(t *testing.T) {
 	})
 	if !errors.Is(err, controlplane.ErrFromFile) {
 		t.Error(err)
+	}
+}
+
+// TestDatabaseOfIAM: tokens need TLS, which is to be verified unless somebody says otherwise.
+func TestDatabaseOfIAM(t *testing.T) {
+	t.Parallel()
+	type spec = controlplane.DatabaseSpec
+	for _, tt := range []struct {
+		d     spec
+		field string
+	}{
+		{spec{IAM: "forebay"}, ""},
+		{spec{IAM: "aws", TLSMode: resource.TLSRequire, IAMRegion: "eu-central-1"}, ""},
+		{spec{IAM: "aws", TLSMode: resource.TLSPrefer}, "TLSMode"},
+		{spec{IAM: "aws", TLSMode: resource.TLSDisable}, "TLSMode"},
+		{spec{IAM: "forebay", IAMRegion: "eu-central-1"}, "IAMRegion"},
+		{spec{IAM: "aws", Engine: "sqlserver-ee"}, "IAM"},
+	} {
+		tt.d.Identifier, tt.d.Host = "a", "db"
+		if tt.d.Engine == "" {
+			tt.d.Engine = "postgres"
+		}
+		if field, reason := tt.d.Check(); field != tt.field {
+			t.Errorf("%+v: %s: %s", tt.d, field, reason)
+		}
+	}
+	p := newPlane(t)
+	add(t, p, spec{Identifier: "one", Engine: "mysql", Host: "db", IAM: "forebay"}, spec{Identifier: "c1", Engine: "mysql", Host: "db", Cluster: "c"})
+	if d := p.State().Database("one"); d.TLSMode != resource.TLSVerifyFull || d.IAM != "forebay" {
+		t.Errorf("declared %+v", d)
+	}
+	for host, want := range map[string]string{
+		"shop.abcdefghijkl.eu-central-1.rds.amazonaws.com":  "eu-central-1",
+		"Shop.cluster-x.us-gov-west-1.RDS.amazonaws.com":    "us-gov-west-1",
+		"shop.abcdefghijkl.cn-north-1.rds.amazonaws.com.cn": "cn-north-1",
+		"db.example.com": "",
+		"shop.eu-central-1.rds.amazonaws.com.example.com": "",
+	} {
+		if got := (&controlplane.Database{Host: host}).Region(); got != want {
+			t.Errorf("%s is in %q, want %q", host, got, want)
+		}
+	}
+	if got := (&controlplane.Database{Host: "x.y.eu-west-1.rds.amazonaws.com", IAMRegion: "eu-west-2"}).Region(); got != "eu-west-2" {
+		t.Errorf("a region that was given became %s", got)
+	}
+	s := p.State()
+	for want, g := range map[string]controlplane.TargetGroup{
+		s.Database("one").ResourceID: {Instance: "one"}, s.Cluster("c").ResourceID: {Cluster: "c"}, "": {},
+	} {
+		if got := s.ConnectID(&g); got != want {
+			t.Errorf("%+v is %q, want %q", g, got, want)
+		}
 	}
 }
 

@@ -68,6 +68,18 @@ func (s *State) Declared(g *TargetGroup) []*Database {
 	return nil
 }
 
+// ConnectID is the resource id of what a target group's sessions go to, as permissions to connect name it: cluster-… where a
+// cluster is registered, else db-…. Empty: nothing is.
+func (s *State) ConnectID(g *TargetGroup) string {
+	if c := s.Cluster(g.Cluster); g.Instance == "" && c != nil {
+		return c.ResourceID
+	}
+	if declared := s.Declared(g); len(declared) > 0 {
+		return declared[0].ResourceID
+	}
+	return ""
+}
+
 // FamilyOf returns the engine family of a database's engine, or "".
 func FamilyOf(engine string) resource.EngineFamily {
 	switch engine {

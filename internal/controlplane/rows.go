@@ -112,6 +112,8 @@ type Database struct {
 	ResourceID string // db-…
 	TLSMode    resource.TLSMode
 	CA         string // PEM bundle for verify-ca and verify-full; empty: the system's
+	IAM        string `json:",omitempty"` // who checks the tokens that it takes: aws, forebay; empty: it takes none
+	IAMRegion  string `json:",omitempty"` // that tokens for AWS are made for; empty: see Database.Region
 	Created    time.Time
 	Tags       []Tag
 	FromFile   bool // declared in the configuration file: read-only in the API

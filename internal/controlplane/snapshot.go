@@ -40,7 +40,7 @@ const (
 
 // Snapshot turns the state into the data plane's desired state: proxies in the order of their ids, each with its default
 // endpoint first and the others in the order of their names. A proxy is in it as soon as it exists, with whatever it has:
-// without an auth entry nobody can log in; without a registered target its Target has no members, and clients wait for the
+// without an auth entry nobody can log in, unless its scheme is IAM_AUTH; without a registered target its Target has no members, and clients wait for the
 // borrow timeout and get its error.
 func (s *State) Snapshot(o SnapshotOptions) (resource.Snapshot, []Omission) {
 	var snap resource.Snapshot
@@ -77,6 +77,7 @@ func SecretName(proxyID, arn string) string { return proxyID + "/" + arn }
 func (s *State) proxy(p *Proxy) resource.Proxy {
 	out := resource.Proxy{
 		Name: p.Name, ResourceID: p.ID, EngineFamily: p.EngineFamily, RequireTLS: p.RequireTLS, DebugLogging: p.DebugLogging,
+		EndToEndIAM:       p.DefaultAuthScheme == "IAM_AUTH",
 		Endpoints:         []resource.Endpoint{endpointOf("default", p.Listen)},
 		IdleClientTimeout: time.Duration(p.IdleClientTimeout) * time.Second,
 		ClientLifetime:    clientLifetime, ClientLoginTimeout: clientLoginTimeout,

@@ -59,7 +59,7 @@ func TestSnapshot(t *testing.T) {
 					MaxConnectionsPercent: &n, ConnectionBorrowTimeout: new(int), SessionPinningFilters: []string{controlplane.ExcludeVariableSets}, InitQuery: "SET a=1",
 				}},
 			},
-			{ID: "prx-3", Name: "bare", EngineFamily: resource.MySQL, IdleClientTimeout: 1800, Listen: controlplane.Listen{Address: "127.0.1.1", Port: 3306, Host: "127.0.1.1"}},
+			{ID: "prx-3", Name: "bare", EngineFamily: resource.MySQL, DefaultAuthScheme: "IAM_AUTH", IdleClientTimeout: 1800, Listen: controlplane.Listen{Address: "127.0.1.1", Port: 3306, Host: "127.0.1.1"}},
 			{ID: "prx-4", Name: "sql", EngineFamily: resource.SQLServer, Listen: controlplane.Listen{Address: "127.0.0.1", Port: 1433, Host: "127.0.0.1"}},
 		} {
 			tx.Proxies.Put(px.ID, px)

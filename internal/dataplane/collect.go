@@ -131,7 +131,7 @@ func notAfter(c *tls.Config) time.Time {
 func (t *target) figures(now time.Time) (f TargetFigures, members []MemberFigures) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f = TargetFigures{Address: t.cfg.Target.Identity(), Previous: t.previous.Load(), Failovers: t.failovers}
+	f = TargetFigures{Address: t.cfg.Target.Identity(), Previous: t.previous.Load(), Tokens: t.tokens.Load(), Failovers: t.failovers}
 	w := t.writer
 	if w == nil && len(t.order) > 0 {
 		w = t.order[0]

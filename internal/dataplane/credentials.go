@@ -2,24 +2,29 @@ package dataplane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"forebay/internal/engine"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
 )
 
 // credentials knows the database users of one proxy: who they are is in the secrets, which may change at any time.
 type credentials struct {
-	store secret.Store
+	store  secret.Store
+	tokens engine.ServerTokens // for the users of resource.EndToEnd
 
 	reading chan struct{} // has one value while the secrets are read; taken before mu
 
 	mu     sync.Mutex
 	auth   []resource.AuthEntry          // guarded by mu
+	rest   bool                          // guarded by mu; resource.EndToEnd is for everybody else
 	gen    int                           // guarded by mu; counts changes of auth
 	byUser map[string]resource.AuthEntry // guarded by mu; replaced, never changed
+	whose  map[string][]string           // guarded by mu; the users of each secret, when it could last be read; replaced, never changed
 	read   time.Time                     // guarded by mu; when byUser was made
 	failed error                         // guarded by mu; why byUser may be incomplete
 	recent map[string]found              // guarded by mu; what Lookup has found of late, by user
@@ -52,14 +57,14 @@ const recentFor = 100 * time.Millisecond
 const rereadAfter = time.Second
 
 func newCredentials(store secret.Store, auth []resource.AuthEntry) *credentials {
-	return &credentials{store: store, auth: auth, recent: make(map[string]found), reading: make(chan struct{}, 1), asked: make(map[string]*answer), wrong: make(map[string]time.Time)}
+	return &credentials{store: store, tokens: engine.NoServerTokens{}, auth: auth, recent: make(map[string]found), reading: make(chan struct{}, 1), asked: make(map[string]*answer), wrong: make(map[string]time.Time)}
 }
 
-// apply replaces the entries.
-func (c *credentials) apply(auth []resource.AuthEntry) {
+// apply replaces the entries. endToEnd says that whoever has none logs in by tokens alone.
+func (c *credentials) apply(auth []resource.AuthEntry, endToEnd bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.auth = auth
+	c.auth, c.rest = auth, endToEnd
 	c.gen++
 	c.byUser = nil
 	clear(c.recent)
@@ -96,8 +101,16 @@ func (c *credentials) Recent(user string) (s secret.Secret, e resource.AuthEntry
 		return f.secret, f.entry, true, nil
 	}
 	// An unknown user is told so as quickly as a known one.
-	_, err, known := c.known(user)
+	of, err, known := c.known(user)
+	if known && of.EndToEnd {
+		return secret.Secret{Username: user}, of, true, nil
+	}
 	return s, e, known && err != nil, err
+}
+
+// Token implements engine.Credentials.
+func (c *credentials) Token(ctx context.Context, p *resource.Proxy, m resource.Member, user string) (secret.Password, error) {
+	return c.tokens.Token(ctx, p, m, user)
 }
 
 // Lookup implements engine.Credentials.
@@ -108,6 +121,9 @@ func (c *credentials) Lookup(ctx context.Context, user string) (secret.Secret, r
 		e, err := c.entry(ctx, user)
 		if err != nil {
 			return secret.Secret{}, resource.AuthEntry{}, &CredentialsError{err}
+		}
+		if e.EndToEnd {
+			return secret.Secret{Username: user}, e, nil
 		}
 		s, err := c.ask(ctx, e.Secret).wait(ctx)
 		if err != nil {
@@ -176,7 +192,8 @@ func (a *answer) wait(ctx context.Context) (secret.Secret, error) {
 }
 
 // entry finds the auth entry of a user. An unknown one has the secrets read again, at most once in a while; if one of
-// them cannot be read, that is the error, since it may be the user's.
+// them cannot be read, that is the error, since it may be the user's. Behind a proxy that has an entry for everybody, a
+// secret that cannot be read holds up those alone whose it was: it says nothing against anybody else.
 func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntry, error) {
 	if e, err, known := c.known(user); known {
 		return e, err
@@ -195,32 +212,44 @@ func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntr
 	defer cancel()
 	for {
 		c.mu.Lock()
-		auth, gen := c.auth, c.gen
+		auth, gen, before := c.auth, c.gen, c.whose
 		c.mu.Unlock()
 		byUser := make(map[string]resource.AuthEntry)
 		former := make(map[string]resource.AuthEntry) // of a rotation that alternates between two users
+		held := make(map[string]resource.AuthEntry)   // of secrets that cannot be read now
+		whose := make(map[string][]string)
 		var failed error
 		answers := c.askAll(all, auth)
 		for i, a := range auth {
 			s, err := answers[i].wait(all)
 			if err != nil {
 				failed = err
+				if !errors.Is(err, secret.ErrNotFound) {
+					whose[a.Secret] = before[a.Secret]
+					for _, user := range before[a.Secret] {
+						held[user] = a
+					}
+				}
 				continue
 			}
 			byUser[s.Username] = a
+			whose[a.Secret] = []string{s.Username}
 			if p := s.Previous; p != nil && p.Username != s.Username {
 				former[p.Username] = a
+				whose[a.Secret] = append(whose[a.Secret], p.Username)
 			}
 		}
-		for user, a := range former {
-			if _, current := byUser[user]; !current {
-				byUser[user] = a
+		for _, others := range []map[string]resource.AuthEntry{former, held} {
+			for user, a := range others {
+				if _, current := byUser[user]; !current {
+					byUser[user] = a
+				}
 			}
 		}
 		c.mu.Lock()
 		replaced := c.gen != gen // meanwhile: what was read is of entries that are no more
 		if !replaced {
-			c.byUser, c.failed, c.read = byUser, failed, time.Now()
+			c.byUser, c.whose, c.failed, c.read = byUser, whose, failed, time.Now()
 		}
 		c.mu.Unlock()
 		if !replaced {
@@ -240,6 +269,8 @@ func (c *credentials) known(user string) (e resource.AuthEntry, err error, known
 		return e, nil, true
 	case c.byUser == nil || time.Since(c.read) >= rereadAfter:
 		return e, nil, false
+	case c.rest:
+		return resource.EndToEnd, nil, true
 	case c.failed != nil:
 		return e, c.failed, true
 	}

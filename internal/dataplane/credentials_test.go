@@ -52,17 +52,78 @@ func TestCredentials(t *testing.T) {
 		look("carol", "b")
 		look("bob", "")
 
-		c.apply([]resource.AuthEntry{{Secret: "b"}})
+		c.apply([]resource.AuthEntry{{Secret: "b"}}, false)
 		look("alice", "")
 		look("carol", "b")
 		if u, err := c.first(t.Context()); u != "carol" || err != nil {
 			t.Errorf("first: %q, %v", u, err)
 		}
-		c.apply(nil)
+		c.apply(nil, false)
 		if _, err := c.first(t.Context()); !errors.Is(err, secret.ErrNotFound) {
 			t.Errorf("first without entries: %v, want %v", err, secret.ErrNotFound)
 		}
 	})
+}
+
+// With end-to-end IAM a user with a secret of his own keeps it, and everybody else has the proxy's entry: a secret that cannot
+// be read holds up those alone whose it was.
+func TestEndToEndCredentials(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := errors.New("down")
+		store := doubtful{secrets: secrets{"a": {Name: "a", Username: "alice", Password: "x"}}, down: map[string]error{}}
+		c := newCredentials(store, nil)
+		c.apply([]resource.AuthEntry{{Secret: "a"}}, true)
+		c.tokens = someTokens{}
+		look := func(user string, want resource.AuthEntry, wantErr error) {
+			t.Helper()
+			s, e, err := c.Lookup(t.Context(), user)
+			if e != want || !errors.Is(err, wantErr) || err == nil && (s.Username != user || e.EndToEnd != (s.Password == "")) {
+				t.Errorf("user %s: %+v, entry %+v, %v", user, s, e, err)
+			}
+			if s, e, ok, err := c.Recent(user); wantErr == nil && (!ok || err != nil || e != want || s.Username != user) {
+				t.Errorf("user %s, recently: %+v, %+v, %v, %v", user, s, e, ok, err)
+			}
+		}
+		look("alice", resource.AuthEntry{Secret: "a"}, nil)
+		look("bob", resource.EndToEnd, nil)
+		store.down["a"] = down
+		time.Sleep(rereadAfter)
+		look("bob", resource.EndToEnd, nil)
+		look("alice", resource.AuthEntry{Secret: "a"}, down)
+		delete(store.down, "a")
+		delete(store.secrets, "a")
+		time.Sleep(rereadAfter)
+		look("bob", resource.EndToEnd, nil)
+		look("alice", resource.EndToEnd, nil)
+		if token, err := c.Token(t.Context(), nil, resource.Member{}, "bob"); token != "token of bob" || err != nil {
+			t.Errorf("token %q, %v", token.Reveal(), err)
+		}
+		c.apply(nil, false)
+		look("bob", resource.AuthEntry{}, secret.ErrNotFound)
+		if _, err := newCredentials(store, nil).Token(t.Context(), nil, resource.Member{}, "bob"); !errors.Is(err, engine.ErrNoToken) {
+			t.Errorf("a token out of nothing: %v", err)
+		}
+	})
+}
+
+// doubtful is a store of which secrets cannot be read at times.
+type doubtful struct {
+	secrets
+	down map[string]error
+}
+
+func (d doubtful) Get(ctx context.Context, name string) (secret.Secret, error) {
+	if err := d.down[name]; err != nil {
+		return secret.Secret{}, err
+	}
+	return d.secrets.Get(ctx, name)
+}
+
+type someTokens struct{ engine.NoServerTokens }
+
+func (someTokens) Token(_ context.Context, _ *resource.Proxy, _ resource.Member, user string) (secret.Password, error) {
+	return secret.Password("token of " + user), nil
 }
 
 // A rotation that alternates between two users leaves both of them, each with its own password.
@@ -100,14 +161,14 @@ func TestAlternatingUsers(t *testing.T) {
 		// Who has a secret of its own is not the former user of another.
 		store["other"] = secret.Secret{Name: "other", Version: "1", Username: "app_clone", Password: "own"}
 		time.Sleep(rereadAfter)
-		c.apply([]resource.AuthEntry{{Secret: "s"}, {Secret: "other"}})
+		c.apply([]resource.AuthEntry{{Secret: "s"}, {Secret: "other"}}, false)
 		look("app_clone", "own")
 		look("app", "three")
 
 		// The overlap ends.
 		delete(store, "other")
 		store["s"] = secret.Secret{Name: "s", Version: "3", Username: "app", Password: "three"}
-		c.apply([]resource.AuthEntry{{Secret: "s"}})
+		c.apply([]resource.AuthEntry{{Secret: "s"}}, false)
 		time.Sleep(recentFor)
 		look("app", "three")
 		if s, _, err := c.Lookup(t.Context(), "app_clone"); !errors.Is(err, secret.ErrNotFound) {
@@ -149,7 +210,7 @@ type replacing struct {
 func (r *replacing) Get(ctx context.Context, name string) (secret.Secret, error) {
 	if c := r.c; c != nil {
 		r.c = nil
-		c.apply([]resource.AuthEntry{{Secret: "b"}})
+		c.apply([]resource.AuthEntry{{Secret: "b"}}, false)
 	}
 	return r.secrets.Get(ctx, name)
 }

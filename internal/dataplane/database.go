@@ -111,6 +111,7 @@ func (b *branch) Open(p *session.Pool, done func(session.Opened, error)) {
 			t.px.log.Log(t.ctx, level, "a server connection could not be opened", slog.String("target", b.member.address()),
 				slog.String("user", b.db.key.User), slog.String("database", b.db.key.Database), slog.Any("error", err))
 			b.member.look()
+			t.doubt.Store(t.px.cfg.Load().EndToEndIAM)
 		}
 		if !loop.Post(func() { done(o, err) }) && err == nil {
 			o.Dialed.Conn.Close()
@@ -146,6 +147,9 @@ func (b *branch) open(loop *evloop.Loop) (session.Opened, error) {
 	m.learn(dialed.Limits)
 	if dialed.Previous {
 		t.previous.Add(1)
+	}
+	if dialed.Token {
+		t.tokens.Add(1)
 	}
 	if dialed.ReadOnly && !b.db.key.ReadOnly && t.isCluster() && t.routes.Load().writer == m {
 		// It has been the writer a moment ago. Whoever waits here waits for the next one.

@@ -69,6 +69,7 @@ type TargetFigures struct {
 	Limits       pool.Limits     // in force
 	Previous     int64           // server connections that needed a secret's previous password
 	Failovers    uint64          // times that another member has become the writer
+	Tokens       int64           // server connections opened by a token of the proxy's role
 	PoolTotals
 }
 

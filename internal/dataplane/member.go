@@ -38,6 +38,8 @@ type member struct {
 	health       error       // nil: it answered
 	users        userHealth  // whom it would have, of those whom it was asked as
 	blind        error       // it answered its monitor, and would not have that
+	unready      error       // no token can be made by which users without a secret would log in
+	unseen       bool        // it answers, and nobody has logged in to it to find out more
 	checked      time.Time   // when health was last found out, zero: not yet
 	answeredAt   time.Time   // when it last answered a look
 	failures     int         // looks that have failed since
@@ -161,7 +163,7 @@ func (m *member) tookUser(k engine.Key, why error) {
 	t := m.t
 	t.mu.Lock()
 	before := m.users[k]
-	m.users[k] = why
+	m.users[k], m.unseen = why, false
 	t.mu.Unlock()
 	user, database := slog.String("user", k.User), slog.String("database", k.Database)
 	switch {
@@ -174,10 +176,14 @@ func (m *member) tookUser(k engine.Key, why error) {
 
 // refusedLocked is why the member, which answers, lets nobody in, or not its monitor. t.mu is held.
 func (m *member) refusedLocked() error {
-	if m.blind != nil {
+	switch {
+	case m.blind != nil:
 		return m.blind
+	case m.unready != nil && len(m.users) == 0:
+		return m.unready
+	default:
+		return m.users.refused()
 	}
-	return m.users.refused()
 }
 
 // each calls f for each of the member's pools, on their loops, soon.

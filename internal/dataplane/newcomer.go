@@ -153,6 +153,7 @@ func (n *newcomer) connect(t *evloop.Task) {
 	if px.plane.opts.Tokens != nil {
 		o.VerifyToken = n.verifyToken
 	}
+	o.Look = px.lookAs
 	accept := px.eng.Accept
 	if n.relogin != nil {
 		accept = n.relogin
@@ -197,6 +198,23 @@ func (n *newcomer) connect(t *evloop.Task) {
 		px.stats.tokens.Add(1)
 		px.log.Info("client let in by a token", slog.String("client", n.net.RemoteAddr().String()), slog.String("user", l.Key.User))
 	}
+}
+
+// lookAs implements engine.AcceptOptions.Look.
+func (px *proxy) lookAs(ctx context.Context, k engine.Key) error {
+	t := px.target
+	m := t.memberFor(k.ReadOnly)
+	if m == nil {
+		return t.routes.Load().why(k.ReadOnly)
+	}
+	ctx, stop := context.WithTimeout(ctx, watchTimeout)
+	defer stop()
+	c, err := t.database(k).db.Maintain(ctx, m)
+	m.learn(c)
+	if err != nil {
+		t.doubt.Store(true)
+	}
+	return err
 }
 
 // Relogin implements session.Host.

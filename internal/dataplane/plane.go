@@ -29,7 +29,10 @@ type Options struct {
 	// are not offered TLS.
 	Certificates func(p *resource.Proxy) (*tls.Config, error)
 	// Tokens judges tokens sent in place of a password. nil: an auth entry that takes them is an error of Apply.
-	Tokens     engine.Tokens
+	Tokens engine.Tokens
+	// ServerTokens makes tokens for log-ins to databases. nil: a proxy with EndToEndIAM is an error of Apply.
+	ServerTokens engine.ServerTokens
+
 	Loops      int // event loops, at most MaxLoops; 0 = half the processors, at least one
 	Handshakes int // connection phases under way at once; 0 = 512
 }

@@ -63,6 +63,9 @@ func (p *Plane) prepare(ctx context.Context, cfg *resource.Proxy, eng engine.Eng
 			creds: newCredentials(p.opts.Secrets, cfg.Auth), listeners: make(map[string]*evloop.Listener),
 		}
 		c.proxy.greets, _ = eng.(engine.Greeter)
+		if p.opts.ServerTokens != nil {
+			c.proxy.creds.tokens = p.opts.ServerTokens
+		}
 	}
 	px := c.proxy
 	if p.opts.Certificates != nil {
@@ -128,7 +131,7 @@ func (c *change) commit() *proxy {
 	px.tls.Store(c.tls)
 	limits := &session.Limits{Idle: c.cfg.IdleClientTimeout, Lifetime: c.cfg.ClientLifetime}
 	px.limits.Store(limits)
-	px.creds.apply(c.cfg.Auth)
+	px.creds.apply(c.cfg.Auth, c.cfg.EndToEndIAM)
 	px.mu.Lock()
 	wanted := make(map[string]bool)
 	for _, e := range c.cfg.Endpoints {

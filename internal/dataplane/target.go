@@ -47,6 +47,8 @@ type target struct {
 	closed      bool                     // guarded by mu
 
 	previous atomic.Int64 // server connections that needed a secret's previous password
+	tokens   atomic.Int64 // server connections opened by a token of the proxy's role
+	doubt    atomic.Bool  // a log-in by a token has failed: the target is to be looked at
 	past     []PoolTotals // by loop, each owned by it: the counters of pools that are no more
 }
 

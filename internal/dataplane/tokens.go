@@ -22,6 +22,9 @@ func (p *Plane) checkTokens(cfg *resource.Proxy) error {
 			return fmt.Errorf("auth entry of secret %s: IAMAuth is %s, but nothing here can check tokens", a.Secret, a.IAMAuth)
 		}
 	}
+	if cfg.EndToEndIAM && (p.opts.Tokens == nil || p.opts.ServerTokens == nil) {
+		return errors.New("DefaultAuthScheme is IAM_AUTH, but nothing here can check or make tokens")
+	}
 	return nil
 }
 

@@ -202,10 +202,12 @@ type toyWorld struct {
 }
 
 type toyOptions struct {
-	loops, pool int // 0 = 1
-	eng         *toyEngine
-	change      func(p *resource.Proxy)
-	log         io.Writer // nil: the test's output
+	loops, pool  int // 0 = 1
+	eng          *toyEngine
+	tokens       engine.Tokens       // nil: none are checked
+	serverTokens engine.ServerTokens // nil: none are made
+	change       func(p *resource.Proxy)
+	log          io.Writer // nil: the test's output
 }
 
 func newToyWorld(t *testing.T, o toyOptions) *toyWorld {
@@ -221,6 +223,7 @@ func newToyWorld(t *testing.T, o toyOptions) *toyWorld {
 	w := &toyWorld{t: t, eng: o.eng, db: startToyDB(t), tls: &tls.Config{InsecureSkipVerify: true}}
 	plane, err := dataplane.New(dataplane.Options{
 		Log: slog.New(slog.NewTextHandler(o.log, nil)), Secrets: toySecrets{}, Loops: max(1, o.loops),
+		Tokens: o.tokens, ServerTokens: o.serverTokens,
 		Engines: map[resource.EngineFamily]engine.Engine{resource.MySQL: w.eng},
 		Certificates: func(*resource.Proxy) (*tls.Config, error) {
 			return &tls.Config{Certificates: https.TLS.Certificates}, nil

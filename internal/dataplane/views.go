@@ -52,6 +52,7 @@ type TargetHealth struct {
 	Err        error         // why it is not available
 	Refused    error         // it answers, and lets nobody in: as whom it was asked, and why not
 	Lag        time.Duration // of a reader behind the writer; negative: not known
+	Unseen     bool          // it answers, and nobody has logged in to it to find out more
 }
 
 // TargetHealth returns one entry for each member of each proxy's target, ordered by the proxy's name. A proxy without a target
@@ -63,10 +64,10 @@ func (p *Plane) TargetHealth() []TargetHealth {
 		for _, m := range t.order {
 			h := TargetHealth{
 				Proxy: t.px.name(), ResourceID: t.px.cfg.Load().ResourceID, Member: m.cfg, Role: t.roleLocked(m),
-				Checked: !m.checked.IsZero(), Err: m.health, Refused: m.refusedLocked(), Lag: m.status.Lag,
+				Checked: !m.checked.IsZero(), Err: m.health, Refused: m.refusedLocked(), Lag: m.status.Lag, Unseen: m.unseen,
 			}
 			switch {
-			case h.Refused != nil:
+			case h.Refused != nil || m.unseen:
 				h.Role = engine.RoleUnknown
 				if m.blind != nil {
 					h.Err = nil // it does answer

@@ -19,6 +19,7 @@ import (
 const (
 	watchTimeout  = 20 * time.Second
 	watchUnwell   = time.Second
+	watchRefused  = 5 * time.Second // of one that does not let in whom a role would log in: nothing tells when it may
 	watchInterval = 30 * time.Second
 	watchSecrets  = time.Second // between two looks at whether its secrets have changed
 )
@@ -47,7 +48,7 @@ func (t *target) watch() {
 			case <-t.recheck:
 				asked = false
 			case <-secrets.C:
-				asked = slices.Equal(seen, t.px.creds.versions(t.ctx))
+				asked = slices.Equal(seen, t.px.creds.versions(t.ctx)) && !t.doubt.Swap(false)
 			case <-names.C:
 				for _, m := range t.all() {
 					m.resolve(t.ctx)
@@ -61,10 +62,14 @@ func (t *target) watch() {
 func (t *target) interval() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if d := t.cfg.Pool.RoutineScanInterval; d > 0 {
-		return d
+	d := t.cfg.Pool.RoutineScanInterval
+	if d <= 0 {
+		d = watchInterval
 	}
-	return watchInterval
+	if w := t.routes.Load().writer; w != nil && t.cfg.EndToEndIAM && w.refusedLocked() != nil {
+		d = min(d, watchRefused)
+	}
+	return d
 }
 
 // askAs is as how many users, one after the other, a target is asked that lets none of them in.
@@ -97,6 +102,9 @@ func (t *target) check() bool {
 	}
 	if len(dbs) == 0 {
 		user, err := t.px.creds.first(t.ctx)
+		if err != nil && cfg.EndToEndIAM {
+			return t.lookAtNobody(cfg, err)
+		}
 		if err != nil {
 			if !cfg.Target.IsCluster() {
 				members[0].report(err)
@@ -152,7 +160,10 @@ func (t *target) maintain(k engine.Key, db engine.Database) bool {
 	m.learn(c)
 	var answered *engine.AnswerError
 	var why error
-	if errors.As(err, &answered) {
+	switch {
+	case errors.Is(err, engine.ErrNoToken): // the member has not been asked
+		why, err = err, m.knock(ctx)
+	case errors.As(err, &answered):
 		why, err = err, nil
 	}
 	if err == nil {
@@ -164,6 +175,48 @@ func (t *target) maintain(k engine.Key, db engine.Database) bool {
 		m.report(err)
 	}
 	return err == nil
+}
+
+// lookAtNobody looks at a target that there is nobody to log in to as, since no user is known before one has come: only whether
+// it answers, and whether tokens for it can be made. why says why there is nobody.
+func (t *target) lookAtNobody(cfg *resource.Proxy, why error) bool {
+	m := t.memberFor(false)
+	if m == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, watchTimeout)
+	defer cancel()
+	err := m.knock(ctx)
+	unready := t.px.creds.tokens.Ready(ctx, cfg)
+	if t.ctx.Err() != nil {
+		return true
+	}
+	if unready == nil && !errors.Is(why, secret.ErrNotFound) {
+		unready = why
+	}
+	t.mu.Lock()
+	said := m.unready
+	m.unready, m.unseen = unready, true
+	t.mu.Unlock()
+	if unready != nil && (said == nil || said.Error() != unready.Error()) {
+		t.px.log.Warn("users of this proxy cannot be logged in to the target", slog.Any("error", unready))
+	}
+	if !t.isCluster() {
+		m.report(err)
+	}
+	return err == nil
+}
+
+// knock asks the member for a sign of life.
+func (m *member) knock(ctx context.Context) error {
+	if k, ok := m.t.px.eng.(engine.Knocker); ok {
+		return k.Knock(ctx, m.t.px.cfg.Load(), m)
+	}
+	c, err := m.Dial(ctx)
+	if err == nil {
+		c.Close()
+	}
+	return err
 }
 
 // Times between two looks at a member of a cluster: while all is well, and while it is not; and how long one may take.

@@ -45,6 +45,12 @@ type Greeter interface {
 	Greet(o AcceptOptions) (first []byte, greeting any, ok bool)
 }
 
+// Knocker is an Engine that can tell without a log-in whether a database server answers.
+type Knocker interface {
+	// Knock asks a member of p's target for a sign of life, encrypted as that says. It blocks.
+	Knock(ctx context.Context, p *resource.Proxy, m Member) error
+}
+
 // AcceptOptions is what the connection phase with a client needs to know.
 type AcceptOptions struct {
 	ID          SessionID // that the session will have
@@ -56,6 +62,9 @@ type AcceptOptions struct {
 	// VerifyToken judges a token that a client has sent over TLS, as Tokens.Verify does. It may block: call it through Block.
 	// nil: no token can be checked.
 	VerifyToken func(ctx context.Context, user string, token secret.Password) error
+	// Look looks at the target in the name of a user who has just proven who it is, as Database.Maintain does: for engines that
+	// have to know more of a target than Knock can tell. It blocks: call it through Block. nil: there is nobody to do that.
+	Look func(ctx context.Context, k Key) error
 	// Block runs f beside the event loop that Accept runs on, and returns when it has ended.
 	Block func(f func())
 	// Full has the client told that there are as many as Proxy.MaxClients already. A cancel request passes all the same.
@@ -65,11 +74,14 @@ type AcceptOptions struct {
 // Credentials knows the database users of one proxy. It is safe for concurrent use.
 type Credentials interface {
 	// Lookup returns the secret of a database user and how its clients prove that they know it. The secret's user is that
-	// one, and so is Previous's. An unknown user is secret.ErrNotFound.
+	// one, and so is Previous's. An unknown user is secret.ErrNotFound. With an entry that is EndToEnd, the secret has a user
+	// and nothing else.
 	Lookup(ctx context.Context, user string) (secret.Secret, resource.AuthEntry, error)
 	// Recent is Lookup where that has given an answer just now. It neither blocks nor reads anything; ok is false where
 	// only Lookup can tell.
 	Recent(user string) (s secret.Secret, e resource.AuthEntry, ok bool, err error)
+	// Token makes what logs a user in to p's target whose entry is EndToEnd, as ServerTokens.Token does.
+	Token(ctx context.Context, p *resource.Proxy, m resource.Member, user string) (secret.Password, error)
 }
 
 // Key names a pool behind a proxy: server connections are shared between sessions of one user and one database.
@@ -163,6 +175,8 @@ type Dialed struct {
 	ReadOnly bool
 	// Previous is set where the server has refused the secret's current password, and taken the previous one.
 	Previous bool
+	// Token is set where the log-in was by a token of the proxy's role.
+	Token bool
 }
 
 // Local is what the sessions and server connections of one Key share on one loop. Owned by loop.

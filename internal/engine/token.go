@@ -83,8 +83,21 @@ var ErrWrongPassword = errors.New("wrong password")
 // errNoTokens is what becomes of tokens when nothing was given that could check them.
 var errNoTokens = errors.New("nothing here can check tokens")
 
-// IsToken reports whether what a client sent as its password is a token: those of RDS all have this in them.
-func IsToken(p secret.Password) bool { return strings.Contains(p.Reveal(), "Action=connect") }
+// IsToken reports whether what a client sent as its password is a token: those of RDS all have this in them, and others are
+// JWTs.
+func IsToken(p secret.Password) bool {
+	return strings.Contains(p.Reveal(), "Action=connect") || IsJWT(p)
+}
+
+// IsJWT reports whether what a client sent as its password has the form of a signed JWT, as tokens of OpenID Connect are: three
+// parts in base64 with a dot between them, of which the first two are JSON objects.
+func IsJWT(p secret.Password) bool {
+	text := p.Reveal()
+	return strings.HasPrefix(text, "ey") && strings.Count(text, ".") == 2 && strings.Contains(text, ".ey") &&
+		!strings.ContainsFunc(text, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+		})
+}
 
 // TokenCheck judges what one client sends in the clear, over TLS, as a user whose auth entry takes tokens.
 type TokenCheck struct {

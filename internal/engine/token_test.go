@@ -118,3 +118,24 @@ func TestRotation(t *testing.T) {
 		}
 	})
 }
+
+func TestIsJWT(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhcHAifQ.c2ln":  true,
+		"eyJhbGciOiJub25lIn0.eyJzdWIiOiJhcHAifQ.":       true, // refused as one
+		"eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhcHAifQ":       false,
+		"eyJhbGciOiJFUzI1NiJ9.eyJzdWIi.T0.x":            false,
+		"eyJhbGci OiJFUzI1NiJ9.eyJzdWIiOiJhcHAifQ.c2ln": false,
+		"db:5432/?Action=connect&X-Amz-Signature=0123":  false,
+		"hunter2": false,
+		"":        false,
+	} {
+		if got := engine.IsJWT(secret.Password(text)); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+		if (want || text != "" && text[0] == 'd') != engine.IsToken(secret.Password(text)) {
+			t.Errorf("%q: is it a token?", text)
+		}
+	}
+}

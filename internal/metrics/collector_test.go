@@ -20,7 +20,7 @@ import (
 
 // sample has something for every metric.
 func sample() dataplane.Figures {
-	t := dataplane.TargetFigures{Address: "db:5432", Checked: true, Available: true, Availability: 75, Previous: 6}
+	t := dataplane.TargetFigures{Address: "db:5432", Checked: true, Available: true, Availability: 75, Previous: 6, Tokens: 7}
 	t.Engine = engine.Counters{
 		Queries: 10, QueryCycles: 4, QueryNanos: 2e9, InTransaction: 2, Pinned: 1,
 		Pins: map[string]uint64{"listen": 3},
@@ -102,7 +102,8 @@ func TestValues(t *testing.T) {
 		"client_connections_setup_failed_auth_total": 2, "certificate_not_after_timestamp_seconds": 2e9,
 		"client_token_logins_total": 5, "client_tokens_refused_total{reason=expired}": 4, "client_tokens_refused_total{reason=no_tls}": 0,
 		"database_connections_previous_password_total": 6,
-		"target_available": 1, "availability_percentage": 75,
+		"database_connections_token_total":             7,
+		"target_available":                             1, "availability_percentage": 75,
 		"database_connections_currently_in_transaction": 2, "database_connections_currently_session_pinned": 1,
 		"session_pins_total{reason=listen}": 3,
 		"query_requests_total":              10, "query_requests_tls_total": 4, "query_requests_no_tls_total": 6,

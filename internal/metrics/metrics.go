@@ -67,6 +67,7 @@ var targets = []scalar[dataplane.TargetFigures]{
 	{"database_connections_setup_succeeded_total", counter, "Server connections opened.", func(t *dataplane.TargetFigures) float64 { return float64(t.Pool.Opened) }},
 	{"database_connections_setup_failed_total", counter, "Attempts to open a server connection that failed.", func(t *dataplane.TargetFigures) float64 { return float64(t.Session.OpenFailures) }},
 	{"database_connections_previous_password_total", counter, "Server connections opened by a secret's previous password, since the target had refused the current one.", func(t *dataplane.TargetFigures) float64 { return float64(t.Previous) }},
+	{"database_connections_token_total", counter, "Server connections opened by an IAM token of the proxy's role.", func(t *dataplane.TargetFigures) float64 { return float64(t.Tokens) }},
 	{"database_connections", gauge, "Open server connections.", func(t *dataplane.TargetFigures) float64 { return float64(t.Pool.Open) }},
 	{"database_connections_with_tls", gauge, "Open server connections with TLS.", func(t *dataplane.TargetFigures) float64 { return float64(t.Session.ServersTLS) }},
 	{"database_connections_currently_borrowed", gauge, "Server connections lent to a session.", func(t *dataplane.TargetFigures) float64 { return float64(t.Pool.Borrowed) }},

@@ -33,6 +33,9 @@ type Proxy struct {
 	RequireTLS   bool       // refuse clients that do not encrypt
 	Certificate  Certificate
 	Auth         []AuthEntry
+	// EndToEndIAM is DefaultAuthScheme IAM_AUTH (contract section 6.3): a user of whom no entry of Auth has the secret logs in
+	// by an IAM token, and is logged in to the database by one that the proxy's role makes.
+	EndToEndIAM bool `json:",omitzero"`
 
 	IdleClientTimeout  time.Duration // client that sends nothing for so long is closed
 	ClientLifetime     time.Duration // a client connection ends after so long, at its next idle moment; 0 = unlimited
@@ -104,7 +107,12 @@ type AuthEntry struct {
 	Description            string
 	IAMAuth                IAMAuth                // empty: IAMDisabled
 	ClientPasswordAuthType ClientPasswordAuthType // of no meaning where IAMAuth takes tokens
+	// EndToEnd marks the entry that stands for the users without one: see Proxy.EndToEndIAM. No Proxy.Auth has it.
+	EndToEnd bool `json:",omitzero"`
 }
+
+// EndToEnd is the entry of a user that has none, behind a proxy whose EndToEndIAM is set.
+var EndToEnd = AuthEntry{IAMAuth: IAMRequired, EndToEnd: true}
 
 // TLSMode says how a server connection is encrypted; the meanings are libpq's sslmode.
 type TLSMode string

@@ -51,6 +51,8 @@ type Database struct {
 	Cluster    *string
 	TLSMode    string
 	OwnCA      bool // a certificate authority was given
+	IAM        *string
+	IAMRegion  *string
 	Created    time.Time
 	FromFile   bool    // declared in the configuration file
 	Health     *Health // as the data plane has seen it; absent: it is the target of no proxy
@@ -66,6 +68,8 @@ type AddDatabaseInput struct {
 	Cluster    *string
 	TLSMode    *string
 	CA         *string
+	IAM        *string
+	IAMRegion  *string
 
 	// Settings of Cluster, as in ModifyCluster.
 	Discover       *bool
@@ -86,6 +90,7 @@ func (s *server) addDatabase(ctx context.Context, c *awsapi.Call, in *AddDatabas
 		d, err := tx.AddDatabase(when(c), controlplane.DatabaseSpec{
 			Identifier: in.Identifier, Engine: in.Engine, Host: in.Host, Version: awsapi.Value(in.Version), Port: awsapi.Value(in.Port), Cluster: awsapi.Value(in.Cluster),
 			TLSMode: resource.TLSMode(awsapi.Value(in.TLSMode)), CA: awsapi.Value(in.CA),
+			IAM: awsapi.Value(in.IAM), IAMRegion: awsapi.Value(in.IAMRegion),
 		})
 		if err != nil {
 			return err
@@ -228,7 +233,8 @@ func refusal(err error, id string) error {
 func databaseOf(a *controlplane.Account, d *controlplane.Database) Database {
 	return Database{
 		Identifier: d.Identifier, ARN: a.ARN(controlplane.KindDatabase, d.Identifier), Engine: d.Engine, Version: awsapi.Optional(d.Version), Host: d.Host,
-		Port: d.Port, Cluster: awsapi.Optional(d.Cluster), TLSMode: string(d.TLSMode), OwnCA: d.CA != "", Created: d.Created, FromFile: d.FromFile,
+		Port: d.Port, Cluster: awsapi.Optional(d.Cluster), TLSMode: string(d.TLSMode), OwnCA: d.CA != "",
+		IAM: awsapi.Optional(d.IAM), IAMRegion: awsapi.Optional(d.IAMRegion), Created: d.Created, FromFile: d.FromFile,
 	}
 }
 

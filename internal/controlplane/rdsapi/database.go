@@ -153,7 +153,7 @@ func instanceOf(a *controlplane.Account, d *controlplane.Database) DBInstance {
 		DBInstanceIdentifier: d.Identifier, Engine: d.Engine, DBInstanceStatus: available, Endpoint: Endpoint{d.Host, d.Port},
 		InstanceCreateTime: d.Created, VpcSecurityGroups: memberships(a), AvailabilityZone: a.Region + "a", DBSubnetGroup: subnetGroup(a),
 		EngineVersion: awsapi.Optional(d.Version), DBClusterIdentifier: awsapi.Optional(d.Cluster), DbiResourceID: d.ResourceID,
-		DBInstanceArn: a.ARN(controlplane.KindDatabase, d.Identifier), TagList: tagList(d.Tags),
+		DBInstanceArn: a.ARN(controlplane.KindDatabase, d.Identifier), IAMDatabaseAuthenticationEnabled: d.IAM != "", TagList: tagList(d.Tags),
 	}
 }
 
@@ -282,6 +282,7 @@ func (s *server) clusterOf(a *controlplane.Account, st *controlplane.State, k *c
 	for _, d := range members {
 		if d.ResourceID == writer.ResourceID {
 			out.EngineVersion = awsapi.Optional(d.Version)
+			out.IAMDatabaseAuthenticationEnabled = d.IAM != ""
 		}
 		out.DBClusterMembers = append(out.DBClusterMembers, DBClusterMember{
 			DBInstanceIdentifier: d.Identifier, IsClusterWriter: d.ResourceID == writer.ResourceID, DBClusterParameterGroupStatus: "in-sync", PromotionTier: 1,

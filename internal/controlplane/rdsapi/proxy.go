@@ -65,9 +65,6 @@ func (in *CreateDBProxyInput) check() ([]controlplane.Auth, error) {
 
 func (s *server) createDBProxy(ctx context.Context, c *awsapi.Call, in *CreateDBProxyInput) (*DBProxyOutput, error) {
 	auth, err := in.check()
-	if err == nil {
-		err = s.checkServed(in.DefaultAuthScheme)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -128,14 +125,6 @@ type ModifyDBProxyInput struct {
 	SecurityGroups    []string
 }
 
-// checkServed refuses what the data plane does not do: nobody could log in, though all looks well.
-func (s *server) checkServed(scheme *string) error {
-	if awsapi.Or(scheme, "NONE") == "IAM_AUTH" && !s.opts.EndToEndIAM {
-		return invalid("Invalid DefaultAuthScheme: this version of Forebay does not serve IAM_AUTH (end-to-end IAM) yet. Use NONE, with IAMAuth REQUIRED in Auth.")
-	}
-	return nil
-}
-
 func (in *ModifyDBProxyInput) check() error {
 	for _, err := range []error{
 		checkName("DBProxyName", in.DBProxyName),
@@ -156,9 +145,6 @@ func (in *ModifyDBProxyInput) check() error {
 
 func (s *server) modifyDBProxy(ctx context.Context, c *awsapi.Call, in *ModifyDBProxyInput) (*DBProxyOutput, error) {
 	if err := in.check(); err != nil {
-		return nil, err
-	}
-	if err := s.checkServed(in.DefaultAuthScheme); err != nil {
 		return nil, err
 	}
 	return update(ctx, s, func(tx *controlplane.Tx) (*DBProxyOutput, error) {

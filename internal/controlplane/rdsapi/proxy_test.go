@@ -1,7 +1,6 @@
 package rdsapi
 
 import (
-	"errors"
 	"regexp"
 	"strconv"
 	"testing"
@@ -9,7 +8,6 @@ import (
 
 	"forebay/internal/controlplane"
 
-	"forebay/internal/controlplane/awsapi"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
@@ -295,21 +293,5 @@ func TestNotAvailable(t *testing.T) {
 		refused(w, w.modifyDBProxyTargetGroup, ModifyDBProxyTargetGroupInput{DBProxyName: name, TargetGroupName: "default"}, code)
 		refused(w, w.registerDBProxyTargets, DBProxyTargetsInput{DBProxyName: name, DBInstanceIdentifiers: []string{"my"}}, code)
 		refused(w, w.deregisterDBProxyTargets, DBProxyTargetsInput{DBProxyName: name, DBInstanceIdentifiers: []string{"my"}}, code)
-	}
-}
-
-// TestEndToEndIAM: what the data plane does not do is refused, rather than a proxy made that lets nobody in.
-func TestEndToEndIAM(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, Options{})
-	w.server.opts.EndToEndIAM = false
-	w.create("p1")
-	_, err := w.server.modifyDBProxy(t.Context(), w.call(), &ModifyDBProxyInput{DBProxyName: "p1", DefaultAuthScheme: p("IAM_AUTH")})
-	var e *awsapi.Error
-	if !errors.As(err, &e) || e.Code != "InvalidParameterValue" {
-		t.Errorf("got %v, want InvalidParameterValue", err)
-	}
-	if is := w.plane.State().ProxyNamed("p1").DefaultAuthScheme; is != "NONE" {
-		t.Errorf("the scheme is %s", is)
 	}
 }

@@ -20,8 +20,6 @@ type Options struct {
 	Listeners controlplane.Listeners // without addresses: DefaultListeners
 	Proxies   int                    // quota of the account; 0 = 20
 	Endpoints int                    // quota of user endpoints of a proxy; 0 = 20
-	// EndToEndIAM says that the data plane serves DefaultAuthScheme IAM_AUTH. Without it it is refused.
-	EndToEndIAM bool
 }
 
 type server struct {

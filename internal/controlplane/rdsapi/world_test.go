@@ -40,7 +40,6 @@ func newWorld(t *testing.T, o Options) *world {
 		o.Listeners = controlplane.Listeners{Addresses: []string{"127.0.0.1", "127.0.1.0/24", "::1"}, Ports: controlplane.PortRange{First: 20000, Last: 20999}}
 	}
 	w.server = newServer(plane, nil, o)
-	w.server.opts.EndToEndIAM = true // but for TestEndToEndIAM
 	w.change(func(tx *controlplane.Tx) error {
 		tx.Accounts.Put("account", &controlplane.Account{ID: "123456789012", Region: "us-east-1", Suffix: "abcdefghijkl", Made: start})
 		for i, d := range []controlplane.DatabaseSpec{

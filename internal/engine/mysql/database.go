@@ -114,7 +114,7 @@ type local struct {
 
 // Dial implements engine.Database.
 func (d *database) Dial(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
-	s, previous, err := d.login(ctx, m, transport)
+	s, by, err := d.login(ctx, m, transport)
 	if err != nil {
 		if ctx.Err() == nil && !answered(err) {
 			d.look()
@@ -128,7 +128,7 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 	}
 	return engine.Dialed{
 		Conn: s.Conn, TLS: s.TLS, Server: v,
-		Limits: engine.Capacity{MaxConnections: d.target.facts.Load().maxConns}, ReadOnly: readOnly, Previous: previous,
+		Limits: engine.Capacity{MaxConnections: d.target.facts.Load().maxConns}, ReadOnly: readOnly, Previous: by == previousPassword, Token: by == token,
 	}, nil
 }
 
@@ -221,24 +221,37 @@ func (d *database) initialSettings(ctx context.Context, s *login.Server, f *fact
 	return all, nil
 }
 
+// proof is what has let us in to a server.
+type proof uint8
+
+const (
+	password proof = iota
+	previousPassword
+	token
+)
+
 // login logs in to a member with the secret's present credentials, over the transport that dial gives, or with the
 // previous ones where the target refuses these: a rotation changes the secret and the database one after the other.
-func (d *database) login(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (s *login.Server, previous bool, err error) {
+func (d *database) login(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (s *login.Server, by proof, err error) {
 	sec, entry, err := d.creds.Lookup(ctx, d.key.User)
 	if err != nil {
-		return nil, false, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
+		return nil, 0, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
 	}
 	o, err := dialOptions(m)
 	if err != nil {
-		return nil, false, &loginError{err: err}
+		return nil, 0, &loginError{err: err}
 	}
-	ver := d.eng.proofs.of(sec, authTypeOf(entry))
-	o.Credentials = ver.Credentials()
 	o.Capabilities = d.caps
 	o.Attributes = []mysqlwire.Attribute{{Name: "program_name", Value: "forebay"}}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }
+	if entry.EndToEnd {
+		s, err := d.loginByToken(ctx, m, dial, o)
+		return s, token, err
+	}
+	ver := d.eng.proofs.of(sec, authTypeOf(entry))
+	o.Credentials = ver.Credentials()
 	older := ver.Previous()
-	s, previous, err = engine.DialEither(ctx, older != nil, login.PasswordRefused, func(previous bool) (*login.Server, error) {
+	s, previous, err := engine.DialEither(ctx, older != nil, login.PasswordRefused, func(previous bool) (*login.Server, error) {
 		if previous {
 			o.Credentials = older
 		}
@@ -251,14 +264,45 @@ func (d *database) login(ctx context.Context, m resource.Member, transport func(
 	case err == nil:
 		d.rotation.Succeeded()
 	case login.PasswordRefused(err) && d.rotation.Refused():
-		return nil, false, &loginError{err: err}
+		return nil, 0, &loginError{err: err}
 	default:
-		return nil, false, wrapLogin(err)
+		return nil, 0, wrapLogin(err)
+	}
+	if previous {
+		by = previousPassword
 	}
 	if previous && d.rotation.Say(sec.Versions()) {
 		d.log.Warn("the database has refused a secret's current password, and taken the previous one", slog.String("secret", sec.Name))
 	}
-	return s, previous, nil
+	return s, by, nil
+}
+
+// loginByToken logs a user in that has no secret, by a token of the proxy's role: a new one each time, since it soon ends and
+// costs little.
+func (d *database) loginByToken(ctx context.Context, m resource.Member, dial login.Transport, o login.DialOptions) (*login.Server, error) {
+	t, err := d.creds.Token(ctx, d.proxy.Load(), m, d.key.User)
+	if err != nil {
+		e := &loginError{err: fmt.Errorf("user %q: %w", d.key.User, err), permanent: errors.Is(err, engine.ErrNoToken)}
+		if e.permanent {
+			e.reply = noCredentials(d.key.User)
+		}
+		return nil, e
+	}
+	o.Credentials = login.NewTokenCredentials(d.key.User, t)
+	s, err := login.Dial(ctx, dial, o)
+	if err != nil {
+		e := wrapLogin(err).(*loginError)
+		if errors.Is(err, login.ErrAuth) && !login.PasswordRefused(err) { // it may want something else than a token
+			e.reply = noCredentials(d.key.User)
+		}
+		return nil, e
+	}
+	return s, nil
+}
+
+// noCredentials is what a client hears that the proxy may not log in to the database (contract section 4.3).
+func noCredentials(user string) *login.ServerError {
+	return &login.ServerError{Code: 1045, SQLState: "28000", Message: "Access denied for user '" + user + "'@'%' (using password: YES)"}
 }
 
 // Stale implements engine.Database.
@@ -361,12 +405,20 @@ func (d *database) schemaChanged(program bool) {
 // their borrow timeout.
 type loginError struct {
 	err       error
+	reply     *login.ServerError // what a client is told where err holds nothing for it; nil: nothing in particular
 	permanent bool
 }
 
 func (e *loginError) Error() string   { return e.err.Error() }
 func (e *loginError) Permanent() bool { return e.permanent }
-func (e *loginError) Unwrap() error   { return e.err }
+
+// Unwrap lets a client be told what the server said, or would have.
+func (e *loginError) Unwrap() []error {
+	if e.reply != nil {
+		return []error{e.err, e.reply}
+	}
+	return []error{e.err}
+}
 
 // answered reports whether a failed log-in is the server's own refusal, other than that it starts or stops.
 func answered(err error) bool {

@@ -32,8 +32,10 @@ func New(log *slog.Logger) *Engine { return &Engine{log: log} }
 
 // target is what the engine knows of one database server.
 type target struct {
-	facts atomic.Pointer[facts]
-	known chan struct{} // closed when facts are there
+	facts atomic.Pointer[facts] // nil: not known yet
+	heard atomic.Pointer[facts] // those that a greeting has, while nobody has logged in yet who could tell the rest
+	known chan struct{}         // closed when facts or heard are there
+	asks  chan struct{}         // has one value while a client has the facts found out
 
 	generation atomic.Uint64 // counts statements that may have changed what prepared ones mean
 	changes    atomic.Uint64 // counts statements that may have changed routines, triggers or views
@@ -46,12 +48,26 @@ func (t *target) learn(f *facts) {
 	t.once.Do(func() { close(t.known) })
 }
 
+// hear takes over what a greeting says.
+func (t *target) hear(f *facts) {
+	t.heard.Store(f)
+	t.once.Do(func() { close(t.known) })
+}
+
+// greeting is what there is to greet clients with; nil: nothing yet.
+func (t *target) greeting() *facts {
+	if f := t.facts.Load(); f != nil {
+		return f
+	}
+	return t.heard.Load()
+}
+
 func (e *Engine) target(p *resource.Proxy) *target {
 	id := p.Target.Identity()
 	if t, ok := e.targets.Load(id); ok {
 		return t.(*target)
 	}
-	t, _ := e.targets.LoadOrStore(id, &target{known: make(chan struct{})})
+	t, _ := e.targets.LoadOrStore(id, &target{known: make(chan struct{}), asks: make(chan struct{}, 1)})
 	return t.(*target)
 }
 
@@ -84,7 +100,7 @@ func hello(f *facts, o engine.AcceptOptions) *login.Hello {
 
 // Greet implements engine.Greeter.
 func (e *Engine) Greet(o engine.AcceptOptions) (first []byte, greeting any, ok bool) {
-	f := e.target(o.Proxy).facts.Load()
+	f := e.target(o.Proxy).greeting()
 	if f == nil || o.Full {
 		return nil, nil, false
 	}
@@ -106,7 +122,7 @@ func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions
 	t := e.target(o.Proxy)
 	h, greeted := o.Greeting.(*login.Hello)
 	if !greeted {
-		if t.facts.Load() == nil {
+		if t.greeting() == nil {
 			o.Block(func() {
 				select {
 				case <-t.known:
@@ -115,7 +131,7 @@ func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions
 				}
 			})
 		}
-		f := t.facts.Load()
+		f := t.greeting()
 		if f == nil {
 			return nil, turnAway(nc, errorOf(engine.ErrBorrowTimeout))
 		}
@@ -126,6 +142,9 @@ func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions
 	var token engine.TokenCheck
 	lo := e.acceptOptions(o, &token)
 	lo.Hello = h
+	if t.facts.Load() == nil {
+		lo.Admit = func(c *login.Client) error { return e.learn(ctx, t, o, c) }
+	}
 	c, err := login.Accept(ctx, nc, lo)
 	if err != nil {
 		return nil, err
@@ -133,6 +152,35 @@ func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions
 	l := e.login(t.facts.Load(), c)
 	l.Token = token.ByToken
 	return l, nil
+}
+
+// learn finds out the rest of what has to be known of a target, in the name of the first client that has proven who it is:
+// that of a proxy whose users have no secrets. The error is for the client.
+func (e *Engine) learn(ctx context.Context, t *target, o engine.AcceptOptions, c *login.Client) error {
+	err := engine.ErrBorrowTimeout
+	if o.Look != nil {
+		o.Block(func() { // one after the other: after the first, there is nothing left to ask
+			select {
+			case t.asks <- struct{}{}:
+				defer func() { <-t.asks }()
+			case <-time.After(greetWait):
+				return
+			case <-ctx.Done():
+				return
+			}
+			if t.facts.Load() == nil {
+				err = o.Look(ctx, keyOf(c))
+			}
+		})
+	}
+	if t.facts.Load() != nil {
+		return nil
+	}
+	told := errorOf(err)
+	return &login.Refusal{
+		Code: told.Code, SQLState: told.SQLState, Message: told.Message, Err: err,
+		Reason: "the database cannot be looked at as this user: " + err.Error(),
+	}
 }
 
 // turnAway tells a client that it cannot come in.
@@ -188,14 +236,19 @@ const (
 	client uint64 = 1 << 62
 )
 
-// login makes the result of a connection phase.
-func (e *Engine) login(f *facts, c *login.Client) *engine.Login {
+// keyOf is the pool of a client.
+func keyOf(c *login.Client) engine.Key {
 	key := engine.Key{User: c.User, Protocol: uint64(c.Capabilities&shared) | client}
 	if c.Database == "" {
 		key.Protocol |= homeless
 	}
+	return key
+}
+
+// login makes the result of a connection phase.
+func (e *Engine) login(f *facts, c *login.Client) *engine.Login {
 	return &engine.Login{
-		Conn: c.Conn, TLS: c.TLS, Key: key, Buffered: c.Buffered,
+		Conn: c.Conn, TLS: c.TLS, Key: keyOf(c), Buffered: c.Buffered,
 		NewSession: func(l engine.Local, id engine.SessionID) engine.Session {
 			s := newSession(l.(*local), f, c, id)
 			if kind, ok := compress.KindOf(c.Capabilities); ok {
@@ -223,6 +276,10 @@ func (e *Engine) verifier(ctx context.Context, o engine.AcceptOptions, user stri
 	if err != nil {
 		return nil, err
 	}
+	if entry.EndToEnd {
+		token.IAMAuth = entry.IAMAuth
+		return login.NewCheckVerifier(user, token.Check, resource.MySQLCleartext, login.NewCredentials(user, "")), nil
+	}
 	v = e.proofs.of(sec, authTypeOf(entry))
 	if !entry.IAMAuth.Tokens() {
 		return v, nil
@@ -237,6 +294,24 @@ func authTypeOf(entry resource.AuthEntry) resource.ClientPasswordAuthType {
 		return resource.MySQLCleartext
 	}
 	return entry.ClientPasswordAuthType
+}
+
+// stranger is whom a target is asked as while nobody is known that it would let in.
+const stranger = "forebay"
+
+// Knock implements engine.Knocker.
+func (e *Engine) Knock(ctx context.Context, p *resource.Proxy, m engine.Member) error {
+	o, err := dialOptions(m.Config())
+	if err != nil {
+		return err
+	}
+	o.Credentials = login.NewCredentials(stranger, "")
+	s, err := login.Knock(ctx, func(ctx context.Context, _, _ string) (net.Conn, error) { return m.Dial(ctx) }, o)
+	if err != nil {
+		return err
+	}
+	e.target(p).hear(greetingOf(s))
+	return nil
 }
 
 // DefaultDatabase implements engine.Engine: none.

@@ -34,13 +34,18 @@ type collation struct{ charset, name string }
 // maxCollation is one more than the largest id of a collation that is kept.
 const maxCollation = 1 << 12
 
-// readFacts asks a server connection fresh from log-in.
-func readFacts(ctx context.Context, s *login.Server) (*facts, error) {
-	f := &facts{
+// greetingOf is what a server's greeting says.
+func greetingOf(s *login.Server) *facts {
+	return &facts{
 		version: s.FullVersion, mariaDB: s.MariaDB, offered: s.Offered, charset: s.Charset, plugin: s.Plugin,
 		status: s.Status & (mysqlwire.StatusAutocommit | mysqlwire.StatusNoBackslashEscapes),
+		number: versionNumber(s.Version),
 	}
-	f.number = versionNumber(s.Version)
+}
+
+// readFacts asks a server connection fresh from log-in.
+func readFacts(ctx context.Context, s *login.Server) (*facts, error) {
+	f := greetingOf(s)
 	if !s.Offered.Has(mysqlwire.ClientSessionTrack) {
 		return nil, fmt.Errorf("server %s does not track session state: MySQL 5.7 or MariaDB 10.2 is needed", s.Version)
 	}

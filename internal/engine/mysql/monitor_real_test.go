@@ -265,6 +265,11 @@ func (c asRoot) Lookup(context.Context, string) (secret.Secret, resource.AuthEnt
 	return secret.Secret{Name: "root", Username: "root", Password: secret.Password(c.m.Password())}, resource.AuthEntry{Secret: "root"}, nil
 }
 
+// Token implements engine.Credentials.
+func (c asRoot) Token(context.Context, *resource.Proxy, resource.Member, string) (secret.Password, error) {
+	return "", engine.ErrNoToken
+}
+
 func (c asRoot) Recent(string) (secret.Secret, resource.AuthEntry, bool, error) {
 	return secret.Secret{}, resource.AuthEntry{}, false, nil
 }

@@ -159,7 +159,7 @@ func (l *local) analyze(s *stmt, mode sqltext.Mode) {
 
 // Dial implements engine.Database.
 func (d *database) Dial(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
-	s, previous, err := d.login(ctx, m, transport)
+	s, by, err := d.login(ctx, m, transport)
 	if err != nil {
 		if ctx.Err() == nil && !answered(err) {
 			d.look()
@@ -197,29 +197,42 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 			d.forgetWelcomes()
 		}
 	}
-	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: limits, ReadOnly: standby, Previous: previous}, nil
+	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: limits, ReadOnly: standby, Previous: by == previousPassword, Token: by == token}, nil
 }
+
+// proof is what has let us in to a server.
+type proof uint8
+
+const (
+	password proof = iota
+	previousPassword
+	token
+)
 
 // login logs in to a member with the secret's present credentials, over the transport that dial gives, or with the
 // previous ones where the target refuses these: a rotation changes the secret and the database one after the other.
-func (d *database) login(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (s *login.Server, previous bool, err error) {
+func (d *database) login(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (s *login.Server, by proof, err error) {
 	sec, entry, err := d.creds.Lookup(ctx, d.key.User)
 	if err != nil {
-		return nil, false, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
-	}
-	ver, err := d.eng.verifiers.Of(sec, authTypeOf(entry))
-	if err != nil {
-		return nil, false, &loginError{err: err, permanent: true}
+		return nil, 0, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
 	}
 	o, err := dialOptions(m)
 	if err != nil {
-		return nil, false, &loginError{err: err}
+		return nil, 0, &loginError{err: err}
 	}
 	o.Database = d.key.Database
-	o.Credentials = ver.Credentials()
 	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }
+	if entry.EndToEnd {
+		s, err := d.loginByToken(ctx, m, o)
+		return s, token, err
+	}
+	ver, err := d.eng.verifiers.Of(sec, authTypeOf(entry))
+	if err != nil {
+		return nil, 0, &loginError{err: err, permanent: true}
+	}
+	o.Credentials = ver.Credentials()
 	older := ver.Previous()
-	s, previous, err = engine.DialEither(ctx, older != nil, login.PasswordRefused, func(previous bool) (*login.Server, error) {
+	s, previous, err := engine.DialEither(ctx, older != nil, login.PasswordRefused, func(previous bool) (*login.Server, error) {
 		if previous {
 			o.Credentials = older
 		}
@@ -234,14 +247,48 @@ func (d *database) login(ctx context.Context, m resource.Member, transport func(
 	case login.PasswordRefused(err) && d.rotation.Refused():
 		e := wrapLogin(err).(*loginError)
 		e.permanent = false
-		return nil, false, e
+		return nil, 0, e
 	default:
-		return nil, false, wrapLogin(err)
+		return nil, 0, wrapLogin(err)
+	}
+	if previous {
+		by = previousPassword
 	}
 	if previous && d.rotation.Say(sec.Versions()) {
 		d.log.Warn("the database has refused a secret's current password, and taken the previous one", slog.String("secret", sec.Name))
 	}
-	return s, previous, nil
+	return s, by, nil
+}
+
+// loginByToken logs a user in that has no secret, by a token of the proxy's role: a new one each time, since it soon ends and
+// costs little.
+func (d *database) loginByToken(ctx context.Context, m resource.Member, o login.DialOptions) (*login.Server, error) {
+	t, err := d.creds.Token(ctx, d.proxy.Load(), m, d.key.User)
+	if err != nil {
+		e := &loginError{err: fmt.Errorf("user %q: %w", d.key.User, err), permanent: errors.Is(err, engine.ErrNoToken)}
+		if e.permanent {
+			e.reply = noCredentials(d.key.User)
+		}
+		return nil, e
+	}
+	o.Credentials = login.NewTokenCredentials(d.key.User, t)
+	s, err := login.Dial(ctx, o)
+	if err != nil {
+		e := wrapLogin(err).(*loginError)
+		if errors.Is(err, login.ErrAuth) && e.reply == nil { // it would take something else than a token
+			e.reply, e.permanent = noCredentials(d.key.User), true
+		}
+		return nil, e
+	}
+	return s, nil
+}
+
+// noCredentials is what a client hears that the proxy may not log in to the database (contract section 4.4).
+func noCredentials(user string) *pgwire.Error {
+	return &pgwire.Error{
+		Severity: "FATAL", Code: "28000",
+		Message: "This RDS proxy has no credentials for the role " + user + ". Check the credentials for this role and try again.",
+	}
 }
 
 // prepareServer does what has to be done once on each new server connection. It returns the settings that the init_query

@@ -80,12 +80,12 @@ func (e *Engine) Accept(ctx context.Context, nc net.Conn, o engine.AcceptOptions
 // verifier finds out how a user proves who it is. token is what judges that if a token may do so.
 func (e *Engine) verifier(ctx context.Context, o engine.AcceptOptions, user string, token *engine.TokenCheck) (v *login.Verifier, err error) {
 	sec, entry, ok, err := o.Credentials.Recent(user)
-	if ok && err == nil {
+	if ok && err == nil && !entry.EndToEnd {
 		v = e.verifiers.Derived(sec, authTypeOf(entry))
 	}
-	if !ok || err == nil && v == nil {
+	if !ok || err == nil && v == nil && !entry.EndToEnd {
 		o.Block(func() {
-			if sec, entry, err = o.Credentials.Lookup(ctx, user); err == nil {
+			if sec, entry, err = o.Credentials.Lookup(ctx, user); err == nil && !entry.EndToEnd {
 				v, err = e.verifiers.Of(sec, authTypeOf(entry))
 			}
 		})
@@ -100,6 +100,10 @@ func (e *Engine) verifier(ctx context.Context, o engine.AcceptOptions, user stri
 	}
 	if err != nil || !entry.IAMAuth.Tokens() {
 		return v, err
+	}
+	if entry.EndToEnd {
+		token.IAMAuth = entry.IAMAuth
+		return login.NewTokenVerifier(user, token.Check, true, login.NewCredentials(user, "")), nil
 	}
 	token.IAMAuth, token.Password = entry.IAMAuth, v.Holds
 	return login.NewTokenVerifier(user, token.Check, token.IAMAuth != resource.IAMEnabled, v.Credentials()), nil
@@ -127,6 +131,16 @@ func (e *Engine) serverTLS(cfg *tls.Config) (*login.ServerTLS, error) {
 
 // defaultDatabase is on every server, unless somebody has removed it.
 const defaultDatabase = "postgres"
+
+// Knock implements engine.Knocker.
+func (e *Engine) Knock(ctx context.Context, _ *resource.Proxy, m engine.Member) error {
+	o, err := dialOptions(m.Config())
+	if err != nil {
+		return err
+	}
+	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return m.Dial(ctx) }
+	return login.Knock(ctx, o)
+}
 
 // DefaultDatabase implements engine.Engine.
 func (e *Engine) DefaultDatabase() string { return defaultDatabase }

@@ -412,6 +412,11 @@ func (u users) Lookup(context.Context, string) (secret.Secret, resource.AuthEntr
 	return u.s, resource.AuthEntry{Secret: u.s.Name}, nil
 }
 
+// Token implements engine.Credentials.
+func (u users) Token(context.Context, *resource.Proxy, resource.Member, string) (secret.Password, error) {
+	return "", engine.ErrNoToken
+}
+
 func (u users) Recent(string) (secret.Secret, resource.AuthEntry, bool, error) {
 	return u.s, resource.AuthEntry{Secret: u.s.Name}, true, nil
 }

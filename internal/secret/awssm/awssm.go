@@ -1,5 +1,6 @@
 // Package awssm reads secrets of a real AWS account from AWS Secrets Manager, by the credentials that the process has or
-// through a role that they may assume. It is the only package that knows the AWS SDK.
+// through a role that they may assume, whose credentials it also gives out for signing. It is the only package that knows
+// the AWS SDK.
 package awssm
 
 import (
@@ -42,14 +43,17 @@ type Account struct {
 
 	mu      sync.Mutex
 	loaded  *aws.Config                       // guarded by mu; nil: not yet
+	configs map[access]aws.Config             // guarded by mu
 	clients map[access]*secretsmanager.Client // guarded by mu
 }
 
-// access is how secrets are read: those of one kind share a client, and so the credentials of a role.
+// access is how AWS is asked: what is of one kind shares a configuration, and so the credentials of a role.
 type access struct{ region, role string }
 
 // New returns an Account. It reads nothing yet, and asks nobody.
-func New(o Options) *Account { return &Account{o: o, clients: map[access]*secretsmanager.Client{}} }
+func New(o Options) *Account {
+	return &Account{o: o, configs: map[access]aws.Config{}, clients: map[access]*secretsmanager.Client{}}
+}
 
 // Secret says which secret, and how to read it.
 type Secret struct {
@@ -102,6 +106,39 @@ func (a *Account) client(ctx context.Context, way access) (*secretsmanager.Clien
 	if c := a.clients[way]; c != nil {
 		return c, nil
 	}
+	cfg, err := a.configLocked(ctx, way)
+	if err != nil {
+		return nil, err
+	}
+	c := secretsmanager.NewFromConfig(cfg)
+	a.clients[way] = c
+	return c, nil
+}
+
+// Keys are AWS credentials, for signing.
+type Keys struct{ AccessKeyID, SecretKey, SessionToken string }
+
+// Keys returns credentials of a role, which it assumes or has assumed a while ago. An error matches secret.ErrDenied where AWS
+// does not let Forebay assume it.
+func (a *Account) Keys(ctx context.Context, role, region string) (Keys, error) {
+	a.mu.Lock()
+	cfg, err := a.configLocked(ctx, access{region: region, role: role})
+	a.mu.Unlock()
+	if err != nil {
+		return Keys{}, err
+	}
+	c, err := cfg.Credentials.Retrieve(ctx)
+	if err != nil {
+		return Keys{}, plain(err, Secret{Role: role})
+	}
+	return Keys{c.AccessKeyID, c.SecretAccessKey, c.SessionToken}, nil
+}
+
+// configLocked returns the configuration for one kind of access. a.mu is held.
+func (a *Account) configLocked(ctx context.Context, way access) (aws.Config, error) {
+	if cfg, ok := a.configs[way]; ok {
+		return cfg, nil
+	}
 	if a.loaded == nil {
 		load := append([]func(*config.LoadOptions) error{
 			config.WithRetryer(func() aws.Retryer {
@@ -112,7 +149,7 @@ func (a *Account) client(ctx context.Context, way access) (*secretsmanager.Clien
 		}, a.o.Load...)
 		loaded, err := config.LoadDefaultConfig(ctx, load...)
 		if err != nil {
-			return nil, err
+			return aws.Config{}, err
 		}
 		a.loaded = &loaded
 	}
@@ -124,9 +161,8 @@ func (a *Account) client(ctx context.Context, way access) (*secretsmanager.Clien
 		})
 		cfg.Credentials = aws.NewCredentialsCache(p, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = time.Minute })
 	}
-	c := secretsmanager.NewFromConfig(cfg)
-	a.clients[way] = c
-	return c, nil
+	a.configs[way] = cfg
+	return cfg, nil
 }
 
 // httpClient has time limits of its own, beside those of a read as a whole. It is one that the SDK can give further

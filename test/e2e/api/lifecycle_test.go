@@ -120,37 +120,7 @@ func TestKill(t *testing.T) {
 	}
 	w.program = fmt.Sprintf("127.0.0.1:%d", port)
 	w.configure(w.program)
-	serve := func() (kill func()) {
-		t.Helper()
-		cmd := exec.Command(binary, "serve", "--config", w.config())
-		cmd.Stdout, cmd.Stderr = &w.log, &w.log
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			_ = cmd.Wait() // killed
-		}()
-		kill = func() {
-			_ = cmd.Process.Kill()
-			<-ended
-		}
-		t.Cleanup(kill)
-		eventually(t, "the API answers", func() bool {
-			select {
-			case <-ended:
-				t.Fatalf("the program has ended:\n%s", w.log.String())
-			default:
-			}
-			c, err := net.Dial("tcp", w.program)
-			if err == nil {
-				c.Close()
-			}
-			return err == nil
-		})
-		return kill
-	}
+	serve := func() (kill func()) { return w.serve(binary) }
 	kill := serve()
 	p := w.newProxy("shop", d, w.secret("app", d.user, d.password, nil))
 	d.soon(t, "clients are served", p.endpoint, d.user, d.password)

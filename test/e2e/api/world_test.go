@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -88,6 +89,40 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// serve runs the program on w's folder, with additions to the environment, until kill is called or the test ends.
+func (w *world) serve(binary string, env ...string) (kill func()) {
+	w.t.Helper()
+	cmd := exec.Command(binary, "serve", "--config", w.config())
+	cmd.Stdout, cmd.Stderr = &w.log, &w.log
+	cmd.Env = append(os.Environ(), env...)
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // killed
+	}()
+	kill = func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	}
+	w.t.Cleanup(kill)
+	eventually(w.t, "the API answers", func() bool {
+		select {
+		case <-ended:
+			w.t.Fatalf("the program has ended:\n%s", w.log.String())
+		default:
+		}
+		c, err := net.Dial("tcp", w.program)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	return kill
 }
 
 func (w *world) stop() {

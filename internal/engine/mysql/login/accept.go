@@ -31,6 +31,10 @@ type AcceptOptions struct {
 	// ClientHost stands for the client in "Access denied"; empty: the address of the connection.
 	ClientHost string
 
+	// Admit is asked about a client that has proven who it is, and has not been told so; nil: it is let in. Of the Client,
+	// what Accept fills in last is not there yet. A *Refusal is told to the client.
+	Admit func(c *Client) error
+
 	// Block runs what takes long, such as a TLS handshake, where that keeps nobody waiting; nil: where Accept runs.
 	Block func(func())
 }
@@ -175,7 +179,9 @@ func (a *acceptor) run(ctx context.Context) (*Client, error) {
 	if !a.caps.Has(mysqlwire.ClientPluginAuth) {
 		plugin = mysqlwire.PluginNative
 	}
-	client.Verifier, err = a.authenticate(ctx, plugin, r.AuthResponse)
+	if client.Verifier, err = a.authenticate(ctx, plugin, r.AuthResponse); err == nil && a.o.Admit != nil {
+		err = a.o.Admit(client)
+	}
 	return client, err
 }
 

@@ -75,8 +75,8 @@ const (
 // Errors match one of ErrUnreachable, ErrTLS, ErrAuth, ErrTooManyConnections, ErrNoDatabase and ErrProtocol, or hold
 // a *ServerError of another code; the context's own errors match too.
 func Dial(ctx context.Context, transport Transport, o DialOptions) (*Server, error) {
-	if transport == nil {
-		transport = (&net.Dialer{}).DialContext
+	if o.Credentials.token && (o.TLSMode == resource.TLSPrefer || o.TLSMode == "" || o.TLSMode == resource.TLSDisable) {
+		return nil, fmt.Errorf("mysql login to %s: %w: a token is sent over TLS alone, and the mode is %q", o.Address, ErrTLS, o.TLSMode)
 	}
 	s, err := dialOnce(ctx, transport, o, o.TLSMode)
 	// Mode prefer tries again without TLS after a failed handshake, as libpq does; MySQL's clients do not.
@@ -96,7 +96,36 @@ func Dial(ctx context.Context, transport Transport, o DialOptions) (*Server, err
 // errHandshake marks a TLS handshake that failed.
 var errHandshake = errors.New("handshake")
 
+// Knock asks a server for its greeting, as Dial does. It then tries to log in, though o.Credentials are nobody's: one that
+// left without that would be counted as a fault of the network by the server, which shuts such hosts out after a while
+// (max_connect_errors). That the server would not have it is no error, and what the Server is good for is what a greeting
+// says: it is closed.
+func Knock(ctx context.Context, transport Transport, o DialOptions) (*Server, error) {
+	l, err := dial(ctx, transport, o, o.TLSMode)
+	if err == nil {
+		l.s.Close()
+	}
+	var answer *ServerError
+	refused := (errors.As(err, &answer) || errors.Is(err, ErrAuth)) && !errors.Is(err, ErrUnreachable)
+	if err == nil || refused && l != nil && l.s.FullVersion != "" {
+		return l.s, nil
+	}
+	return nil, fmt.Errorf("mysql at %s: %w", o.Address, err)
+}
+
 func dialOnce(ctx context.Context, transport Transport, o DialOptions, mode resource.TLSMode) (*Server, error) {
+	l, err := dial(ctx, transport, o, mode)
+	if err != nil {
+		return nil, err
+	}
+	return l.s, nil
+}
+
+// dial is one attempt. With an error the dialer, if there is one, has what came before it.
+func dial(ctx context.Context, transport Transport, o DialOptions, mode resource.TLSMode) (*dialer, error) {
+	if transport == nil {
+		transport = (&net.Dialer{}).DialContext
+	}
 	conn, err := transport(ctx, "tcp", o.Address)
 	if err != nil {
 		return nil, withContext(ctx, fmt.Errorf("%w: %w", ErrUnreachable, err))
@@ -118,9 +147,9 @@ func dialOnce(ctx context.Context, transport Transport, o DialOptions, mode reso
 	}
 	if err != nil {
 		conn.Close()
-		return nil, withContext(ctx, err)
+		return l, withContext(ctx, err)
 	}
-	return l.s, nil
+	return l, nil
 }
 
 // withContext adds the context's error where its end, not the peer, is why the work failed.
@@ -230,6 +259,10 @@ func (l *dialer) greeting() (*mysqlwire.HandshakeV10, error) {
 		// What a server without plugins means, and what we begin with where the greeting names another: the server then
 		// asks for the user's own.
 		l.plugin = mysqlwire.PluginNative
+	}
+	if l.o.Credentials.token {
+		// A server that wants another plugin of this user says so, and which.
+		l.plugin = mysqlwire.PluginClearPassword
 	}
 	return h, nil
 }

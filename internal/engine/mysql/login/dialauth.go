@@ -67,6 +67,10 @@ func (l *dialer) switchPlugin(payload []byte) error {
 // proof is the first answer of the plugin that is current.
 func (l *dialer) proof() ([]byte, error) {
 	password := l.o.Credentials.password.Reveal()
+	if l.o.Credentials.token && l.plugin != mysqlwire.PluginClearPassword {
+		return nil, fmt.Errorf("%w: server asks the user %q for the authentication plugin %q, and not for %s, by which a token is sent: the user is not set up for IAM there (IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS')",
+			ErrAuth, printable(l.o.Credentials.user), printable(l.plugin), mysqlwire.PluginClearPassword)
+	}
 	switch l.plugin {
 	case mysqlwire.PluginNative, mysqlwire.PluginCachingSHA2:
 		s, err := l.fixedScramble()

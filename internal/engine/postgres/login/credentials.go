@@ -17,6 +17,7 @@ type Credentials struct {
 	user     string
 	password secret.Password
 	prepared string // password after SASLprep
+	token    bool   // password is a token: see NewTokenCredentials
 
 	mu    sync.Mutex // held while deriving: connections that open together derive once
 	scram *scram.Client
@@ -27,6 +28,14 @@ type Credentials struct {
 func NewCredentials(user string, password secret.Password) *Credentials {
 	c := &Credentials{user: user, password: password, prepared: saslPrep(password.Reveal())}
 	c.forgetLocked()
+	return c
+}
+
+// NewTokenCredentials returns the credentials of a user for one log-in by an IAM token. A token is sent over TLS alone, and
+// only to a server that asks for a password in the clear, as those do that take tokens (contract section 6.5).
+func NewTokenCredentials(user string, token secret.Password) *Credentials {
+	c := NewCredentials(user, token)
+	c.token = true
 	return c
 }
 

@@ -61,6 +61,9 @@ const (
 // Errors match one of ErrUnreachable, ErrTLS, ErrAuth, ErrTooManyConnections, ErrNoDatabase and ErrProtocol, or hold
 // a *ServerError of another SQLSTATE; the context's own errors match too.
 func Dial(ctx context.Context, o DialOptions) (*Server, error) {
+	if o.Credentials.token && (prefers(o.TLSMode) || o.TLSMode == resource.TLSDisable) {
+		return nil, fmt.Errorf("postgres login to %s: %w: a token is sent over TLS alone, and the mode is %q", o.Address, ErrTLS, o.TLSMode)
+	}
 	s, err := dialOnce(ctx, o, o.TLSMode)
 	if err != nil && prefers(o.TLSMode) && retryPlain(err) && ctx.Err() == nil {
 		plain, plainErr := dialOnce(ctx, o, resource.TLSDisable)
@@ -128,6 +131,23 @@ func dialOnce(ctx context.Context, o DialOptions, mode resource.TLSMode) (*Serve
 		return nil, withContext(ctx, err)
 	}
 	return s, nil
+}
+
+// Knock connects and agrees on TLS, as Dial does, and leaves: the server is there, whoever it would let in. Of o it uses
+// what does not depend on a user. Errors are those of Dial.
+func Knock(ctx context.Context, o DialOptions) error {
+	conn, stop, err := open(ctx, o)
+	if err == nil {
+		defer conn.Close()
+		defer stop()
+		if _, err = negotiateTLS(conn, o, o.TLSMode); err != nil {
+			err = withContext(ctx, err)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("postgres at %s: %w", o.Address, err)
+	}
+	return nil
 }
 
 // open makes the network connection and ties it to ctx.

@@ -35,6 +35,10 @@ func (l *dialer) authenticate() error {
 		return err
 	}
 	credentials := l.o.Credentials
+	if credentials.token && kind != authOk && kind != authCleartext {
+		return fmt.Errorf("%w: server asks the user %q for %s, and not for a password in the clear, as a token is sent: the user is not set up for IAM there (GRANT rds_iam)",
+			ErrAuth, printable(credentials.user), authName(kind))
+	}
 	switch kind {
 	case authOk:
 		return nil
@@ -70,6 +74,19 @@ func (l *dialer) authenticate() error {
 		return fmt.Errorf("%w: authentication request %d after an answer", ErrProtocol, kind)
 	}
 	return nil
+}
+
+// authName is what a kind of authentication is called.
+func authName(kind uint32) string {
+	switch kind {
+	case authMD5:
+		return "an MD5 password"
+	case authSASL:
+		return "SCRAM"
+	case authKerberos5, authGSS, authSSPI:
+		return "Kerberos"
+	}
+	return fmt.Sprintf("authentication method %d", kind)
 }
 
 // nextAuth reads one Authentication message. The data is valid until the next read.

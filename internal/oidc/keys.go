@@ -1,0 +1,155 @@
+package oidc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+)
+
+// keySet is the issuer's keys as the library keeps them, which fetches them when a token names one that it has not. It
+// implements oidc.KeySet.
+type keySet struct {
+	remote *oidc.RemoteKeySet
+	made   time.Time
+}
+
+// whyKey is where VerifySignature leaves, in a context, why keys could not be had: the library's verifier drops it.
+type whyKey struct{}
+
+// VerifySignature implements oidc.KeySet.
+func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+	payload, err := k.remote.VerifySignature(ctx, token)
+	if cause := errors.Unwrap(err); cause != nil { // of all its errors, that of a fetch alone wraps one
+		*ctx.Value(whyKey{}).(*error) = cause
+	}
+	return payload, err
+}
+
+// current gives the keys that are known, after discovery where they are not, and whether it is time to have them anew.
+func (v *Verifier) current(ctx context.Context) (keys *keySet, old bool, err error) {
+	select {
+	case v.turn <- struct{}{}:
+		defer func() { <-v.turn }()
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+	now := v.o.Now()
+	if v.keys == nil {
+		url, err := v.discover(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		v.url, v.keys = url, v.newKeys(url)
+	}
+	old = now.Sub(v.keys.made) > keysFor && now.Sub(v.tried) > tryAgain
+	if old {
+		v.tried = now
+	}
+	return v.keys, old, nil
+}
+
+func (v *Verifier) newKeys(url string) *keySet {
+	return &keySet{remote: oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), v.client), url), made: v.o.Now()}
+}
+
+// renewed takes over keys that were fetched anew.
+func (v *Verifier) renewed(keys *keySet) {
+	v.turn <- struct{}{}
+	v.keys = keys
+	<-v.turn
+}
+
+// discover asks the issuer where its keys are.
+func (v *Verifier) discover(ctx context.Context) (url string, err error) {
+	p, err := oidc.NewProvider(oidc.ClientContext(ctx, v.client), v.o.Issuer)
+	if err != nil {
+		return "", err
+	}
+	var says struct {
+		Keys string `json:"jwks_uri"`
+	}
+	if err := p.Claims(&says); err != nil || !strings.HasPrefix(says.Keys, "https://") {
+		return "", fmt.Errorf("its discovery document has no jwks_uri with https")
+	}
+	return says.Keys, nil
+}
+
+// unavailable is an issuer that cannot be asked. What it has answered is cut short: it may be anything.
+func (v *Verifier) unavailable(err error) error {
+	text := err.Error()
+	if len(text) > maxReason {
+		text = text[:maxReason] + "..."
+	}
+	return fmt.Errorf("the keys of the issuer %s cannot be had: %s", v.o.Issuer, text)
+}
+
+// sparing is a transport that gives an answer again for a while, and a failure for a moment: whoever sends tokens that name
+// keys which do not exist must not have the issuer asked each time. It knows few addresses, all of the issuer's choice.
+type sparing struct {
+	next http.RoundTripper
+	now  func() time.Time
+
+	mu   sync.Mutex
+	last map[string]answer // guarded by mu; by URL
+}
+
+type answer struct {
+	at     time.Time
+	status int
+	header http.Header
+	body   []byte
+	err    error
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
+	url := r.URL.String()
+	s.mu.Lock()
+	a, ok := s.last[url]
+	s.mu.Unlock()
+	good := askAgain
+	if a.err != nil || a.status != http.StatusOK {
+		good = failsFor
+	}
+	if age := s.now().Sub(a.at); !ok || age < 0 || age >= good {
+		a = s.ask(r)
+		if a.err == nil || r.Context().Err() == nil { // that somebody has left is nobody else's failure
+			s.mu.Lock()
+			if s.last == nil || len(s.last) >= 16 {
+				s.last = map[string]answer{}
+			}
+			s.last[url] = a
+			s.mu.Unlock()
+		}
+	}
+	if a.err != nil {
+		return nil, a.err
+	}
+	return &http.Response{
+		Status: http.StatusText(a.status), StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: a.header.Clone(),
+		Body: io.NopCloser(bytes.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: r,
+	}, nil
+}
+
+func (s *sparing) ask(r *http.Request) answer {
+	a := answer{at: s.now()}
+	got, err := s.next.RoundTrip(r)
+	if err != nil {
+		a.err = err
+		return a
+	}
+	defer got.Body.Close()
+	a.status, a.header = got.StatusCode, got.Header
+	if a.body, a.err = io.ReadAll(io.LimitReader(got.Body, maxAnswer+1)); len(a.body) > maxAnswer {
+		a.err = fmt.Errorf("the issuer's answer has more than %d bytes", maxAnswer)
+	}
+	return a
+}
