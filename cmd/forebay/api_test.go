@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"forebay/internal/app"
+	"forebay/internal/controlplane"
 	"forebay/internal/sigv4"
+	"forebay/internal/testkit"
 )
 
 // serveForTest runs a Forebay with a control plane whose state is in dir, and returns the URL of its API.
@@ -263,4 +265,25 @@ func TestServeFirstStart(t *testing.T) {
 			t.Errorf("the key has %d characters, or is in the log", len(secret))
 		}
 	}
+}
+
+// TestSealingKey makes keys for the file of sealing keys.
+func TestSealingKey(t *testing.T) {
+	withoutAWS(t)
+	kms := testkit.StartKMS(t)
+	plain := command(t, 0, "", "sealing-key")
+	if _, err := controlplane.ParseKeys(plain); err != nil || plain == command(t, 0, "", "sealing-key") {
+		t.Errorf("the same again, or no key: %v", err)
+	}
+	command(t, 1, "expected --kms-key-id beside them", "sealing-key", "--region", "eu-central-1")
+	command(t, 1, "--kms-key-id: no region is known", "sealing-key", "--kms-key-id", "alias/forebay")
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+	args := []string{"sealing-key", "--kms-key-id", "alias/forebay", "--region", "eu-central-1", "--endpoint-url", kms.URL}
+	line := command(t, 0, "aws-kms:"+testkit.KMSKey+":", args...)
+	if _, err := controlplane.ParseKeys(line); err == nil || strings.Count(line, "\n") != 1 {
+		t.Errorf("a plain key, or more than a line: %q", line)
+	}
+	kms.Fail("DisabledException")
+	command(t, 1, "--kms-key-id: the KMS key is disabled", args...)
 }

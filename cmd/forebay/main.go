@@ -61,7 +61,7 @@ database connections.`,
 		SilenceErrors: true, // run prints them
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), versionCommand(), databaseCommand(), tokenCommand(), backupCommand(), restoreCommand())
+	root.AddCommand(serveCommand(), checkCommand(), versionCommand(), databaseCommand(), tokenCommand(), backupCommand(), restoreCommand(), sealingKeyCommand())
 	addTools(root)
 	return root
 }

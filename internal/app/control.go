@@ -70,7 +70,7 @@ func openControl(ctx context.Context, cfg config.API, log *slog.Logger, remote *
 	if c.store, err = openStore(ctx, cfg, log); err != nil {
 		return nil, err
 	}
-	if c.ring, err = openKeyring(cfg); err != nil {
+	if c.ring, err = openKeyring(ctx, cfg, log); err != nil {
 		return nil, err
 	}
 	if c.plane, err = controlplane.Open(ctx, c.store, log); err != nil {
@@ -147,27 +147,6 @@ const (
 	rootKeyFile    = "root-credentials" // as the AWS CLI reads them: AWS_SHARED_CREDENTIALS_FILE
 	caFolder       = "ca"
 )
-
-// openKeyring reads the keys that seal; in the data folder they are made if need be.
-func openKeyring(cfg config.API) (*controlplane.Keyring, error) {
-	path := keyFile(cfg)
-	if cfg.KeyFile == "" {
-		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			if err := writeNew(path, controlplane.NewKey()); err != nil {
-				return nil, err
-			}
-		}
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	ring, err := controlplane.ParseKeys(string(text))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return ring, nil
-}
 
 // writeNew writes a file for this user alone, as a whole or not at all, and replaces none.
 func writeNew(path, text string) error {

@@ -1,5 +1,5 @@
 // Package awssm reads secrets of a real AWS account from AWS Secrets Manager, by the credentials that the process has or
-// through a role that they may assume. It is the only package that knows the AWS SDK.
+// through a role that they may assume. Beside it only awskms knows the AWS SDK.
 package awssm
 
 import (
