@@ -47,6 +47,9 @@ type control struct {
 	expire  func(ctx context.Context) error
 	first   func(id, secret, file string) // Options.FirstStart
 
+	member string // this process among those that declare databases
+	now    func() time.Time
+
 	declared *[]controlplane.DatabaseSpec // guarded by App.reload; what declare has made so; nil: nothing yet
 
 	tempCA string // guarded by App.reload; where certificate authorities are without a data folder; empty: nowhere yet
@@ -55,8 +58,8 @@ type control struct {
 }
 
 // openControl opens the store and reads the state. Nothing is served yet: see serve.
-func openControl(ctx context.Context, cfg config.API, log *slog.Logger, remote *remoteSecrets, first func(id, secret, file string)) (_ *control, err error) {
-	c := &control{log: log, cfg: cfg, first: first}
+func openControl(ctx context.Context, cfg config.API, file string, log *slog.Logger, remote *remoteSecrets, first func(id, secret, file string)) (_ *control, err error) {
+	c := &control{log: log, cfg: cfg, first: first, member: memberName(cfg, file), now: time.Now}
 	defer func() {
 		if err != nil {
 			c.close()
@@ -282,19 +285,59 @@ func (c *control) close() {
 const declareWait = 10 * time.Second
 
 // declare makes the databases of the configuration file those of the state, and takes back what the file no longer has.
-// It does so once for each content of the file: while the files of a fleet differ, as they do when they are changed one after
-// the other, its members would take back each other's declarations for ever.
+// It does so once for each content of the file, and hourly.
 func (c *control) declare(ctx context.Context, specs []controlplane.DatabaseSpec) error {
 	if c.declared != nil && slices.Equal(*c.declared, specs) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, declareWait)
 	defer cancel()
-	_, err := c.plane.Update(ctx, func(tx *controlplane.Tx) error { return tx.DeclareDatabases(time.Now().UTC(), specs) })
-	if err == nil {
-		c.declared = &specs
+	var told []controlplane.Declaring
+	_, err := c.plane.Update(ctx, func(tx *controlplane.Tx) (err error) {
+		told, err = tx.DeclareDatabases(c.now().UTC(), c.member, specs)
+		return err
+	})
+	if err != nil {
+		return err
 	}
+	c.declared = &specs
+	for _, d := range told {
+		level := slog.LevelWarn
+		if d.Outcome == controlplane.DeclareRemoved {
+			level = slog.LevelInfo
+		}
+		c.log.Log(ctx, level, string(d.Outcome), "database", d.Database, "by", d.By)
+	}
+	return nil
+}
+
+// declareAgain says that this member is there, and still declares what it has: the others count on that
+// (controlplane.MemberGone). What members that are gone have declared goes with them.
+func (c *control) declareAgain(ctx context.Context) error {
+	if c.declared == nil {
+		return nil
+	}
+	specs := *c.declared
+	c.declared = nil
+	err := c.declare(ctx, specs)
+	c.declared = &specs
 	return err
+}
+
+// memberName tells this member of a fleet from the others, at each of its starts. A data folder has one member alone.
+func memberName(cfg config.API, file string) string {
+	if len(cfg.Etcd.Endpoints) == 0 {
+		return "local"
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	path, err := filepath.Abs(file)
+	if err != nil {
+		path = file
+	}
+	return host + ":" + path
 }
 
 // snapshot is what the state wants of the data plane. What cannot be served is said in the log.

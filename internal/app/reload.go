@@ -227,6 +227,12 @@ func (a *App) followState(ctx context.Context) {
 			if err := a.control.expire(ctx); err != nil && ctx.Err() == nil {
 				a.log.Error("secrets whose time has come are not deleted yet", "err", err)
 			}
+			a.reload.Lock()
+			err := a.control.declareAgain(ctx)
+			a.reload.Unlock()
+			if err != nil && ctx.Err() == nil {
+				a.log.Error("the databases of the configuration file are not declared again yet", "err", err)
+			}
 		case <-changed:
 			a.letSettle(ctx)
 		}
