@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -286,4 +287,40 @@ func TestSealingKey(t *testing.T) {
 	}
 	kms.Fail("DisabledException")
 	command(t, 1, "--kms-key-id: the KMS key is disabled", args...)
+}
+
+// TestRootKey replaces root's key in a folder that is not in use: the former one counts no longer.
+func TestRootKey(t *testing.T) {
+	withoutAWS(t)
+	dir := t.TempDir()
+	state := filepath.Join(dir, "state")
+	command(t, 1, "expected the folder of a Forebay that has been started", "root-key", "--data-dir", state)
+	if _, err := os.Stat(state); err == nil {
+		t.Error("a folder was made")
+	}
+	a, _ := serveForTest(t, state)
+	file, former := filepath.Join(state, "root-credentials"), filepath.Join(dir, "former")
+	command(t, 1, "in use by another process", "root-key", "--data-dir", state)
+	before, err := os.ReadFile(file)
+	if err == nil {
+		err = errors.Join(os.WriteFile(former, before, 0o600), a.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := command(t, 0, file+": the key AKIA", "root-key", "--data-dir", state)
+	after, err := os.ReadFile(file)
+	if info, err2 := os.Stat(file); err != nil || err2 != nil || info.Mode() != 0o600 || bytes.Equal(before, after) {
+		t.Errorf("the file: %v, %v, %v; the same: %t", info, err, err2, bytes.Equal(before, after))
+	}
+	for line := range strings.Lines(string(after)) {
+		if _, secret, ok := strings.Cut(line, "secret_access_key = "); ok && strings.Contains(said, strings.TrimSpace(secret)) {
+			t.Error("the key is printed")
+		}
+	}
+	_, url := serveForTest(t, state)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	command(t, 0, "NAME", "database", "list", "--endpoint-url", url)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", former)
+	command(t, 1, "(UnrecognizedClientException)", "database", "list", "--endpoint-url", url)
 }

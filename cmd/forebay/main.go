@@ -61,7 +61,7 @@ database connections.`,
 		SilenceErrors: true, // run prints them
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), versionCommand(), databaseCommand(), tokenCommand(), backupCommand(), restoreCommand(), sealingKeyCommand())
+	root.AddCommand(serveCommand(), checkCommand(), versionCommand(), databaseCommand(), tokenCommand(), backupCommand(), restoreCommand(), sealingKeyCommand(), rootKeyCommand())
 	addTools(root)
 	return root
 }

@@ -173,13 +173,7 @@ func (c *control) ensureAccount(ctx context.Context) error {
 	}
 	id, text := "AKIA"+identity.RandomID(16), identity.RandomSecret()
 	key := controlplane.AccessKey{ID: id, Active: true, Created: time.Now().UTC(), Sealed: c.ring.Seal([]byte(text), identity.KeyBelongs(id))}
-	path := ""
-	if c.cfg.DataDir != "" {
-		path = filepath.Join(c.cfg.DataDir, rootKeyFile)
-	} else {
-		path = c.cfg.KeyFile + "." + rootKeyFile
-	}
-	file := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\nregion = %s\n", id, text, c.cfg.Region)
+	path, file := rootFile(c.cfg), credentialsFile(id, text, c.cfg.Region)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an account that was never made
 		return err
 	}
