@@ -78,12 +78,16 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 		closeStores(fresh)
 		return err
 	}
+	a.secrets.LimitPrevious(cfg.PreviousPasswordLifetime)
 	before := a.known
 	both := maps.Clone(before)
 	maps.Copy(both, next)
 	a.secrets.Swap(both)
 	if snapshot, err = a.applyWhatCan(ctx, snapshot); err != nil {
 		a.secrets.Swap(before)
+		if was := a.config.Load(); was != nil {
+			a.secrets.LimitPrevious(was.PreviousPasswordLifetime)
+		}
 		closeStores(fresh)
 		return err
 	}

@@ -15,6 +15,7 @@ type file struct {
 	DrainTimeout span              `yaml:"drain_timeout"`
 	Handshakes   int               `yaml:"handshakes"`
 	Secrets      []secretSection   `yaml:"secrets"`
+	PreviousLife span              `yaml:"previous_password_lifetime"`
 	Proxies      []proxySection    `yaml:"proxies"`
 	API          apiSection        `yaml:"api"`
 	Databases    []databaseSection `yaml:"databases"`
@@ -147,6 +148,7 @@ var defaults = struct {
 		Loops:        0, // half the cores
 		DrainTimeout: span{of: 30 * time.Second},
 		Handshakes:   512,
+		PreviousLife: span{of: 24 * time.Hour},
 		API:          apiSection{Listen: "127.0.0.1:9190", Region: DefaultRegion, MaxProxies: 20},
 	},
 	proxy: proxySection{

@@ -149,6 +149,7 @@ type Secret struct {
 	ResourcePolicy  string // JSON; empty: none
 	RotationEnabled bool
 	Versions        []SecretVersion
+	PreviousSince   time.Time // when the version that is AWSPREVIOUS became it; zero: not known, or none
 }
 
 // SecretVersion is one version's content, sealed: nothing readable is stored.
