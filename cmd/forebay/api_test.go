@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,7 +16,9 @@ import (
 	"time"
 
 	"forebay/internal/app"
+	"forebay/internal/controlplane"
 	"forebay/internal/sigv4"
+	"forebay/internal/testkit"
 )
 
 // serveForTest runs a Forebay with a control plane whose state is in dir, and returns the URL of its API.
@@ -277,4 +280,61 @@ func TestServeFirstStart(t *testing.T) {
 			t.Errorf("the key has %d characters, or is in the log", len(secret))
 		}
 	}
+}
+
+// TestSealingKey makes keys for the file of sealing keys.
+func TestSealingKey(t *testing.T) {
+	withoutAWS(t)
+	kms := testkit.StartKMS(t)
+	plain := command(t, 0, "", "sealing-key")
+	if _, err := controlplane.ParseKeys(plain); err != nil || plain == command(t, 0, "", "sealing-key") {
+		t.Errorf("the same again, or no key: %v", err)
+	}
+	command(t, 1, "expected --kms-key-id beside them", "sealing-key", "--region", "eu-central-1")
+	command(t, 1, "--kms-key-id: no region is known", "sealing-key", "--kms-key-id", "alias/forebay")
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+	args := []string{"sealing-key", "--kms-key-id", "alias/forebay", "--region", "eu-central-1", "--endpoint-url", kms.URL}
+	line := command(t, 0, "aws-kms:"+testkit.KMSKey+":", args...)
+	if _, err := controlplane.ParseKeys(line); err == nil || strings.Count(line, "\n") != 1 {
+		t.Errorf("a plain key, or more than a line: %q", line)
+	}
+	kms.Fail("DisabledException")
+	command(t, 1, "--kms-key-id: the KMS key is disabled", args...)
+}
+
+// TestRootKey replaces root's key in a folder that is not in use: the former one counts no longer.
+func TestRootKey(t *testing.T) {
+	withoutAWS(t)
+	dir := t.TempDir()
+	state := filepath.Join(dir, "state")
+	command(t, 1, "expected the folder of a Forebay that has been started", "root-key", "--data-dir", state)
+	if _, err := os.Stat(state); err == nil {
+		t.Error("a folder was made")
+	}
+	a, _ := serveForTest(t, state)
+	file, former := filepath.Join(state, "root-credentials"), filepath.Join(dir, "former")
+	command(t, 1, "in use by another process", "root-key", "--data-dir", state)
+	before, err := os.ReadFile(file)
+	if err == nil {
+		err = errors.Join(os.WriteFile(former, before, 0o600), a.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := command(t, 0, file+": the key AKIA", "root-key", "--data-dir", state)
+	after, err := os.ReadFile(file)
+	if info, err2 := os.Stat(file); err != nil || err2 != nil || info.Mode() != 0o600 || bytes.Equal(before, after) {
+		t.Errorf("the file: %v, %v, %v; the same: %t", info, err, err2, bytes.Equal(before, after))
+	}
+	for line := range strings.Lines(string(after)) {
+		if _, secret, ok := strings.Cut(line, "secret_access_key = "); ok && strings.Contains(said, strings.TrimSpace(secret)) {
+			t.Error("the key is printed")
+		}
+	}
+	_, url := serveForTest(t, state)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	command(t, 0, "NAME", "database", "list", "--endpoint-url", url)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", former)
+	command(t, 1, "(UnrecognizedClientException)", "database", "list", "--endpoint-url", url)
 }

@@ -61,7 +61,7 @@ database connections.`,
 		SilenceErrors: true, // run prints them
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), checkCommand(), versionCommand(), databaseCommand(), pauseCommand(), resumeCommand(), tokenCommand(), backupCommand(), restoreCommand())
+	root.AddCommand(serveCommand(), checkCommand(), versionCommand(), databaseCommand(), pauseCommand(), resumeCommand(), tokenCommand(), backupCommand(), restoreCommand(), sealingKeyCommand(), rootKeyCommand())
 	addTools(root)
 	return root
 }

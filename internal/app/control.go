@@ -47,6 +47,9 @@ type control struct {
 	expire  func(ctx context.Context) error
 	first   func(id, secret, file string) // Options.FirstStart
 
+	member string // this process among those that declare databases
+	now    func() time.Time
+
 	declared *[]controlplane.DatabaseSpec // guarded by App.reload; what declare has made so; nil: nothing yet
 
 	tempCA string // guarded by App.reload; where certificate authorities are without a data folder; empty: nowhere yet
@@ -55,8 +58,8 @@ type control struct {
 }
 
 // openControl opens the store and reads the state. Nothing is served yet: see serve.
-func openControl(ctx context.Context, cfg config.API, log *slog.Logger, remote *remoteSecrets, first func(id, secret, file string)) (_ *control, err error) {
-	c := &control{log: log, cfg: cfg, first: first}
+func openControl(ctx context.Context, cfg config.API, file string, log *slog.Logger, remote *remoteSecrets, first func(id, secret, file string)) (_ *control, err error) {
+	c := &control{log: log, cfg: cfg, first: first, member: memberName(cfg, file), now: time.Now}
 	defer func() {
 		if err != nil {
 			c.close()
@@ -70,7 +73,7 @@ func openControl(ctx context.Context, cfg config.API, log *slog.Logger, remote *
 	if c.store, err = openStore(ctx, cfg, log); err != nil {
 		return nil, err
 	}
-	if c.ring, err = openKeyring(cfg); err != nil {
+	if c.ring, err = openKeyring(ctx, cfg, log); err != nil {
 		return nil, err
 	}
 	if c.plane, err = controlplane.Open(ctx, c.store, log); err != nil {
@@ -148,27 +151,6 @@ const (
 	caFolder       = "ca"
 )
 
-// openKeyring reads the keys that seal; in the data folder they are made if need be.
-func openKeyring(cfg config.API) (*controlplane.Keyring, error) {
-	path := keyFile(cfg)
-	if cfg.KeyFile == "" {
-		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			if err := writeNew(path, controlplane.NewKey()); err != nil {
-				return nil, err
-			}
-		}
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	ring, err := controlplane.ParseKeys(string(text))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return ring, nil
-}
-
 // writeNew writes a file for this user alone, as a whole or not at all, and replaces none.
 func writeNew(path, text string) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
@@ -191,13 +173,7 @@ func (c *control) ensureAccount(ctx context.Context) error {
 	}
 	id, text := "AKIA"+identity.RandomID(16), identity.RandomSecret()
 	key := controlplane.AccessKey{ID: id, Active: true, Created: time.Now().UTC(), Sealed: c.ring.Seal([]byte(text), identity.KeyBelongs(id))}
-	path := ""
-	if c.cfg.DataDir != "" {
-		path = filepath.Join(c.cfg.DataDir, rootKeyFile)
-	} else {
-		path = c.cfg.KeyFile + "." + rootKeyFile
-	}
-	file := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\nregion = %s\n", id, text, c.cfg.Region)
+	path, file := rootFile(c.cfg), credentialsFile(id, text, c.cfg.Region)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an account that was never made
 		return err
 	}
@@ -303,19 +279,59 @@ func (c *control) close() {
 const declareWait = 10 * time.Second
 
 // declare makes the databases of the configuration file those of the state, and takes back what the file no longer has.
-// It does so once for each content of the file: while the files of a fleet differ, as they do when they are changed one after
-// the other, its members would take back each other's declarations for ever.
+// It does so once for each content of the file, and hourly.
 func (c *control) declare(ctx context.Context, specs []controlplane.DatabaseSpec) error {
 	if c.declared != nil && slices.Equal(*c.declared, specs) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, declareWait)
 	defer cancel()
-	_, err := c.plane.Update(ctx, func(tx *controlplane.Tx) error { return tx.DeclareDatabases(time.Now().UTC(), specs) })
-	if err == nil {
-		c.declared = &specs
+	var told []controlplane.Declaring
+	_, err := c.plane.Update(ctx, func(tx *controlplane.Tx) (err error) {
+		told, err = tx.DeclareDatabases(c.now().UTC(), c.member, specs)
+		return err
+	})
+	if err != nil {
+		return err
 	}
+	c.declared = &specs
+	for _, d := range told {
+		level := slog.LevelWarn
+		if d.Outcome == controlplane.DeclareRemoved {
+			level = slog.LevelInfo
+		}
+		c.log.Log(ctx, level, string(d.Outcome), "database", d.Database, "by", d.By)
+	}
+	return nil
+}
+
+// declareAgain says that this member is there, and still declares what it has: the others count on that
+// (controlplane.MemberGone). What members that are gone have declared goes with them.
+func (c *control) declareAgain(ctx context.Context) error {
+	if c.declared == nil {
+		return nil
+	}
+	specs := *c.declared
+	c.declared = nil
+	err := c.declare(ctx, specs)
+	c.declared = &specs
 	return err
+}
+
+// memberName tells this member of a fleet from the others, at each of its starts. A data folder has one member alone.
+func memberName(cfg config.API, file string) string {
+	if len(cfg.Etcd.Endpoints) == 0 {
+		return "local"
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	path, err := filepath.Abs(file)
+	if err != nil {
+		path = file
+	}
+	return host + ":" + path
 }
 
 // snapshot is what the state wants of the data plane. What cannot be served is said in the log.

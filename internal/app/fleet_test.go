@@ -1,11 +1,15 @@
 package app
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"forebay/internal/cluster/memory"
 	"forebay/internal/config"
@@ -75,38 +79,196 @@ func TestCAFileWithoutDataFolder(t *testing.T) {
 	}
 }
 
-// TestDeclaredOnce: two members of a fleet whose files differ do not take back each other's databases again and again.
-func TestDeclaredOnce(t *testing.T) {
-	t.Parallel()
-	plane, err := controlplane.Open(t.Context(), memory.New(), slog.New(slog.DiscardHandler))
+// fleetWorld is a store and its members, on a clock of their own.
+type fleetWorld struct {
+	t     *testing.T
+	store *memory.Store
+	now   time.Time
+	log   bytes.Buffer
+}
+
+// member is a Forebay on the store. A second one of the same name is the first after a restart.
+func (w *fleetWorld) member(name string) *control {
+	w.t.Helper()
+	log := slog.New(slog.NewTextHandler(&w.log, nil))
+	plane, err := controlplane.Open(w.t.Context(), w.store, log)
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(plane.Close)
+	return &control{plane: plane, log: log, member: name, now: func() time.Time { return w.now }}
+}
+
+// has checks what is declared: names with their hosts, those of the API in brackets.
+func (w *fleetWorld) has(c *control, want string) {
+	w.t.Helper()
+	plane, err := controlplane.Open(w.t.Context(), w.store, slog.New(slog.DiscardHandler)) // the newest state, whoever has made it
+	if err != nil {
+		w.t.Fatal(err)
 	}
 	defer plane.Close()
-	if _, _, err := plane.EnsureAccount(t.Context(), "us-east-1", "", controlplane.AccessKey{}); err != nil {
+	var all []string
+	for _, d := range plane.State().Databases.All() {
+		text := d.Identifier + "@" + d.Host
+		if !d.FromFile {
+			text = "(" + text + ")"
+		}
+		all = append(all, text)
+	}
+	if got := strings.Join(all, " "); got != want {
+		w.t.Errorf("declared: %s, want %s", got, want)
+	}
+}
+
+// said checks that the log has said something of a database, and forgets what it has said.
+func (w *fleetWorld) said(what controlplane.DeclareOutcome, database, by string) {
+	w.t.Helper()
+	if want := fmt.Sprintf("msg=%q database=%s by=%s", string(what), database, by); !strings.Contains(w.log.String(), want) {
+		w.t.Errorf("the log does not say %s:\n%s", want, w.log.String())
+	}
+	w.log.Reset()
+}
+
+func (w *fleetWorld) declares(c *control, all ...string) {
+	w.t.Helper()
+	var specs []controlplane.DatabaseSpec
+	for _, text := range all {
+		name, rest, _ := strings.Cut(text, "@")
+		host, cluster, _ := strings.Cut(rest, "/")
+		specs = append(specs, controlplane.DatabaseSpec{Identifier: name, Engine: "mysql", Host: host, Cluster: cluster, FromFile: true})
+	}
+	if err := c.declare(w.t.Context(), specs); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func newFleet(t *testing.T) *fleetWorld {
+	w := &fleetWorld{t: t, store: memory.New(), now: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)}
+	c := w.member("setup")
+	if _, _, err := c.plane.EnsureAccount(t.Context(), "us-east-1", "", controlplane.AccessKey{}); err != nil {
 		t.Fatal(err)
 	}
-	one := controlplane.DatabaseSpec{Identifier: "one", Engine: "mysql", Host: "one.test", FromFile: true}
-	two := controlplane.DatabaseSpec{Identifier: "two", Engine: "mysql", Host: "two.test", FromFile: true}
-	changed, unchanged := &control{plane: plane}, &control{plane: plane}
-	for i, step := range []struct {
-		who  *control
-		file []controlplane.DatabaseSpec
-		want int
-	}{
-		{changed, []controlplane.DatabaseSpec{one}, 1},
-		{unchanged, []controlplane.DatabaseSpec{one}, 1},
-		{changed, []controlplane.DatabaseSpec{one, two}, 2},
-		{unchanged, []controlplane.DatabaseSpec{one}, 2}, // because the state has changed
-		{changed, []controlplane.DatabaseSpec{one, two}, 2},
-		{unchanged, []controlplane.DatabaseSpec{one, two}, 2},
-		{unchanged, []controlplane.DatabaseSpec{two}, 1},
-	} {
-		if err := step.who.declare(t.Context(), step.file); err != nil {
+	return w
+}
+
+func (w *fleetWorld) proxy(c *control, name string, g controlplane.TargetGroup) {
+	w.t.Helper()
+	_, err := c.plane.Update(w.t.Context(), func(tx *controlplane.Tx) error {
+		tx.Proxies.Put("prx-"+name, &controlplane.Proxy{ID: "prx-" + name, Name: name, Group: g})
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestFleetOlderFile: a member that starts with an older file takes back nothing of a newer one.
+func TestFleetOlderFile(t *testing.T) {
+	t.Parallel()
+	w := newFleet(t)
+	one, two := w.member("one"), w.member("two")
+	w.declares(one, "a@h1")
+	w.declares(two, "a@h1")
+	w.declares(one, "a@h2", "b@h") // the newer file
+	w.said(controlplane.DeclareChanged, "a", "two")
+	w.proxy(one, "orders", controlplane.TargetGroup{Instance: "b"})
+	two = w.member("two") // starts again, with the older file
+	w.declares(two, "a@h1")
+	w.said(controlplane.DeclareOlder, "a", "one")
+	w.has(two, "a@h2 b@h")
+	w.declares(w.member("three"), "c@h") // a file with others altogether
+	w.has(two, "a@h2 b@h c@h")
+	w.declares(two, "a@h2", "b@h")
+	if err := two.declareAgain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.declares(one, "a@h2") // b is gone from one of the two files
+	w.said(controlplane.DeclareShared, "b", "two")
+	w.has(two, "a@h2 b@h c@h")
+	w.declares(two, "a@h2") // and from the other, but a proxy has it
+	w.said(controlplane.DeclareKept, "b", "orders")
+	w.has(two, "a@h2 (b@h) c@h")
+	if g := two.plane.State().Proxies.Get("prx-orders").Group; g.Instance != "b" {
+		t.Errorf("the proxy has lost its target: %+v", g)
+	}
+	w.declares(one)
+	w.declares(two)
+	w.said(controlplane.DeclareRemoved, "a", `""`)
+	w.has(two, "(b@h) c@h")
+	w.declares(two, "a@h1") // going back is no older file where nobody says otherwise
+	w.declares(two, "a@h2")
+	w.declares(two, "a@h1", "b@h")
+	w.has(two, "a@h1 b@h c@h")
+}
+
+// TestFleetGone: what a member declared that is gone counts for a day.
+func TestFleetGone(t *testing.T) {
+	t.Parallel()
+	w := newFleet(t)
+	one, two := w.member("one"), w.member("two")
+	w.declares(one, "a@h1", "b@h")
+	w.declares(two, "a@h1")
+	for range 24 { // hours in which only two is there
+		w.has(two, "a@h1 b@h")
+		w.now = w.now.Add(time.Hour)
+		if err := two.declareAgain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if n := plane.State().Databases.Len(); n != step.want {
-			t.Errorf("step %d: %d databases, want %d", i, n, step.want)
+	}
+	w.said(controlplane.DeclareRemoved, "b", `""`)
+	w.has(two, "a@h1")
+	if n := two.plane.State().Fleet.Len(); n != 1 {
+		t.Errorf("%d members, want one", n)
+	}
+	revision := two.plane.State().Revision
+	if err := two.declareAgain(t.Context()); err != nil || two.plane.State().Revision != revision {
+		t.Errorf("saying the same at once is a change (%v)", err)
+	}
+	w.declares(one, "a@h1", "b@h", "c@h") // it is back
+	w.has(two, "a@h1 b@h c@h")
+}
+
+// TestFleetCluster: no file leaves a proxy's cluster empty, or takes a proxy's instance from it by moving it.
+func TestFleetCluster(t *testing.T) {
+	t.Parallel()
+	w := newFleet(t)
+	one := w.member("one")
+	w.declares(one, "a@h/c", "b@h/c", "d@h")
+	w.proxy(one, "orders", controlplane.TargetGroup{Cluster: "c"})
+	w.proxy(one, "reports", controlplane.TargetGroup{Instance: "a"})
+	target := func(id, want string) {
+		t.Helper()
+		if g := one.plane.State().Proxies.Get(id).Group; g.Cluster+g.Instance != want {
+			t.Errorf("%s: %+v, want %s", id, g, want)
 		}
+	}
+	w.declares(one, "a@h/x", "b@h/c", "d@h/c")
+	w.declares(one, "a@h/x", "b@h/x", "d@h/x")
+	w.said(controlplane.DeclareStays, "d", "orders")
+	st := one.plane.State()
+	if got := st.Database("a").Cluster + st.Database("b").Cluster + st.Database("d").Cluster; got != "xxc" {
+		t.Errorf("clusters %s", got)
+	}
+	target("prx-orders", "c")
+	target("prx-reports", "a")
+	w.declares(one)
+	w.has(one, "(a@h) (d@h)")
+	if c := one.plane.State().Cluster("c"); c == nil || c.FromFile {
+		t.Errorf("the cluster is %+v, want it the API's", c)
+	}
+	target("prx-orders", "c")
+	target("prx-reports", "a")
+}
+
+// TestMemberName: members of an etcd are told apart, and know themselves again.
+func TestMemberName(t *testing.T) {
+	t.Parallel()
+	etcd := config.API{Etcd: config.Etcd{Endpoints: []string{"e:2379"}}}
+	one, two := memberName(etcd, "one.yaml"), memberName(etcd, "two.yaml")
+	if one == two || one != memberName(etcd, "one.yaml") || !strings.HasSuffix(one, "/one.yaml") {
+		t.Errorf("%s and %s", one, two)
+	}
+	if name := memberName(config.API{DataDir: "x"}, "one.yaml"); name != "local" {
+		t.Errorf("with a data folder: %s", name)
 	}
 }

@@ -83,6 +83,7 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 		closeStores(fresh)
 		return err
 	}
+	a.secrets.LimitPrevious(cfg.PreviousPasswordLifetime)
 	before := a.known
 	both := maps.Clone(before)
 	maps.Copy(both, next)
@@ -91,6 +92,9 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 	if snapshot, err = a.applyWhatCan(ctx, snapshot); err != nil {
 		a.secrets.Swap(before)
 		a.tokens.issuer.Store(issuerBefore)
+		if was := a.config.Load(); was != nil {
+			a.secrets.LimitPrevious(was.PreviousPasswordLifetime)
+		}
 		closeStores(fresh)
 		return err
 	}
@@ -255,6 +259,12 @@ func (a *App) followState(ctx context.Context) {
 		case <-hourly.C:
 			if err := a.control.expire(ctx); err != nil && ctx.Err() == nil {
 				a.log.Error("secrets whose time has come are not deleted yet", "err", err)
+			}
+			a.reload.Lock()
+			err := a.control.declareAgain(ctx)
+			a.reload.Unlock()
+			if err != nil && ctx.Err() == nil {
+				a.log.Error("the databases of the configuration file are not declared again yet", "err", err)
 			}
 		case <-changed:
 			a.letSettle(ctx)

@@ -57,7 +57,7 @@ func fits(ctx context.Context, api config.API, backup []byte) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: expected the sealing key that the backup was made with: copy it there first", path)
 	}
-	ring, err := openKeyring(api)
+	ring, err := openKeyring(ctx, api, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

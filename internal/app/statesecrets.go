@@ -109,7 +109,10 @@ func (s *stateSecrets) read(state *controlplane.State, name string, now time.Tim
 	}
 	// One that cannot be read does not matter: the current one counts.
 	if previous, err := s.version(row, name, controlplane.StagePrevious); err == nil {
-		current.Previous = &secret.Previous{Version: previous.Version, Username: previous.Username, Password: previous.Password}
+		current.Previous = &secret.Previous{Version: previous.Version, Username: previous.Username, Password: previous.Password, Since: row.PreviousSince}
+		if current.Previous.Since.IsZero() { // of before this was noted
+			current.Previous.Since = row.Staged(controlplane.StageCurrent).Created
+		}
 	}
 	return current, nil
 }

@@ -49,6 +49,16 @@ func TestStateSecrets(t *testing.T) {
 		return w.version(s, "v2", `{"username":"app","password":"second"}`, controlplane.StageCurrent)
 	})
 	read("rotated", "second", "first")
+	since := func(step string, want time.Time) {
+		t.Helper()
+		if s, err := get(); err != nil || s.Previous == nil || !s.Previous.Since.Equal(want) {
+			t.Errorf("%s: previous %+v, %v; want it to be so since %v", step, s.Previous, err, want)
+		}
+	}
+	since("where it was not noted, it counts from the present version", w.now)
+	noted := w.now.Add(-time.Hour)
+	w.changeSecret(t, func(s *controlplane.Secret) *controlplane.Secret { s.PreviousSince = noted; return s })
+	since("noted", noted)
 	w.changeSecret(t, func(s *controlplane.Secret) *controlplane.Secret {
 		s.Version("v1").Sealed = []byte("nonsense")
 		return s

@@ -69,6 +69,7 @@ func TestRules(t *testing.T) {
 		{"internal/config/a.go", "github.com/goccy/go-yaml/ast", false},
 		{"internal/app/a.go", "github.com/aws/aws-sdk-go-v2/config", true},
 		{"internal/secret/awssm/a.go", "github.com/aws/smithy-go", false},
+		{"internal/awskms/a.go", "github.com/aws/aws-sdk-go-v2/service/kms", false},
 		{"internal/secret/vault/a.go", "forebay/internal/secret/awssm", true},
 		{"internal/secret/vault/a.go", "forebay/internal/secret/remote", false},
 		{"internal/app/a.go", "github.com/spf13/cobra", true},

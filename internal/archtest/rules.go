@@ -122,9 +122,9 @@ var Rules = []Rule{
 		OnlyIn: []string{"internal/cluster/etcd/..."},
 	},
 	{
-		Why:    "the AWS SDK, with all it brings, has one package: what it answers is put into our own errors there",
+		Why:    "the AWS SDK, with all it brings, has one package for each service: what it answers is put into our own errors there",
 		Import: []string{"github.com/aws/..."},
-		OnlyIn: []string{"internal/secret/awssm/..."},
+		OnlyIn: []string{"internal/secret/awssm/...", "internal/awskms/..."},
 	},
 	{
 		Why:    "OpenID Connect's library has one package: what it finds is put into our own refusals there",
@@ -165,7 +165,7 @@ var Rules = []Rule{
 		Why:    "tests use the AWS SDK where it is what they are about: as a client that people have, and for secrets in AWS",
 		Tests:  true,
 		Import: []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/smithy-go/..."},
-		OnlyIn: []string{"test/e2e/api/...", "internal/secret/awssm/...", "internal/app/..."},
+		OnlyIn: []string{"test/e2e/api/...", "internal/secret/awssm/...", "internal/awskms/...", "internal/app/..."},
 	},
 	{
 		Why:    "toxiproxy breaks connections in tests; the product has no use for it",

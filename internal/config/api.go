@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"net"
+	"net/url"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -22,6 +24,7 @@ type API struct {
 	Region     string
 	AccountID  string                 // twelve digits; empty: drawn at the first start
 	KeyFile    string                 // the keys that seal; empty: a file in DataDir, made at the first start
+	KMS        KMS                    `json:",omitzero"`
 	Listeners  controlplane.Listeners `json:"-"`
 	MaxProxies int                    // quota of the account
 }
@@ -38,6 +41,13 @@ func (a *API) IssuedTLS() bool {
 // Equal reports whether a and b say the same.
 func (a API) Equal(b API) bool {
 	return reflect.DeepEqual(a, b) // Listeners.Free is nil in both
+}
+
+// KMS is the key of AWS KMS that wraps the keys that seal, which are plain in their file without one.
+type KMS struct {
+	KeyID    string // an ARN, an id or an alias
+	Region   string // empty: the ARN's, or what the SDK finds
+	Endpoint string // URL; empty: AWS's
 }
 
 // Etcd is a cluster that is there already. Without endpoints the state is kept by a member inside this process.
@@ -60,8 +70,15 @@ type apiSection struct {
 	Region     string           `yaml:"region"`
 	AccountID  string           `yaml:"account_id"`
 	KeyFile    string           `yaml:"key_file"`
+	KMS        kmsSection       `yaml:"kms"`
 	Endpoints  listenersSection `yaml:"endpoints"`
 	MaxProxies int              `yaml:"max_proxies"`
+}
+
+type kmsSection struct {
+	KeyID    string `yaml:"key_id"`
+	Region   string `yaml:"region"`
+	Endpoint string `yaml:"endpoint"`
 }
 
 type etcdSection struct {
@@ -109,7 +126,37 @@ func (c *checker) api(s apiSection) API {
 	if out.KeyFile != "" {
 		c.readable("api.key_file", s.KeyFile)
 	}
+	out.KMS = c.kms(s.KMS)
 	return out
+}
+
+var (
+	kmsKey = regexp.MustCompile(`^(arn:[a-z-]+:kms:[a-z]{2}(-[a-z]+)+-[0-9]:[0-9]{12}:)?(key/|alias/)?[a-zA-Z0-9/_-]{1,256}$`)
+	kmsARN = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z]{2}(-[a-z]+)+-[0-9]:[0-9]{12}:(key|alias)/`)
+)
+
+func (c *checker) kms(s kmsSection) KMS {
+	if !c.has("api.kms") {
+		return KMS{}
+	}
+	arn := strings.HasPrefix(s.KeyID, "arn:")
+	if c.required("api.kms.key_id", s.KeyID, "a key of AWS KMS") && (!kmsKey.MatchString(s.KeyID) || arn != kmsARN.MatchString(s.KeyID)) {
+		c.errorf("api.kms.key_id", "expected an ARN such as arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab, a key's id, or an alias such as alias/forebay, got %q", clip(s.KeyID))
+	}
+	if s.Region != "" && !regionRule.MatchString(s.Region) {
+		c.errorf("api.kms.region", "expected a region such as eu-central-1, got %q", clip(s.Region))
+	} else if s.Region != "" && arn && kmsARN.MatchString(s.KeyID) && strings.Split(s.KeyID, ":")[3] != s.Region {
+		c.errorf("api.kms.region", "expected the region of key_id, %s, or nothing, got %q", strings.Split(s.KeyID, ":")[3], clip(s.Region))
+	}
+	if s.Endpoint != "" && !c.skip("api.kms.endpoint") {
+		u, err := url.Parse(s.Endpoint)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			c.errorf("api.kms.endpoint", "expected a URL such as https://vpce-1234.kms.eu-central-1.vpce.amazonaws.com") // not quoted: there may be a password in it
+		} else if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			c.errorf("api.kms.endpoint", "expected https, since the key would be sent in the clear, got %q", clip(s.Endpoint))
+		}
+	}
+	return KMS(s)
 }
 
 func (c *checker) etcd(s etcdSection) Etcd {

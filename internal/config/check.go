@@ -35,6 +35,8 @@ func (c *checker) file(path string, f *file) *Config {
 		Loops:        f.Loops,
 		Handshakes:   f.Handshakes,
 		DrainTimeout: c.span("drain_timeout", f.DrainTimeout, 0, true).orForever(),
+
+		PreviousPasswordLifetime: c.span("previous_password_lifetime", f.PreviousLife, 0, true).orForever(),
 	}
 	c.count("loops", f.Loops, 0, maxLoops)
 	c.count("handshakes", f.Handshakes, 1, maxHandshakes)

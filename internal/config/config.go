@@ -27,10 +27,13 @@ type Config struct {
 	Handshakes   int           // connection phases under way at once
 	DrainTimeout time.Duration // for open transactions after a request to stop; Forever = as long as they take
 	Secrets      []Secret
-	Snapshot     resource.Snapshot
-	OIDC         OIDC `json:",omitzero"`
-	API          API
-	Databases    []controlplane.DatabaseSpec
+	// PreviousPasswordLifetime is for how long clients may log in with a secret's previous password; Forever = as long as the
+	// store gives it out.
+	PreviousPasswordLifetime time.Duration
+	Snapshot                 resource.Snapshot
+	OIDC                     OIDC `json:",omitzero"`
+	API                      API
+	Databases                []controlplane.DatabaseSpec
 }
 
 // Forever stands for unlimited where zero means something else: longer than any process lives, and safe to add to any

@@ -15,6 +15,7 @@ type file struct {
 	DrainTimeout span              `yaml:"drain_timeout"`
 	Handshakes   int               `yaml:"handshakes"`
 	Secrets      []secretSection   `yaml:"secrets"`
+	PreviousLife span              `yaml:"previous_password_lifetime"`
 	Proxies      []proxySection    `yaml:"proxies"`
 	OIDC         oidcSection       `yaml:"oidc"`
 	API          apiSection        `yaml:"api"`
@@ -177,6 +178,7 @@ var defaults = struct {
 		DrainTimeout: span{of: 30 * time.Second},
 		Handshakes:   512,
 		OIDC:         oidcSection{UserClaim: "sub"},
+		PreviousLife: span{of: 24 * time.Hour},
 		API:          apiSection{Listen: "127.0.0.1:9190", Region: DefaultRegion, MaxProxies: 20},
 	},
 	proxy: proxySection{

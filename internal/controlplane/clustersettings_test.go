@@ -79,11 +79,12 @@ func TestDeclaredSettings(t *testing.T) {
 	declare := func(settings controlplane.ClusterSettings) {
 		t.Helper()
 		change(t, p, func(tx *controlplane.Tx) error {
-			return tx.DeclareDatabases(start, []controlplane.DatabaseSpec{
+			_, err := tx.DeclareDatabases(start, "local", []controlplane.DatabaseSpec{
 				{Identifier: "f1", Engine: "mysql", Host: "db2", Cluster: "file", Settings: settings},
 				{Identifier: "f2", Engine: "mysql", Host: "db3", Cluster: "File", Settings: settings},
 				{Identifier: "b", Engine: "mysql", Host: "db4", Cluster: "api"},
 			})
+			return err
 		})
 	}
 	for _, settings := range []controlplane.ClusterSettings{{}, {MaxReplicaLag: 5, ReaderFallback: "writer"}, {}} {

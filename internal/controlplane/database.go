@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"reflect"
 	"regexp"
 	"strings"
 	"time"
@@ -134,24 +133,56 @@ func (tx *Tx) AddDatabase(now time.Time, d DatabaseSpec) (*Database, error) {
 		Identifier: d.Identifier, Engine: d.Engine, Version: d.Version, Host: d.Host, Port: d.Port, ResourceID: newResourceID("db-"),
 		TLSMode: d.TLSMode, CA: d.CA, IAM: d.IAM, IAMRegion: d.IAMRegion, Created: now, FromFile: d.FromFile,
 	}
-	if d.Cluster != "" {
-		c := tx.Clusters.Get(strings.ToLower(d.Cluster))
-		switch {
-		case c == nil:
-			c = &Cluster{Identifier: d.Cluster, Engine: d.Engine, ResourceID: newResourceID("cluster-"), Created: now, FromFile: d.FromFile}
-			tx.Clusters.Put(strings.ToLower(d.Cluster), c)
-		case c.FromFile && !d.FromFile:
-			return nil, ErrFromFile
-		case c.Engine != d.Engine:
-			return nil, &FieldError{Field: "Engine", Reason: fmt.Sprintf("expected %s, as in the rest of cluster %s", c.Engine, c.Identifier)}
-		}
-		row.Cluster = c.Identifier
-		for _, p := range tx.State().registered("", c.Identifier) {
-			tx.AddEvent(now, InstanceAdded, p, "RDS detected DB instance %s and automatically added it to the target group of DB proxy %s.", row.Identifier, p.Name)
-		}
+	if err := tx.join(now, row, d.Cluster); err != nil {
+		return nil, err
 	}
 	tx.Databases.Put(key, row)
 	return row, nil
+}
+
+// join makes a row, which is not in the state so far, part of a cluster: of a new one, if need be. Empty: of none.
+func (tx *Tx) join(now time.Time, row *Database, cluster string) error {
+	row.Cluster = ""
+	if cluster == "" {
+		return nil
+	}
+	c := tx.Clusters.Get(strings.ToLower(cluster))
+	switch {
+	case c == nil:
+		c = &Cluster{Identifier: cluster, Engine: row.Engine, ResourceID: newResourceID("cluster-"), Created: now, FromFile: row.FromFile}
+		tx.Clusters.Put(strings.ToLower(cluster), c)
+	case c.FromFile && !row.FromFile:
+		return ErrFromFile
+	case c.Engine != row.Engine:
+		return &FieldError{Field: "Engine", Reason: fmt.Sprintf("expected %s, as in the rest of cluster %s", c.Engine, c.Identifier)}
+	}
+	row.Cluster = c.Identifier
+	for _, p := range tx.State().registered("", c.Identifier) {
+		tx.AddEvent(now, InstanceAdded, p, "RDS detected DB instance %s and automatically added it to the target group of DB proxy %s.", row.Identifier, p.Name)
+	}
+	return nil
+}
+
+// leave takes a database out of its cluster, which goes with its last one: then proxies are left without it.
+func (tx *Tx) leave(now time.Time, d *Database) {
+	if d.Cluster == "" {
+		return
+	}
+	st := tx.State()
+	last := len(st.Members(d.Cluster)) == 1
+	for _, p := range st.registered("", d.Cluster) {
+		if !last {
+			tx.AddEvent(now, InstanceRemoved, p, "RDS detected that DB instance %s was deleted and removed it from the target group of DB proxy %s.", d.Identifier, p.Name)
+			continue
+		}
+		tx.AddEvent(now, ClusterRemoved, p, "RDS detected that DB cluster %s was deleted and removed it from the target group of DB proxy %s.", d.Cluster, p.Name)
+		q := *p
+		q.Group.Cluster, q.Group.Registered = "", time.Time{}
+		tx.Proxies.Put(q.ID, &q)
+	}
+	if last {
+		tx.Clusters.Delete(strings.ToLower(d.Cluster))
+	}
 }
 
 // RemoveDatabase takes a declaration back, and the cluster's with its last database. What is the target of a proxy stays,
@@ -166,37 +197,27 @@ func (tx *Tx) RemoveDatabase(now time.Time, id string, force, fromFile bool) (*D
 	if d.FromFile && !fromFile {
 		return nil, ErrFromFile
 	}
-	last := d.Cluster != "" && len(st.Members(d.Cluster)) == 1
-	users := st.registered(d.Identifier, "")
-	of := st.registered("", d.Cluster)
-	if !force && len(users)+len(of) > 0 {
-		var names []string
-		for _, p := range append(users, of...) {
-			names = append(names, p.Name)
-		}
-		return nil, fmt.Errorf("%w: %s", ErrDatabaseInUse, strings.Join(names, ", "))
+	if users := st.proxiesOf(d); !force && len(users) > 0 {
+		return nil, fmt.Errorf("%w: %s", ErrDatabaseInUse, strings.Join(users, ", "))
 	}
-	for _, p := range users {
+	for _, p := range st.registered(d.Identifier, "") {
 		tx.AddEvent(now, InstanceRemoved, p, "RDS detected that DB instance %s was deleted and removed it from the target group of DB proxy %s.", d.Identifier, p.Name)
 		q := *p
 		q.Group.Instance, q.Group.Registered = "", time.Time{}
 		tx.Proxies.Put(q.ID, &q)
 	}
-	for _, p := range of {
-		if !last {
-			tx.AddEvent(now, InstanceRemoved, p, "RDS detected that DB instance %s was deleted and removed it from the target group of DB proxy %s.", d.Identifier, p.Name)
-			continue
-		}
-		tx.AddEvent(now, ClusterRemoved, p, "RDS detected that DB cluster %s was deleted and removed it from the target group of DB proxy %s.", d.Cluster, p.Name)
-		q := *tx.Proxies.Get(p.ID)
-		q.Group.Cluster, q.Group.Registered = "", time.Time{}
-		tx.Proxies.Put(q.ID, &q)
-	}
-	if last {
-		tx.Clusters.Delete(strings.ToLower(d.Cluster))
-	}
+	tx.leave(now, d)
 	tx.Databases.Delete(strings.ToLower(d.Identifier))
 	return d, nil
+}
+
+// proxiesOf names the proxies that have a database as a target, by itself or with its cluster.
+func (s *State) proxiesOf(d *Database) []string {
+	var names []string
+	for _, p := range append(s.registered(d.Identifier, ""), s.registered("", d.Cluster)...) {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 // registered returns the proxies whose target is that instance or that cluster.
@@ -213,46 +234,4 @@ func (s *State) registered(instance, cluster string) []*Proxy {
 // newResourceID makes an id as RDS gives databases: a prefix and 26 capital letters and digits.
 func newResourceID(prefix string) string {
 	return prefix + strings.ToUpper(NewID("") + NewID(""))[:26]
-}
-
-// DeclareDatabases makes the databases of the configuration file those of the state: it adds what is new, replaces what
-// has changed, and takes back what is no longer there, of which a proxy is left without its target. What was declared by
-// the API under one of the names is the file's from then on.
-func (tx *Tx) DeclareDatabases(now time.Time, specs []DatabaseSpec) error {
-	wanted := map[string]bool{}
-	for _, d := range specs {
-		if err := d.complete(); err != nil {
-			return fmt.Errorf("database %s: %w", d.Identifier, err)
-		}
-		d.FromFile = true
-		key := strings.ToLower(d.Identifier)
-		wanted[key] = true
-		old := tx.Databases.Get(key)
-		if old == nil || !strings.EqualFold(old.Cluster, d.Cluster) {
-			if old != nil { // to another cluster: it leaves the former one as any database does
-				if _, err := tx.RemoveDatabase(now, old.Identifier, true, true); err != nil {
-					return fmt.Errorf("database %s: %w", d.Identifier, err)
-				}
-			}
-			if _, err := tx.AddDatabase(now, d); err != nil {
-				return fmt.Errorf("database %s: %w", d.Identifier, err)
-			}
-			continue
-		}
-		row := *old
-		row.Identifier, row.Engine, row.Version, row.Host, row.Port = d.Identifier, d.Engine, d.Version, d.Host, d.Port
-		row.TLSMode, row.CA, row.IAM, row.IAMRegion, row.FromFile = d.TLSMode, d.CA, d.IAM, d.IAMRegion, true
-		if !reflect.DeepEqual(row, *old) {
-			tx.Databases.Put(key, &row)
-		}
-	}
-	tx.settleClusters(specs)
-	for key, d := range tx.State().Databases.All() {
-		if d.FromFile && !wanted[key] {
-			if _, err := tx.RemoveDatabase(now, d.Identifier, true, true); err != nil {
-				return fmt.Errorf("database %s: %w", d.Identifier, err)
-			}
-		}
-	}
-	return nil
 }

@@ -174,10 +174,12 @@ func (p *Plane) follow(ctx context.Context) {
 			return
 		}
 		p.log.Warn("the control plane's state is loaded again", "err", err)
+		said := ""
 		for ctx.Err() == nil {
 			if err := p.load(ctx); err == nil {
 				break
-			} else if ctx.Err() == nil {
+			} else if ctx.Err() == nil && err.Error() != said {
+				said = err.Error()
 				p.log.Error("the control plane's state cannot be loaded: what was known stays in force", "err", err)
 			}
 			select {

@@ -117,6 +117,14 @@ type Database struct {
 	Created    time.Time
 	Tags       []Tag
 	FromFile   bool // declared in the configuration file: read-only in the API
+	// DeclaredBy are the members whose configuration files declare it, each with a digest of what its file says of it.
+	DeclaredBy map[string]string `json:",omitempty"`
+}
+
+// Member is a Forebay whose configuration file declares databases. Key: its name.
+type Member struct {
+	Name string
+	Seen time.Time // when it last said that it is there
 }
 
 // Cluster is a group of databases, of which one is the writer. Key: the identifier in lower case.
@@ -153,6 +161,7 @@ type Secret struct {
 	ResourcePolicy  string // JSON; empty: none
 	RotationEnabled bool
 	Versions        []SecretVersion
+	PreviousSince   time.Time // when the version that is AWSPREVIOUS became it; zero: not known, or none
 }
 
 // SecretVersion is one version's content, sealed: nothing readable is stored.

@@ -21,6 +21,10 @@ type sealingKey struct {
 	aead cipher.AEAD
 }
 
+// Unwrap opens a key that somebody else has wrapped, as a key service does. ok is false for a line that is not of the
+// kind: a plain key.
+type Unwrap func(line string) (key []byte, ok bool, err error)
+
 // KeyLen is the number of bytes in a key.
 const KeyLen = 32
 
@@ -36,9 +40,20 @@ func NewKey() string {
 
 // ParseKeys reads keys: 32 bytes in base64 each, one on a line. Its error does not quote them.
 func ParseKeys(text string) (*Keyring, error) {
+	return ParseWrappedKeys(text, func(string) ([]byte, bool, error) { return nil, false, nil })
+}
+
+// ParseWrappedKeys is ParseKeys where some of the lines are wrapped keys, which unwrap opens: each once.
+func ParseWrappedKeys(text string, unwrap Unwrap) (*Keyring, error) {
 	r := &Keyring{}
 	for i, line := range strings.Fields(text) {
-		key, err := base64.StdEncoding.DecodeString(line)
+		key, wrapped, err := unwrap(line)
+		if err != nil {
+			return nil, fmt.Errorf("key %d: %w", i+1, err)
+		}
+		if !wrapped {
+			key, err = base64.StdEncoding.DecodeString(line)
+		}
 		if err != nil || len(key) != KeyLen {
 			return nil, fmt.Errorf("key %d: expected %d bytes in base64", i+1, KeyLen)
 		}

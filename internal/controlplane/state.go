@@ -22,6 +22,7 @@ type State struct {
 	Roles     Table[Role]
 	Policies  Table[Policy]
 	Events    Table[Event]
+	Fleet     Table[Member]
 }
 
 // Account is where everything belongs.
@@ -32,7 +33,7 @@ func (s *State) tables() map[string]table {
 	return map[string]table{
 		"accounts": &s.Accounts, "proxies": &s.Proxies, "endpoints": &s.Endpoints, "databases": &s.Databases,
 		"clusters": &s.Clusters, "secrets": &s.Secrets, "users": &s.Users, "roles": &s.Roles, "policies": &s.Policies,
-		"events": &s.Events,
+		"events": &s.Events, "members": &s.Fleet,
 	}
 }
 
@@ -79,6 +80,7 @@ type Tx struct {
 	Roles     TxTable[Role]
 	Policies  TxTable[Policy]
 	Events    TxTable[Event]
+	Fleet     TxTable[Member]
 
 	from *State
 }
@@ -88,7 +90,7 @@ func newTx(s *State) *Tx {
 		Accounts: txTable("accounts", s.Accounts), Proxies: txTable("proxies", s.Proxies), Endpoints: txTable("endpoints", s.Endpoints),
 		Databases: txTable("databases", s.Databases), Clusters: txTable("clusters", s.Clusters), Secrets: txTable("secrets", s.Secrets),
 		Users: txTable("users", s.Users), Roles: txTable("roles", s.Roles), Policies: txTable("policies", s.Policies),
-		Events: txTable("events", s.Events), from: s,
+		Events: txTable("events", s.Events), Fleet: txTable("members", s.Fleet), from: s,
 	}
 }
 
@@ -103,7 +105,7 @@ func (tx *Tx) State() *State {
 	return &State{
 		Revision: tx.from.Revision, Accounts: tx.Accounts.share(), Proxies: tx.Proxies.share(), Endpoints: tx.Endpoints.share(),
 		Databases: tx.Databases.share(), Clusters: tx.Clusters.share(), Secrets: tx.Secrets.share(), Users: tx.Users.share(),
-		Roles: tx.Roles.share(), Policies: tx.Policies.share(), Events: tx.Events.share(),
+		Roles: tx.Roles.share(), Policies: tx.Policies.share(), Events: tx.Events.share(), Fleet: tx.Fleet.share(),
 	}
 }
 
@@ -114,7 +116,7 @@ func (tx *Tx) ops() ([]cluster.Op, error) {
 		ops([]cluster.Op) ([]cluster.Op, error)
 	}{
 		&tx.Accounts, &tx.Proxies, &tx.Endpoints, &tx.Databases, &tx.Clusters, &tx.Secrets, &tx.Users, &tx.Roles,
-		&tx.Policies, &tx.Events,
+		&tx.Policies, &tx.Events, &tx.Fleet,
 	} {
 		var err error
 		if all, err = t.ops(all); err != nil {

@@ -44,7 +44,10 @@ func TestDeclareOthers(t *testing.T) {
 		for _, name := range names {
 			specs = append(specs, controlplane.DatabaseSpec{Identifier: name, Engine: "postgres", Host: "h"})
 		}
-		s := update(t, p, func(tx *controlplane.Tx) error { return tx.DeclareDatabases(time.Now(), specs) })
+		s := update(t, p, func(tx *controlplane.Tx) error {
+			_, err := tx.DeclareDatabases(time.Now(), "m", specs)
+			return err
+		})
 		var got []string
 		for key := range s.Databases.All() {
 			got = append(got, key)

@@ -5,6 +5,7 @@ package secret
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // ErrNotFound means that the store has no secret of that name.
@@ -30,6 +31,16 @@ type Previous struct {
 	Version  string // as of Secret
 	Username string
 	Password Password
+	// Since is when it became the previous one, as far as the store knows; zero: it does not.
+	Since time.Time
+	// ClientsUntil is until when clients may log in with its password; zero: for as long as it is given out. At the
+	// database it is tried for longer: that may follow late.
+	ClientsUntil time.Time
+}
+
+// LetsIn reports whether clients may log in with the password now.
+func (p *Previous) LetsIn(now time.Time) bool {
+	return p.ClientsUntil.IsZero() || now.Before(p.ClientsUntil)
 }
 
 // Versions names the content of s, that of Previous included: what is derived from a secret is cached under it.
@@ -37,7 +48,7 @@ func (s Secret) Versions() string {
 	if s.Previous == nil {
 		return s.Version
 	}
-	return s.Version + "\x00" + s.Previous.Version
+	return s.Version + "\x00" + s.Previous.Version + "\x00" + s.Previous.ClientsUntil.String()
 }
 
 // For returns the secret as it is for one of its users. That is s itself for the user of the current version. A rotation

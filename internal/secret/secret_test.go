@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"forebay/internal/secret"
 )
@@ -120,6 +121,47 @@ func TestMux(t *testing.T) {
 		t.Errorf("a secret that was taken away: got %v, want ErrNotFound", err)
 	}
 }
+
+// TestLimitPrevious: the limit counts from when the version became the previous one, and a change of it is another version.
+func TestLimitPrevious(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	known := secret.Secret{Name: "s", Version: "2", Username: "app", Previous: &secret.Previous{Version: "1", Username: "app", Since: since}}
+	unknown := known
+	unknown.Previous = &secret.Previous{Version: "1", Username: "app"}
+	var m secret.Mux
+	m.Swap(map[string]secret.Store{"known": fixed(known), "unknown": fixed(unknown), "none": store("x")})
+	seen := map[string]bool{}
+	for _, limit := range []time.Duration{-1, 0, time.Hour, 24 * time.Hour} {
+		if limit >= 0 {
+			m.LimitPrevious(limit)
+		}
+		s, err := m.Get(t.Context(), "known")
+		if err != nil || seen[s.Versions()] {
+			t.Errorf("limit %v: versions %q again, or %v", limit, s.Versions(), err)
+		}
+		seen[s.Versions()] = true
+		for after, want := range map[time.Duration]bool{0: limit != 0, time.Hour - 1: limit != 0, time.Hour: limit != 0 && limit != time.Hour, 24*time.Hour - 1: limit != 0 && limit != time.Hour, 24 * time.Hour: limit < 0} {
+			if got := s.Previous.LetsIn(since.Add(after)); got != want {
+				t.Errorf("limit %v, after %v: lets in %t, want %t", limit, after, got, want)
+			}
+		}
+		if s, err := m.Get(t.Context(), "unknown"); err != nil || !s.Previous.LetsIn(since.Add(1000*time.Hour)) {
+			t.Errorf("limit %v: a previous one of nobody knows when: %+v, %v", limit, s.Previous, err)
+		}
+		if s, err := m.Get(t.Context(), "none"); err != nil || s.Previous != nil {
+			t.Errorf("limit %v: %+v, %v", limit, s, err)
+		}
+	}
+	if !known.Previous.ClientsUntil.IsZero() {
+		t.Error("the store's own has been changed")
+	}
+}
+
+// fixed gives out one secret.
+type fixed secret.Secret
+
+func (s fixed) Get(context.Context, string) (secret.Secret, error) { return secret.Secret(s), nil }
 
 // store knows every name; the text is its user.
 type store string

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -24,6 +25,7 @@ func Embed(ctx context.Context, dir string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("etcd: %w", err)
 	}
+	end := newFatal(log)
 	cfg := embed.NewConfig()
 	cfg.Name = "forebay"
 	cfg.Dir = filepath.Join(dir, "etcd")
@@ -38,15 +40,15 @@ func Embed(ctx context.Context, dir string, log *slog.Logger) (*Store, error) {
 	cfg.QuotaBackendBytes = 1 << 30
 	cfg.MaxTxnOps = 4096
 	cfg.MaxRequestBytes = 8 << 20 // a secret with thirty versions of 64 KiB, in base64, is one value
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(zapTo(log)))
-	server, err := embed.StartEtcd(cfg)
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(quiet{zapTo(log)}, zap.WithFatalHook(end)))
+	server, err := startEtcd(cfg, end)
 	if err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("etcd: start a member in %s: %w", dir, err)
 	}
 	stop := func() error {
-		server.Close()
-		return lock.Close()
+		err := closeEtcd(server, end)
+		return errors.Join(err, lock.Close())
 	}
 	select {
 	case <-server.Server.ReadyNotify():
@@ -55,10 +57,54 @@ func Embed(ctx context.Context, dir string, log *slog.Logger) (*Store, error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	case err = <-server.Err():
+	case <-end.ctx.Done():
+		err = end.failed()
 	}
 	if err != nil {
 		stop()
 		return nil, err
 	}
-	return newStore(v3client.New(server.Server), stop), nil
+	s := newStore(v3client.New(server.Server), stop)
+	s.end = end
+	return s, nil
+}
+
+// startEtcd starts in a goroutine of its own, which etcd may end.
+func startEtcd(cfg *embed.Config, end *fatal) (server *embed.Etcd, err error) {
+	type started struct {
+		server *embed.Etcd
+		err    error
+	}
+	done := make(chan started, 1)
+	go func() {
+		server, err := embed.StartEtcd(cfg)
+		done <- started{server, err}
+	}()
+	select {
+	case s := <-done:
+		return s.server, s.err
+	case <-end.ctx.Done(): // what has been started so far is not to be had, and goes with the process
+		return nil, end.failed()
+	}
+}
+
+// closeLimit is how long a member that has come to an end by itself may take to be closed: what it had locked then may stay so.
+const closeLimit = 5 * time.Second
+
+func closeEtcd(server *embed.Etcd, end *fatal) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		server.Close()
+	}()
+	select {
+	case <-done:
+		return end.failed()
+	case <-end.ctx.Done():
+	}
+	select {
+	case <-done:
+	case <-time.After(closeLimit):
+	}
+	return end.failed()
 }

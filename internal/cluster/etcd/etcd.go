@@ -20,6 +20,7 @@ import (
 type Store struct {
 	client *clientv3.Client
 	stop   func() error // what was started beside the client
+	end    *fatal       // of an embedded member; nil: it is none
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -34,12 +35,38 @@ func newStore(client *clientv3.Client, stop func() error) *Store {
 	return s
 }
 
+// while is a context that ends with ctx, or when an embedded member comes to an end. It is an error where it has already.
+func (s *Store) while(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := s.end.failed(); err != nil {
+		return ctx, nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	if s.end == nil {
+		return ctx, cancel, nil
+	}
+	stop := context.AfterFunc(s.end.ctx, cancel)
+	return ctx, func() { stop(); cancel() }, nil
+}
+
+// cause is why a call has failed.
+func (s *Store) cause(err error) error {
+	if end := s.end.failed(); end != nil {
+		return end
+	}
+	return err
+}
+
 // Load implements cluster.Store. It asks for all entries in one answer: the state is small, and an answer is of one
 // revision.
 func (s *Store) Load(ctx context.Context, prefix string) ([]cluster.Entry, int64, error) {
-	r, err := s.client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend))
+	ctx, cancel, err := s.while(ctx)
 	if err != nil {
 		return nil, 0, fmt.Errorf("etcd: load: %w", err)
+	}
+	defer cancel()
+	r, err := s.client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend))
+	if err != nil {
+		return nil, 0, fmt.Errorf("etcd: load: %w", s.cause(err))
 	}
 	entries := make([]cluster.Entry, len(r.Kvs))
 	for i, kv := range r.Kvs {
@@ -50,6 +77,11 @@ func (s *Store) Load(ctx context.Context, prefix string) ([]cluster.Entry, int64
 
 // Commit implements cluster.Store.
 func (s *Store) Commit(ctx context.Context, txn cluster.Txn) (int64, error) {
+	ctx, cancel, err := s.while(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("etcd: commit: %w", err)
+	}
+	defer cancel()
 	t := s.client.Txn(ctx)
 	if txn.Key != "" {
 		t = t.If(clientv3.Compare(clientv3.ModRevision(txn.Key), "=", txn.Revision))
@@ -65,7 +97,7 @@ func (s *Store) Commit(ctx context.Context, txn cluster.Txn) (int64, error) {
 	r, err := t.Then(ops...).Commit()
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("etcd: commit: %w", err)
+		return 0, fmt.Errorf("etcd: commit: %w", s.cause(err))
 	case !r.Succeeded:
 		return 0, cluster.ErrConflict
 	}

@@ -2,7 +2,9 @@ package etcd_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -19,9 +21,21 @@ import (
 // killed has this test binary play a Forebay that writes until it is killed: the folder to write to.
 const killed = "FOREBAY_TEST_ETCD_WRITER"
 
+// counted and filled have it count, and fill the disk: the folder.
+const (
+	counted = "FOREBAY_TEST_ETCD_COUNT"
+	filled  = "FOREBAY_TEST_ETCD_FILL"
+)
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(killed); dir != "" {
 		writeForever(dir)
+	}
+	if dir := os.Getenv(counted); dir != "" {
+		count(dir)
+	}
+	if dir := os.Getenv(filled); dir != "" {
+		fill(dir)
 	}
 	os.Exit(m.Run())
 }
@@ -67,6 +81,49 @@ func TestRestart(t *testing.T) {
 	if got, _, err := s.Load(t.Context(), "/"); err != nil || len(got) != 1 || string(got[0].Value) != "v" || got[0].Revision != rev {
 		t.Errorf("after a restart: %+v, %v", got, err)
 	}
+}
+
+// count is what counted does.
+func count(dir string) {
+	s, err := etcd.Embed(context.Background(), dir, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	all, _, err := s.Load(context.Background(), "/k/")
+	fmt.Println("COUNTED", len(all), err, s.Close())
+	os.Exit(0)
+}
+
+// fill is what filled does: it writes until that fails, and says what happens then.
+func fill(dir string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Second)
+	defer cancel()
+	s, err := etcd.Embed(ctx, dir, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	value := bytes.Repeat([]byte("x"), 1<<20)
+	written := -1
+	for ; err == nil; written++ {
+		_, err = s.Commit(ctx, cluster.Txn{Ops: []cluster.Op{{Key: fmt.Sprintf("/k/%04d", written+1), Value: value}}})
+	}
+	fmt.Println("WRITTEN", written)
+	say := func(what string, err error) {
+		if errors.Is(err, etcd.ErrFailed) {
+			fmt.Println(what + ": ErrFailed")
+		} else {
+			fmt.Println(what+":", err)
+		}
+	}
+	say("the change", err)
+	_, err = s.Commit(ctx, cluster.Txn{Ops: []cluster.Op{{Key: "/more"}}})
+	say("a change after that", err)
+	_, _, err = s.Load(ctx, "/")
+	say("a read after that", err)
+	say("Close", s.Close())
+	os.Exit(0)
 }
 
 // writeForever counts up, and says each number on standard output when it is written.

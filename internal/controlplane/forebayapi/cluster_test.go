@@ -97,7 +97,8 @@ func TestModifyCluster(t *testing.T) {
 		}
 	}
 	if _, err := s.plane.Update(t.Context(), func(tx *controlplane.Tx) error {
-		return tx.DeclareDatabases(start, []controlplane.DatabaseSpec{{Identifier: "f", Engine: "mysql", Host: "db", Cluster: "file"}})
+		_, err := tx.DeclareDatabases(start, "local", []controlplane.DatabaseSpec{{Identifier: "f", Engine: "mysql", Host: "db", Cluster: "file"}})
+		return err
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -390,3 +390,45 @@ func TestAssumeTaggedRole(t *testing.T) {
 	do(t, ann, w.AssumeRole, iamapi.AssumeRoleInput{RoleArn: roleOf("blue", "blue"), RoleSessionName: "s1"})
 	refused(t, ann, w.AssumeRole, iamapi.AssumeRoleInput{RoleArn: roleOf("red", "red"), RoleSessionName: "s1"}, "AccessDenied", 403)
 }
+
+// TestRootKeys replaces the key of root, as AWS has it: two at most, and the last one stays.
+func TestRootKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	refusedSilent(t, w.root, w.DeleteAccessKey, iamapi.AccessKeyInput{AccessKeyID: rootID}, "DeleteConflict", 409)
+	refusedSilent(t, w.root, w.UpdateAccessKey, iamapi.UpdateAccessKeyInput{AccessKeyID: rootID, Status: "Inactive"}, "DeleteConflict", 409)
+	k := do(t, w.root, w.CreateAccessKey, iamapi.UserInput{}).AccessKey
+	if k.UserName != "root" || len(k.SecretAccessKey) != 40 || k.Status != "Active" {
+		t.Errorf("got %s for %s, %s", k.AccessKeyID, k.UserName, k.Status)
+	}
+	refused(t, w.root, w.CreateAccessKey, iamapi.UserInput{}, "LimitExceeded", 409)
+	second := w.as(k.AccessKeyID, "", k.SecretAccessKey)
+	if !second.Caller.(*identity.Principal).Root() {
+		t.Error("the new key is not root's")
+	}
+	silent(t, second, w.UpdateAccessKey, iamapi.UpdateAccessKeyInput{AccessKeyID: rootID, Status: "Inactive"})
+	if _, _, err := w.ids.Key(rootID, ""); !errors.Is(err, identity.ErrUnknownKey) {
+		t.Errorf("an inactive key: %v", err)
+	}
+	refusedSilent(t, second, w.DeleteAccessKey, iamapi.AccessKeyInput{AccessKeyID: k.AccessKeyID}, "DeleteConflict", 409)
+	got := map[string]string{}
+	for _, m := range do(t, second, w.ListAccessKeys, iamapi.ListAccessKeysInput{}).AccessKeyMetadata {
+		got[m.AccessKeyID] = m.UserName + " " + m.Status
+	}
+	if len(got) != 2 || got[rootID] != "root Inactive" || got[k.AccessKeyID] != "root Active" {
+		t.Errorf("listed: %v", got)
+	}
+	silent(t, second, w.DeleteAccessKey, iamapi.AccessKeyInput{AccessKeyID: rootID})
+	refusedSilent(t, second, w.DeleteAccessKey, iamapi.AccessKeyInput{AccessKeyID: rootID}, "NoSuchEntity", 404)
+	if keys := w.plane.State().Account().RootKeys; len(keys) != 1 || keys[0].ID != k.AccessKeyID {
+		t.Errorf("%d keys are left", len(keys))
+	}
+	// Root's keys are for root alone, whatever a policy allows; a user that is called root is one like all others.
+	ann := w.user("ann", everything)
+	mine := do(t, ann, w.CreateAccessKey, iamapi.UserInput{}).AccessKey
+	if mine.UserName != "ann" || len(w.plane.State().Account().RootKeys) != 1 {
+		t.Errorf("a user has made a key for %s", mine.UserName)
+	}
+	refusedSilent(t, ann, w.DeleteAccessKey, iamapi.AccessKeyInput{AccessKeyID: k.AccessKeyID}, "NoSuchEntity", 404)
+	refused(t, second, w.ListAccessKeys, iamapi.ListAccessKeysInput{UserName: ptr("root")}, "NoSuchEntity", 404)
+}

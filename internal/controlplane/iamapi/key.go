@@ -11,7 +11,7 @@ import (
 	"forebay/internal/controlplane/identity"
 )
 
-// maxKeys is how many access keys a user has at most.
+// maxKeys is how many access keys a user has at most, and root.
 const maxKeys = 2
 
 // AccessKey is an access key with its secret, which is shown this once.
@@ -26,17 +26,17 @@ type AccessKey struct {
 // AccessKeyOutput is a new access key.
 type AccessKeyOutput struct{ AccessKey AccessKey }
 
-// CreateAccessKey gives a user a new access key.
+// CreateAccessKey gives a user a new access key, or root: that is how root's key is replaced.
 func (a *API) CreateAccessKey(ctx context.Context, c *awsapi.Call, in *UserInput) (*AccessKeyOutput, error) {
 	id, secret := "AKIA"+identity.RandomID(16), identity.RandomSecret()
 	key := controlplane.AccessKey{ID: id, Active: true, Created: a.now().UTC(), Sealed: a.ring.Seal([]byte(secret), identity.KeyBelongs(id))}
 	var name string
-	err := a.changeKeys(ctx, c, "CreateAccessKey", in.name(c), func(u *controlplane.User) error {
-		if len(u.Keys) >= maxKeys {
+	err := a.changeKeys(ctx, c, "CreateAccessKey", in, func(of string, keys *[]controlplane.AccessKey) error {
+		if len(*keys) >= maxKeys {
 			return limit("Cannot exceed quota for AccessKeysPerUser: %d", maxKeys)
 		}
-		name = u.Name
-		u.Keys = append(u.Keys, key)
+		name = of
+		*keys = append(*keys, key)
 		return nil
 	})
 	if err != nil {
@@ -45,15 +45,37 @@ func (a *API) CreateAccessKey(ctx context.Context, c *awsapi.Call, in *UserInput
 	return &AccessKeyOutput{AccessKey{name, id, "Active", secret, key.Created}}, nil
 }
 
-// changeKeys has fn change a copy of the user.
-func (a *API) changeKeys(ctx context.Context, c *awsapi.Call, operation, name string, fn func(u *controlplane.User) error) error {
+// rootName is what the account's root is called where a user has a name.
+const rootName = "root"
+
+// rootItself reports whether root has called, and names no user: then it is about root's own keys, as in AWS.
+func (in *UserInput) rootItself(c *awsapi.Call) bool {
+	p, ok := c.Caller.(*identity.Principal)
+	return in.UserName == nil && ok && p.Root()
+}
+
+// changeKeys has fn change a copy of the keys of a user, or of root.
+func (a *API) changeKeys(ctx context.Context, c *awsapi.Call, operation string, in *UserInput, fn func(name string, keys *[]controlplane.AccessKey) error) error {
 	return a.update(ctx, func(tx *controlplane.Tx) error {
+		if in.rootItself(c) {
+			account := *tx.Account()
+			account.RootKeys = slices.Clone(account.RootKeys)
+			if err := fn(rootName, &account.RootKeys); err != nil {
+				return err
+			}
+			if !slices.ContainsFunc(account.RootKeys, func(k controlplane.AccessKey) bool { return k.Active }) {
+				return conflict("This is the last active access key of the account's root. Create another one first: there is no other way in.")
+			}
+			tx.Accounts.Put("account", &account)
+			return nil
+		}
+		name := in.name(c)
 		if _, err := users.find(tx.State(), c, operation, name, nil); err != nil {
 			return err
 		}
 		u := *tx.Users.Get(strings.ToLower(name))
 		u.Keys = slices.Clone(u.Keys)
-		if err := fn(&u); err != nil {
+		if err := fn(u.Name, &u.Keys); err != nil {
 			return err
 		}
 		tx.Users.Put(strings.ToLower(name), &u)
@@ -85,15 +107,18 @@ type AccessKeyMetadata struct {
 
 // ListAccessKeys lists the keys of a user.
 func (a *API) ListAccessKeys(_ context.Context, c *awsapi.Call, in *ListAccessKeysInput) (*ListAccessKeysOutput, error) {
-	name := (&UserInput{in.UserName}).name(c)
-	s := a.plane.State()
-	if _, err := users.find(s, c, "ListAccessKeys", name, nil); err != nil {
-		return nil, err
+	user, s := &UserInput{in.UserName}, a.plane.State()
+	name, keys := rootName, s.Account().RootKeys
+	if !user.rootItself(c) {
+		if _, err := users.find(s, c, "ListAccessKeys", user.name(c), nil); err != nil {
+			return nil, err
+		}
+		u := s.Users.Get(strings.ToLower(user.name(c)))
+		name, keys = u.Name, u.Keys
 	}
-	u := s.Users.Get(strings.ToLower(name))
 	all := []AccessKeyMetadata{}
-	for _, k := range u.Keys {
-		all = append(all, AccessKeyMetadata{u.Name, k.ID, keyStatus(k), k.Created})
+	for _, k := range keys {
+		all = append(all, AccessKeyMetadata{name, k.ID, keyStatus(k), k.Created})
 	}
 	slices.SortFunc(all, func(a, b AccessKeyMetadata) int { return strings.Compare(a.AccessKeyID, b.AccessKeyID) })
 	page, more, marker, err := paginate(all, Page{in.Marker, in.MaxItems}, func(k AccessKeyMetadata) string { return k.AccessKeyID })
@@ -122,12 +147,12 @@ func (a *API) UpdateAccessKey(ctx context.Context, c *awsapi.Call, in *UpdateAcc
 	if in.Status != "Active" && in.Status != "Inactive" {
 		return invalid("1 validation error detected: Value '%s' at 'status' failed to satisfy constraint: Member must satisfy enum value set: [Active, Inactive]", in.Status)
 	}
-	return a.changeKeys(ctx, c, "UpdateAccessKey", (&UserInput{in.UserName}).name(c), func(u *controlplane.User) error {
-		i, err := keyOf(u, in.AccessKeyID)
+	return a.changeKeys(ctx, c, "UpdateAccessKey", &UserInput{in.UserName}, func(_ string, keys *[]controlplane.AccessKey) error {
+		i, err := keyOf(*keys, in.AccessKeyID)
 		if err != nil {
 			return err
 		}
-		u.Keys[i].Active = in.Status == "Active"
+		(*keys)[i].Active = in.Status == "Active"
 		return nil
 	})
 }
@@ -140,18 +165,18 @@ type AccessKeyInput struct {
 
 // DeleteAccessKey removes a key.
 func (a *API) DeleteAccessKey(ctx context.Context, c *awsapi.Call, in *AccessKeyInput) error {
-	return a.changeKeys(ctx, c, "DeleteAccessKey", (&UserInput{in.UserName}).name(c), func(u *controlplane.User) error {
-		i, err := keyOf(u, in.AccessKeyID)
+	return a.changeKeys(ctx, c, "DeleteAccessKey", &UserInput{in.UserName}, func(_ string, keys *[]controlplane.AccessKey) error {
+		i, err := keyOf(*keys, in.AccessKeyID)
 		if err != nil {
 			return err
 		}
-		u.Keys = slices.Delete(u.Keys, i, i+1)
+		*keys = slices.Delete(*keys, i, i+1)
 		return nil
 	})
 }
 
-func keyOf(u *controlplane.User, id string) (int, error) {
-	i := slices.IndexFunc(u.Keys, func(k controlplane.AccessKey) bool { return k.ID == id })
+func keyOf(keys []controlplane.AccessKey, id string) (int, error) {
+	i := slices.IndexFunc(keys, func(k controlplane.AccessKey) bool { return k.ID == id })
 	if i < 0 {
 		return 0, noSuch("The Access Key with id %s cannot be found.", id)
 	}

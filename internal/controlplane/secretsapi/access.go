@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"strings"
+	"time"
 
 	"forebay/internal/controlplane"
 	"forebay/internal/controlplane/awsapi"
@@ -77,6 +78,11 @@ func (a *API) change(ctx context.Context, c *awsapi.Call, operation, id string, 
 			return refuse("LimitExceededException", "A secret has at most %d staging labels, of all its versions together.", maxLabels)
 		}
 		after.Changed = a.now()
+		if now, was := after.Staged(controlplane.StagePrevious), row.Staged(controlplane.StagePrevious); now == nil {
+			after.PreviousSince = time.Time{}
+		} else if was == nil || was.ID != now.ID {
+			after.PreviousSince = after.Changed
+		}
 		after.Prune()
 		tx.Secrets.Put(after.ARN, after)
 		return nil

@@ -401,3 +401,32 @@ func TestForcedDeletion(t *testing.T) {
 		t.Error("who may not delete was told that nothing is there")
 	}
 }
+
+// TestPreviousSince: it is noted when a version becomes the previous one, by whatever operation, and nothing else changes that.
+func TestPreviousSince(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := *do(t, w.CreateSecret, secretsapi.CreateSecretInput{Name: "s", SecretString: ptr("one")}).VersionID
+	check := func(step string, want time.Time) {
+		t.Helper()
+		if got := w.plane.State().FindSecret("s").PreviousSince; !got.Equal(want) {
+			t.Errorf("%s: previous since %v, want %v", step, got, want)
+		}
+		w.clock = w.clock.Add(time.Hour)
+	}
+	check("created", time.Time{})
+	moved := w.clock
+	two := do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: "s", SecretString: ptr("two")}).VersionID
+	check("put", moved)
+	do(t, w.UpdateSecret, secretsapi.UpdateSecretInput{SecretID: "s", Description: ptr("d")})
+	pending := do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: "s", SecretString: ptr("three"), VersionStages: []string{"AWSPENDING"}}).VersionID
+	check("described, and pending", moved)
+	moved = w.clock
+	do(t, w.UpdateSecretVersionStage, secretsapi.UpdateSecretVersionStageInput{SecretID: "s", VersionStage: "AWSCURRENT", MoveToVersionID: &pending, RemoveFromVersionID: &two})
+	check("moved", moved)
+	moved = w.clock
+	do(t, w.UpdateSecretVersionStage, secretsapi.UpdateSecretVersionStageInput{SecretID: "s", VersionStage: "AWSPREVIOUS", MoveToVersionID: &one, RemoveFromVersionID: &two})
+	check("another one made previous", moved)
+	do(t, w.UpdateSecretVersionStage, secretsapi.UpdateSecretVersionStageInput{SecretID: "s", VersionStage: "AWSPREVIOUS", RemoveFromVersionID: &one})
+	check("none", time.Time{})
+}

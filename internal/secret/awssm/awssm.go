@@ -1,6 +1,6 @@
 // Package awssm reads secrets of a real AWS account from AWS Secrets Manager, by the credentials that the process has or
-// through a role that they may assume, whose credentials it also gives out for signing. It is the only package that knows
-// the AWS SDK.
+// through a role that they may assume, whose credentials it also gives out for signing. Beside it only awskms knows the AWS
+// SDK.
 package awssm
 
 import (
@@ -68,10 +68,14 @@ func (a *Account) Store(s Secret) *remote.Store {
 	if s.Region == "" {
 		s.Region = Region(s.ARN)
 	}
+	var seen moved
 	return remote.New(remote.Options{
 		Log: a.o.Log, Kind: Kind, Where: s.ARN, Refresh: s.Refresh, Observe: a.o.Observe,
-		Read: func(ctx context.Context) (remote.Answer, error) {
-			read, err := a.read(ctx, s)
+		Read: func(ctx context.Context) (remote.Answer, error) { // one at a time
+			read, made, err := a.read(ctx, s)
+			if err == nil {
+				seen.note(&read, made, time.Now())
+			}
 			return remote.Answer{Secret: read}, plain(err, s)
 		},
 	})
@@ -176,32 +180,54 @@ func httpClient() *awshttp.BuildableClient {
 		})
 }
 
-// read reads both versions of a secret. Where only the current one can be read, that one counts.
-func (a *Account) read(ctx context.Context, s Secret) (secret.Secret, error) {
+// moved knows when the stage AWSCURRENT has moved, which AWS does not say: when this process has seen it, or else when the
+// current version was made. A version that is made long before it becomes current, by a rotation that took long, so counts
+// from the latter after a restart alone.
+type moved struct {
+	current string // the version that was current at the last read; empty: none
+	since   time.Time
+}
+
+// note puts into read when its previous version became that. made is when the current one was made.
+func (m *moved) note(read *secret.Secret, made, now time.Time) {
+	switch {
+	case m.current == "":
+		m.since = made
+	case m.current != read.Version:
+		m.since = now
+	}
+	m.current = read.Version
+	if p := read.Previous; p != nil {
+		p.Since = m.since
+	}
+}
+
+// read reads both versions of a secret, and when the current one was made. Where only that one can be read, it counts.
+func (a *Account) read(ctx context.Context, s Secret) (current secret.Secret, made time.Time, err error) {
 	c, err := a.client(ctx, access{region: s.Region, role: s.Role})
 	if err != nil {
-		return secret.Secret{}, err
+		return secret.Secret{}, made, err
 	}
-	current, err := version(ctx, c, s.ARN, "AWSCURRENT")
+	current, made, err = version(ctx, c, s.ARN, "AWSCURRENT")
 	if err != nil {
-		return secret.Secret{}, err
+		return secret.Secret{}, made, err
 	}
-	previous, err := version(ctx, c, s.ARN, "AWSPREVIOUS")
+	previous, _, err := version(ctx, c, s.ARN, "AWSPREVIOUS")
 	switch {
 	case err == nil:
 		if previous.Version != current.Version {
 			current.Previous = &secret.Previous{Version: previous.Version, Username: previous.Username, Password: previous.Password}
 		}
 	case down(err):
-		return secret.Secret{}, err // it may be there: do not forget what is known of it
+		return secret.Secret{}, made, err // it may be there: do not forget what is known of it
 	}
-	return current, nil
+	return current, made, nil
 }
 
-func version(ctx context.Context, c *secretsmanager.Client, arn, stage string) (secret.Secret, error) {
+func version(ctx context.Context, c *secretsmanager.Client, arn, stage string) (s secret.Secret, made time.Time, err error) {
 	out, err := c.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn, VersionStage: &stage})
 	if err != nil {
-		return secret.Secret{}, err
+		return secret.Secret{}, made, err
 	}
 	text := out.SecretBinary
 	if out.SecretString != nil {
@@ -209,10 +235,10 @@ func version(ctx context.Context, c *secretsmanager.Client, arn, stage string) (
 	}
 	parsed, err := secret.Parse(arn, text)
 	if err != nil {
-		return secret.Secret{}, &contentError{stage: stage, err: err}
+		return secret.Secret{}, made, &contentError{stage: stage, err: err}
 	}
 	parsed.Version = aws.ToString(out.VersionId)
-	return parsed, nil
+	return parsed, aws.ToTime(out.CreatedDate), nil
 }
 
 // contentError is a version that is no secret of a database user.

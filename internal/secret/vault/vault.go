@@ -126,6 +126,9 @@ func (r *reader) read(ctx context.Context) (remote.Answer, error) {
 			if answer.Secret.Previous, err = r.previous(ctx, versioned.Metadata.Version-1); err != nil {
 				return remote.Answer{}, err
 			}
+			if answer.Secret.Previous != nil {
+				answer.Secret.Previous.Since = versioned.Metadata.Created
+			}
 		}
 		return answer, nil
 	}

@@ -17,9 +17,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/rds"
-
 	"forebay/internal/localserver"
+
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // providersVar names a folder with the AWS provider, laid out as `terraform providers mirror` does.
@@ -60,7 +63,17 @@ type terraform struct {
 	env  []string
 }
 
-// newTerraform prepares a folder with the configuration and more files, one of which may be another main.tf.
+// terraformFile is one of testdata's.
+func terraformFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata/terraform", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// newTerraform prepares a folder with the configuration, main.tf unless there is another one among more, and with more.
 func (w *world) newTerraform(path, settings string, vars, more map[string]string) *terraform {
 	w.t.Helper()
 	tf := &terraform{w: w, path: path, dir: w.t.TempDir()}
@@ -69,12 +82,11 @@ func (w *world) newTerraform(path, settings string, vars, more map[string]string
 	for _, k := range slices.Sorted(maps.Keys(vars)) {
 		tf.env = append(tf.env, "TF_VAR_"+k+"="+vars[k])
 	}
-	text, err := os.ReadFile("testdata/terraform/main.tf")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	files := map[string]string{"main.tf": string(text)}
+	files := map[string]string{}
 	maps.Copy(files, more)
+	if files["main.tf"] == "" {
+		files["main.tf"] = terraformFile(w.t, "main.tf")
+	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(tf.dir, name), []byte(text), 0o600); err != nil {
 			w.t.Fatal(err)
@@ -175,12 +187,8 @@ func TestTerraform(t *testing.T) {
 	d := postgresDatabase(t)
 	w := newWorld(t)
 	w.declare("shop", d.engine, d.host, d.port)
-	text, err := os.ReadFile("testdata/terraform/all.tftest.hcl")
-	if err != nil {
-		t.Fatal(err)
-	}
 	tf := w.newTerraform(path, settings, map[string]string{"api": w.url(), "database": "shop", "user": d.user, "password": d.password},
-		map[string]string{"all.tftest.hcl": string(text)})
+		map[string]string{"all.tftest.hcl": terraformFile(t, "all.tftest.hcl")})
 	api := w.sdk(w.root).rds
 	passed := map[string]bool{}
 	tf.test(func(run string) {
@@ -213,6 +221,143 @@ func TestTerraform(t *testing.T) {
 		t.Errorf("left after destroy: %s", left)
 	}
 	w.silent(d.password)
+}
+
+// mysqlWorld is a Forebay with a database for MySQL, shop, and a cluster of it and another one.
+func mysqlWorld(t *testing.T, engine, host string, port int) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.declare("shop", engine, host, port)
+	for i, name := range []string{"fleet-1", "fleet-2"} {
+		w.must(w.url(), "AddDatabase", map[string]any{"Identifier": name, "Engine": engine, "Host": host, "Port": port + i, "Cluster": "fleet"})
+	}
+	return w
+}
+
+// TestTerraformMySQL does the same for MySQL, with what that has alone, and with a cluster as a target.
+func TestTerraformMySQL(t *testing.T) {
+	t.Parallel()
+	path, settings := findTerraform(t)
+	d := mariaDatabase(t)
+	w := mysqlWorld(t, d.engine, d.host, d.port)
+	tf := w.newTerraform(path, settings, map[string]string{"api": w.url(), "database": "shop", "cluster": "fleet", "user": d.user, "password": d.password},
+		map[string]string{"main.tf": terraformFile(t, "mysql.tf"), "all.tftest.hcl": terraformFile(t, "all.tftest.hcl")})
+	api := w.sdk(w.root).rds
+	pool := func(proxy string) *rdstypes.ConnectionPoolConfigurationInfo {
+		t.Helper()
+		all, err := api.DescribeDBProxyTargetGroups(t.Context(), &rds.DescribeDBProxyTargetGroupsInput{DBProxyName: &proxy})
+		if err != nil {
+			t.Error(err)
+			return &rdstypes.ConnectionPoolConfigurationInfo{}
+		}
+		return all.TargetGroups[0].ConnectionPoolConfig
+	}
+	want := func(borrow, most, idle int32, query string, filters ...string) *rdstypes.ConnectionPoolConfigurationInfo {
+		return &rdstypes.ConnectionPoolConfigurationInfo{
+			ConnectionBorrowTimeout: &borrow, MaxConnectionsPercent: &most, MaxIdleConnectionsPercent: &idle, InitQuery: &query, SessionPinningFilters: filters,
+		}
+	}
+	var passed []string
+	tf.test(func(run string) {
+		switch passed = append(passed, run); run {
+		case "create": // while Terraform plans
+			all, err := api.DescribeDBProxies(t.Context(), &rds.DescribeDBProxiesInput{DBProxyName: ptr("tf-shop")})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			d.soon(t, "clients are served", *all.DBProxies[0].Endpoint, d.user, d.password)
+			if diff := cmp.Diff(want(60, 90, 40, "SET time_zone = '+02:00'"), pool("tf-shop"), ignoreDocument, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("the pool (-want +got):\n%s", diff)
+			}
+			targets, err := api.DescribeDBProxyTargets(t.Context(), &rds.DescribeDBProxyTargetsInput{DBProxyName: ptr("tf-cluster")})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var rows []string
+			for _, row := range targets.Targets {
+				rows = append(rows, string(row.Type)+" "+*row.RdsResourceId)
+			}
+			if !slices.Equal(rows, []string{"TRACKED_CLUSTER fleet", "RDS_INSTANCE fleet-1", "RDS_INSTANCE fleet-2"}) {
+				t.Errorf("targets of the cluster: %q", rows)
+			}
+		case "modify":
+			if diff := cmp.Diff(want(30, 60, 20, "SET time_zone = '+01:00'", "EXCLUDE_VARIABLE_SETS"), pool("tf-store"), ignoreDocument); diff != "" {
+				t.Errorf("the pool, modified (-want +got):\n%s", diff)
+			}
+			if got := pool("tf-cluster").SessionPinningFilters; !slices.Equal(got, []string{"EXCLUDE_VARIABLE_SETS"}) {
+				t.Errorf("filters of the cluster's: %q", got)
+			}
+		}
+	})
+	if !slices.Equal(passed, []string{"create", "created", "modify", "modified"}) {
+		t.Errorf("passed: %q", passed)
+	}
+	if left := w.left(); left != "" {
+		t.Errorf("left after destroy: %s", left)
+	}
+	w.silent(d.password)
+}
+
+// ignoreDocument leaves out what the SDK's types have of its own.
+var ignoreDocument = cmpopts.IgnoreUnexported(rdstypes.ConnectionPoolConfigurationInfo{})
+
+// TestTerraformImportMySQL imports a proxy with a cluster, and one for MySQL with everything set.
+func TestTerraformImportMySQL(t *testing.T) {
+	t.Parallel()
+	path, settings := findTerraform(t)
+	w := mysqlWorld(t, "mariadb", "192.0.2.1", 3306) // nobody is there
+	secret := w.secret("tf/mysql", "app", "pw", nil)
+	reads := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["secretsmanager:GetSecretValue"],"Resource":%q}]}`, secret.arn)
+	w.query("iam", "CreateRole", "RoleName", "tf-mysql", "AssumeRolePolicyDocument", trust)
+	w.query("iam", "PutRolePolicy", "RoleName", "tf-mysql", "PolicyName", "reads", "PolicyDocument", reads)
+	create := func(name, authType string, more ...string) {
+		w.query("rds", "CreateDBProxy", append([]string{
+			"DBProxyName", name, "EngineFamily", "MYSQL", "RoleArn", w.role("tf-mysql"),
+			"Auth.member.1.AuthScheme", "SECRETS", "Auth.member.1.IAMAuth", "DISABLED", "Auth.member.1.ClientPasswordAuthType", authType,
+			"Auth.member.1.SecretArn", secret.arn, "VpcSubnetIds.member.1", "subnet-0a", "VpcSubnetIds.member.2", "subnet-0b",
+		}, more...)...)
+	}
+	create("tf-shop", "MYSQL_CACHING_SHA2_PASSWORD", "Tags.Tag.1.Key", "team", "Tags.Tag.1.Value", "other", "Tags.Tag.2.Key", "old", "Tags.Tag.2.Value", "yes")
+	create("tf-cluster", "MYSQL_CACHING_SHA2_PASSWORD")
+	w.query("rds", "ModifyDBProxyTargetGroup", "DBProxyName", "tf-shop", "TargetGroupName", "default",
+		"ConnectionPoolConfig.ConnectionBorrowTimeout", "60", "ConnectionPoolConfig.MaxConnectionsPercent", "90",
+		"ConnectionPoolConfig.MaxIdleConnectionsPercent", "40", "ConnectionPoolConfig.InitQuery", "SET time_zone = '+02:00'")
+	w.query("rds", "ModifyDBProxyTargetGroup", "DBProxyName", "tf-cluster", "TargetGroupName", "default",
+		"ConnectionPoolConfig.SessionPinningFilters.member.1", "EXCLUDE_VARIABLE_SETS")
+	w.query("rds", "RegisterDBProxyTargets", "DBProxyName", "tf-shop", "DBInstanceIdentifiers.member.1", "shop")
+	w.query("rds", "RegisterDBProxyTargets", "DBProxyName", "tf-cluster", "DBClusterIdentifiers.member.1", "fleet")
+	w.query("rds", "CreateDBProxyEndpoint", "DBProxyName", "tf-shop", "DBProxyEndpointName", "tf-more",
+		"VpcSubnetIds.member.1", "subnet-0a", "VpcSubnetIds.member.2", "subnet-0b", "VpcSecurityGroupIds.member.1", "sg-0a",
+		"Tags.Tag.1.Key", "team", "Tags.Tag.1.Value", "other", "Tags.Tag.2.Key", "old", "Tags.Tag.2.Value", "yes")
+	imports := map[string]string{
+		"aws_secretsmanager_secret.app": secret.arn, "aws_secretsmanager_secret_version.app": secret.arn + "|" + secret.version,
+		"aws_iam_role.proxy": "tf-mysql", "aws_iam_role_policy.proxy": "tf-mysql:reads",
+		"aws_db_proxy.shop": "tf-shop", "aws_db_proxy_default_target_group.shop": "tf-shop",
+		"aws_db_proxy_target.shop": "tf-shop/default/RDS_INSTANCE/shop", "aws_db_proxy_endpoint.more": "tf-shop/tf-more",
+		"aws_db_proxy.cluster": "tf-cluster", "aws_db_proxy_default_target_group.cluster": "tf-cluster",
+		"aws_db_proxy_target.cluster": "tf-cluster/default/TRACKED_CLUSTER/fleet",
+	}
+	tf := w.newTerraform(path, settings, map[string]string{"api": w.url(), "database": "shop", "cluster": "fleet", "user": "app", "password": "pw"},
+		map[string]string{"main.tf": terraformFile(t, "mysql.tf"), "imports.tf": importBlocks(imports)})
+	out, err := run(tf.path, tf.env, tf.dir, "plan", "-no-color", "-lock=false")
+	if err != nil {
+		t.Fatalf("terraform plan: %v\n%s", err, out)
+	}
+	if want := fmt.Sprintf("Plan: %d to import, 0 to add, 1 to change, 0 to destroy.", len(imports)); !strings.Contains(out, want) ||
+		!strings.Contains(out, "aws_secretsmanager_secret.app will be updated in-place") { // as below
+		t.Errorf("want %q:\n%s", want, out)
+	}
+}
+
+// importBlocks has Terraform import what there is: ids by resource.
+func importBlocks(imports map[string]string) string {
+	var blocks strings.Builder
+	for _, to := range slices.Sorted(maps.Keys(imports)) {
+		fmt.Fprintf(&blocks, "import {\n  to = %s\n  id = %q\n}\n", to, imports[to])
+	}
+	return blocks.String()
 }
 
 // TestTerraformImport imports what was made without Terraform: the plan has nothing else to do.
@@ -248,12 +393,8 @@ func TestTerraformImport(t *testing.T) {
 		"aws_db_proxy.shop": "tf-shop", "aws_db_proxy_default_target_group.shop": "tf-shop",
 		"aws_db_proxy_target.shop": "tf-shop/default/RDS_INSTANCE/shop", "aws_db_proxy_endpoint.more[0]": "tf-shop/tf-more",
 	}
-	var blocks strings.Builder
-	for _, to := range slices.Sorted(maps.Keys(imports)) {
-		fmt.Fprintf(&blocks, "import {\n  to = %s\n  id = %q\n}\n", to, imports[to])
-	}
 	tf := w.newTerraform(path, settings, map[string]string{"api": w.url(), "database": "shop", "user": "app", "password": "pw"},
-		map[string]string{"imports.tf": blocks.String()})
+		map[string]string{"imports.tf": importBlocks(imports)})
 	out, err := run(tf.path, tf.env, tf.dir, "plan", "-no-color", "-lock=false")
 	if err != nil {
 		t.Fatalf("terraform plan: %v\n%s", err, out)

@@ -10,6 +10,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/login"
@@ -59,7 +61,11 @@ func TestBothPasswords(t *testing.T) {
 		if user == "other" { // the previous version of another user says nothing about this one
 			s.Previous.Username = "somebody"
 		}
-		v := login.NewVerifierOf(s, types[user])
+		late, isLate := strings.CutPrefix(user, "late-")
+		if isLate {
+			s.Previous.ClientsUntil = time.Now().Add(-time.Second)
+		}
+		v := login.NewVerifierOf(s, types[late])
 		if (v.Previous() == nil) != (user == "other") || v.Previous() == v.Credentials() {
 			t.Errorf("%s: previous credentials %v", user, v.Previous())
 		}
@@ -68,11 +74,11 @@ func TestBothPasswords(t *testing.T) {
 	for _, tt := range []struct {
 		user   string
 		secure bool
-	}{{"native", false}, {"sha2", false}, {"sha2", true}, {"clear", true}, {"other", false}} {
+	}{{"native", false}, {"sha2", false}, {"sha2", true}, {"clear", true}, {"other", false}, {"late-native", false}, {"late-sha2", false}, {"late-sha2", true}, {"late-clear", true}} {
 		for _, pw := range []string{password, "former-pass", "another"} {
 			err := connect(t, ca, p.addr, tt.user, pw, tt.secure)
 			o := <-p.outcomes
-			if pw == "another" || tt.user == "other" && pw != password {
+			if pw == "another" || (tt.user == "other" || strings.HasPrefix(tt.user, "late-")) && pw != password {
 				var e *mysql.MySQLError
 				if !errors.As(err, &e) || e.Number != 1045 {
 					t.Errorf("%s, TLS %t, password %s: %v; want 1045", tt.user, tt.secure, pw, err)
@@ -84,6 +90,26 @@ func TestBothPasswords(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOverlapEnds: clients log in by the previous password until the overlap is over; the database is asked with it all the
+// same.
+func TestOverlapEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := rotated("u")
+		s.Previous.ClientsUntil = time.Now().Add(24 * time.Hour)
+		v := login.NewVerifierOf(s, resource.MySQLCleartext)
+		for _, tt := range []struct {
+			after time.Duration
+			lets  bool
+		}{{0, true}, {24*time.Hour - time.Second, true}, {time.Second, false}, {100 * time.Hour, false}} {
+			time.Sleep(tt.after) // of the bubble's time
+			if v.Holds("former-pass") != tt.lets || !v.Holds(password) || v.Previous() == nil {
+				t.Errorf("after %v more the previous password lets in: %t", tt.after, v.Holds("former-pass"))
+			}
+		}
+	})
 }
 
 const goodToken = "localhost:3306/?Action=connect&DBUser=u&X-Amz-Signature=0123"

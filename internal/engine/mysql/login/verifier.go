@@ -7,6 +7,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"sync"
+	"time"
 
 	"forebay/internal/resource"
 	"forebay/internal/secret"
@@ -40,7 +41,8 @@ type Verifier struct {
 	cleartext   [sha256.Size]byte // mysql_clear_password, and caching_sha2_password in full: keyed hash
 	check       func(ctx context.Context, password secret.Password) error
 	credentials *Credentials
-	previous    *Verifier // of the password before this one, while it counts too; nil: none
+	previous    *Verifier                // of the password before this one, while it counts too; nil: none
+	lets        func(now time.Time) bool // whether previous lets clients in; nil: there is none
 }
 
 // NewVerifier derives a verifier, which takes some microseconds. An empty authType means MySQLCachingSHA2, the contract's
@@ -64,8 +66,17 @@ func NewVerifierOf(s secret.Secret, authType resource.ClientPasswordAuthType) *V
 	v := NewVerifier(s.Username, s.Password, authType)
 	if p := s.Previous; p != nil && p.Username == s.Username && p.Password != s.Password {
 		v.previous = NewVerifier(p.Username, p.Password, authType)
+		v.lets = p.LetsIn
 	}
 	return v
+}
+
+// older is the verifier of the previous password, nil if there is none or it lets no client in any more.
+func (v *Verifier) older() *Verifier {
+	if v.previous == nil || !v.lets(time.Now()) {
+		return nil
+	}
+	return v.previous
 }
 
 // NewCheckVerifier returns a verifier for a user whose password is not known in advance, such as a token: check is given
@@ -85,8 +96,8 @@ func NewCheckVerifier(
 func (v *Verifier) Holds(password secret.Password) bool {
 	got := derive("cleartext", password.Reveal())
 	ok := hmac.Equal(got[:], v.cleartext[:])
-	if v.previous != nil {
-		ok = hmac.Equal(got[:], v.previous.cleartext[:]) || ok
+	if p := v.older(); p != nil {
+		ok = hmac.Equal(got[:], p.cleartext[:]) || ok
 	}
 	return ok && !v.mock
 }
@@ -99,8 +110,8 @@ func (v *Verifier) proves(s scramble, proof []byte) bool {
 		check = func(v *Verifier) bool { return checkNative(v.native, s, proof) }
 	}
 	ok := check(v)
-	if v.previous != nil {
-		ok = check(v.previous) || ok
+	if p := v.older(); p != nil {
+		ok = check(p) || ok
 	}
 	return ok && !v.mock
 }

@@ -96,7 +96,7 @@ func (a *acceptor) md5(asked *Verifier) ([]byte, error) {
 	if !ok {
 		return nil, protocolViolation("invalid password packet size")
 	}
-	for v := asked; v != nil; v = v.previous {
+	for v := asked; v != nil; v = v.older() {
 		want := md5Response(v.md5, salt)
 		if subtle.ConstantTimeCompare(got, want[:]) == 1 && !v.mock {
 			return authenticationOk, nil
@@ -206,7 +206,7 @@ func (a *acceptor) scram(v *Verifier) ([]byte, error) {
 		return nil, err
 	}
 	verdict, err := conversation.Step(string(body))
-	if err != nil && verdict == scram.ErrInvalidProof && v.previous != nil {
+	if err != nil && verdict == scram.ErrInvalidProof && v.older() != nil {
 		// The same messages, held against the other password. Salt, count and nonce are the same, and so is the challenge.
 		if conversation, err = a.conversation(v.previous, nonce, plusOffered); err != nil {
 			return nil, err

@@ -9,6 +9,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/postgres/login"
@@ -43,6 +45,11 @@ func TestBothPasswords(t *testing.T) {
 			t.Fatalf("%s: no credentials of the previous password", user)
 		}
 		known[user] = v
+		late := rotated("late-" + user)
+		late.Previous.ClientsUntil = time.Now().Add(-time.Second)
+		if known[late.Username], err = login.NewVerifierOf(late, authType); err != nil || known[late.Username].Previous() == nil {
+			t.Fatalf("%s: credentials after the overlap: %v", user, err)
+		}
 	}
 	// The previous version of another user says nothing about this one.
 	other := rotated("other")
@@ -63,11 +70,15 @@ func TestBothPasswords(t *testing.T) {
 		{"md5", "sslmode=disable"},
 		{"clear", "sslmode=require"},
 		{"other", "sslmode=disable"},
+		{"late-scram", "sslmode=disable"},
+		{"late-scram", "sslmode=require channel_binding=require"},
+		{"late-md5", "sslmode=disable"},
+		{"late-clear", "sslmode=require"},
 	} {
 		for _, pw := range []string{password, "former-pass", "another"} {
 			c, err := pgconn.Connect(t.Context(), base+" user="+tt.user+" "+tt.how+" password="+pw)
 			o := <-p.outcomes
-			if pw == "another" || tt.user == "other" && pw != password {
+			if pw == "another" || (tt.user == "other" || strings.HasPrefix(tt.user, "late-")) && pw != password {
 				var pgErr *pgconn.PgError
 				if !errors.As(err, &pgErr) || pgErr.Code != "28P01" {
 					t.Errorf("%s with %s, password %s: %v; want 28P01", tt.user, tt.how, pw, err)
@@ -81,6 +92,29 @@ func TestBothPasswords(t *testing.T) {
 			c.Close(context.Background())
 		}
 	}
+}
+
+// TestOverlapEnds: clients log in by the previous password until the overlap is over; the database is asked with it all the
+// same.
+func TestOverlapEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := rotated("u")
+		s.Previous.ClientsUntil = time.Now().Add(24 * time.Hour)
+		v, err := login.NewVerifierOf(s, resource.PostgresCleartext)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tt := range []struct {
+			after time.Duration
+			lets  bool
+		}{{0, true}, {24*time.Hour - time.Second, true}, {time.Second, false}, {100 * time.Hour, false}} {
+			time.Sleep(tt.after) // of the bubble's time
+			if v.Holds("former-pass") != tt.lets || !v.Holds(password) || v.Previous() == nil {
+				t.Errorf("after %v more the previous password lets in: %t", tt.after, v.Holds("former-pass"))
+			}
+		}
+	})
 }
 
 const (

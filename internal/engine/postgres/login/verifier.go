@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"sync"
+	"time"
 
 	"forebay/internal/resource"
 	"forebay/internal/secret"
@@ -51,7 +52,8 @@ type Verifier struct {
 	check       func(ctx context.Context, password secret.Password) error
 	tokensOnly  bool // check takes tokens, no passwords
 	credentials *Credentials
-	previous    *Verifier // of the password before this one, while it counts too; nil: none
+	previous    *Verifier                // of the password before this one, while it counts too; nil: none
+	lets        func(now time.Time) bool // whether previous lets clients in; nil: there is none
 }
 
 // NewVerifier derives a verifier. With SCRAM it costs one PBKDF2, some milliseconds: use Verifiers, which does so once
@@ -89,8 +91,17 @@ func NewVerifierOf(s secret.Secret, authType resource.ClientPasswordAuthType) (*
 	}
 	if p := s.Previous; p != nil && p.Username == s.Username && p.Password != s.Password {
 		v.previous, err = NewVerifier(p.Username, p.Password, authType)
+		v.lets = p.LetsIn
 	}
 	return v, err
+}
+
+// older is the verifier of the previous password, nil if there is none or it lets no client in any more.
+func (v *Verifier) older() *Verifier {
+	if v.previous == nil || !v.lets(time.Now()) {
+		return nil
+	}
+	return v.previous
 }
 
 // NewTokenVerifier returns a verifier for a user who logs in with a token: check, which may block, is given what the client
@@ -108,8 +119,8 @@ func NewTokenVerifier(
 func (v *Verifier) Holds(password secret.Password) bool {
 	got := derive("cleartext", password.Reveal())
 	ok := hmac.Equal(got, v.cleartext) && !v.mock
-	if v.previous != nil {
-		ok = hmac.Equal(got, v.previous.cleartext) || ok
+	if p := v.older(); p != nil {
+		ok = hmac.Equal(got, p.cleartext) || ok
 	}
 	return ok
 }
