@@ -98,7 +98,8 @@ func TestDeclaredSettings(t *testing.T) {
 	}
 	before := p.State().Revision
 	change(t, p, func(tx *controlplane.Tx) error {
-		return tx.DeclareDatabases(start, []controlplane.DatabaseSpec{{Identifier: "b", Engine: "mysql", Host: "db4", Cluster: "api", Settings: controlplane.ClusterSettings{MaxReplicaLag: 7}}})
+		_, err := tx.DeclareDatabases(start, "local", []controlplane.DatabaseSpec{{Identifier: "b", Engine: "mysql", Host: "db4", Cluster: "api", Settings: controlplane.ClusterSettings{MaxReplicaLag: 7}}})
+		return err
 	})
 	if c := p.State().Cluster("api"); c.Settings != (controlplane.ClusterSettings{MaxReplicaLag: 7}) || !c.FromFile || p.State().Revision == before {
 		t.Errorf("a file with settings of the cluster: %+v", c)
