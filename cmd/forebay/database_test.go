@@ -26,11 +26,11 @@ func TestPrintDatabases(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	const want = `NAME   ENGINE  ADDRESS     CLUSTER  TLS     DECLARED BY  ROLE        LAG   HEALTH
-a      mysql   a:3306      shop     prefer  API          READ_WRITE  -     AVAILABLE
-b      mysql   b:3306      shop     prefer  API          READ_ONLY   -     UNAVAILABLE: UNREACHABLE: b:3306 refuses connections
-spare  mysql   spare:3306  -        prefer  API          -           -     -
-c      mysql   [::1]:3307  shop     -       found        READ_ONLY   1.5s  AVAILABLE
+	const want = `NAME   ENGINE  ADDRESS     CLUSTER  TLS     IAM  DECLARED BY  ROLE        LAG   HEALTH
+a      mysql   a:3306      shop     prefer  -    API          READ_WRITE  -     AVAILABLE
+b      mysql   b:3306      shop     prefer  -    API          READ_ONLY   -     UNAVAILABLE: UNREACHABLE: b:3306 refuses connections
+spare  mysql   spare:3306  -        prefer  -    API          -           -     -
+c      mysql   [::1]:3307  shop     -       -    found        READ_ONLY   1.5s  AVAILABLE
 `
 	if d := cmp.Diff(want, got.String()); d != "" {
 		t.Error(d)
