@@ -30,6 +30,10 @@ type MySQL struct {
 	instance
 	options  MySQLOptions // fixed once started
 	password string       // of root; fixed before the first start
+	// Of a member of a replication set, the first two fixed before the first start.
+	member   bool                              // others log in to it as replicationUser, with root's password
+	adjust   func() (map[string]string, error) // settings that depend on its port, under those of the options; nil: none
+	renewals int                               // how often its data directory was made anew; changed by renew alone
 }
 
 // The names of files in an instance's folder.
@@ -48,24 +52,43 @@ func StartMySQL(ctx context.Context, o MySQLOptions) (*MySQL, error) {
 		return nil, err
 	}
 	m := &MySQL{options: o, password: RandomWord(24)}
-	m.program = m
-	if err := m.open(in, place{dir: o.Dir, port: o.Port, tls: o.TLS}); err != nil {
-		return nil, fmt.Errorf("%s: %w", in, err)
-	}
-	if err := m.provision(ctx); err != nil {
-		m.Stop()
-		return nil, fmt.Errorf("%s: %w", in, err)
+	if err := m.start(ctx, in); err != nil {
+		return nil, err
 	}
 	return m, nil
 }
 
-// provision fills the instance's folder and starts the server.
+// start makes the instance's folder, fills it and starts the server. After an error nothing is left of it.
+func (m *MySQL) start(ctx context.Context, in Install) error {
+	m.program = m
+	if err := m.open(in, place{dir: m.options.Dir, port: m.options.Port, tls: m.options.TLS}); err != nil {
+		return fmt.Errorf("%s: %w", in, err)
+	}
+	if err := os.Mkdir(m.path("tmp"), 0o700); err != nil {
+		m.Stop()
+		return err
+	}
+	if err := m.provision(ctx); err != nil {
+		m.Stop()
+		return fmt.Errorf("%s: %w", in, err)
+	}
+	return nil
+}
+
+// renew starts the server again with a new data directory, on the same port. It is not for two callers at once.
+func (m *MySQL) renew(ctx context.Context) error {
+	m.Kill()
+	if err := os.RemoveAll(m.path("data")); err != nil {
+		return err
+	}
+	m.renewals++
+	return m.provision(ctx)
+}
+
+// provision makes the data directory and starts the server.
 func (m *MySQL) provision(ctx context.Context) error {
 	// In a new data directory root has no password: the server sets it before it lets anybody in.
 	if _, err := m.makeDataDir(func(string) error { return m.initialise(ctx) }); err != nil {
-		return err
-	}
-	if err := os.Mkdir(m.path("tmp"), 0o700); err != nil {
 		return err
 	}
 	if m.tls {
@@ -88,7 +111,8 @@ func (m *MySQL) firstStatements() string {
 	if m.install.Product == ProductMariaDB && m.install.AtLeast(10, 4) {
 		accounts = "mysql.global_priv"
 	}
-	return strings.Join([]string{
+	statements := []string{
+		"SET SESSION sql_log_bin = 0", // each server's own
 		// MariaDB's accounts for this host's name and without a password, for anybody without a name, and for everybody in
 		// databases that are called test-something.
 		"DELETE FROM " + accounts + " WHERE User = '' OR User = 'root' AND Host NOT IN ('localhost', '127.0.0.1')",
@@ -99,7 +123,16 @@ func (m *MySQL) firstStatements() string {
 		"CREATE USER IF NOT EXISTS 'root'@'127.0.0.1' IDENTIFIED BY " + password,
 		"ALTER USER 'root'@'127.0.0.1' IDENTIFIED BY " + password,
 		"GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION",
-	}, ";\n") + ";\n"
+	}
+	if m.member {
+		user := quoteMySQL(replicationUser) + "@'127.0.0.1'"
+		statements = append(
+			statements,
+			"CREATE USER IF NOT EXISTS "+user+" IDENTIFIED BY "+password,
+			"GRANT REPLICATION SLAVE ON *.* TO "+user,
+		)
+	}
+	return strings.Join(statements, ";\n") + ";\n"
 }
 
 // initialise makes the data directory.

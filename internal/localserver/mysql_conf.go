@@ -61,8 +61,17 @@ func (m *MySQL) writeSettings() error {
 		"innodb_fast_shutdown":           "2", // the next start goes through the log, if there is one
 		"sync_binlog":                    "0",
 	})
+	if m.adjust != nil {
+		more, err := m.adjust()
+		if err != nil {
+			return err
+		}
+		maps.Copy(s, more)
+	}
 	if m.install.Product == ProductMySQL && m.install.AtLeast(8, 0) {
-		s["disable_log_bin"] = "ON"
+		if s["log_bin"] == "" {
+			s["disable_log_bin"] = "ON"
+		}
 		s["loose_mysqlx"] = "OFF" // it listens on a port of its own
 	}
 	if m.options.MaxConnections > 0 {

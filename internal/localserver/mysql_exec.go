@@ -27,25 +27,30 @@ func (m *MySQL) ExecIn(ctx context.Context, database, sql string) error {
 // Query runs one or more SQL statements as root, "" meaning no database, and returns the rows of the last one that
 // has any as text; a NULL is "".
 func (m *MySQL) Query(ctx context.Context, database, statements string) ([][]string, error) {
+	_, rows, err := m.query(ctx, database, statements)
+	return rows, err
+}
+
+// query is Query with the names of the columns.
+func (m *MySQL) query(ctx context.Context, database, statements string) (names []string, out [][]string, err error) {
 	c, err := m.connector(database)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	db := sql.OpenDB(c)
 	defer db.Close()
 	rows, err := db.QueryContext(ctx, statements)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer rows.Close()
-	var out [][]string
 	for more := true; more; more = rows.NextResultSet() {
 		columns, err := rows.Columns()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if len(columns) > 0 {
-			out = nil
+			names, out = columns, nil
 		}
 		for rows.Next() {
 			values := make([]sql.NullString, len(columns))
@@ -54,7 +59,7 @@ func (m *MySQL) Query(ctx context.Context, database, statements string) ([][]str
 				into[i] = &values[i]
 			}
 			if err := rows.Scan(into...); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			row := make([]string, len(columns))
 			for i := range values {
@@ -63,7 +68,7 @@ func (m *MySQL) Query(ctx context.Context, database, statements string) ([][]str
 			out = append(out, row)
 		}
 	}
-	return out, rows.Err()
+	return names, out, rows.Err()
 }
 
 // connector opens root's connections over the Unix socket.

@@ -108,3 +108,15 @@ func MySQLDatabase(t testing.TB, m *localserver.MySQL) MySQLDB {
 	})
 	return d
 }
+
+// MySQLReplicas starts a primary with replicas for this test alone and stops them with the test. Without a server on the
+// machine the test is skipped, like MySQL.
+func MySQLReplicas(t testing.TB, o localserver.MySQLReplicasOptions) *localserver.MySQLReplicas {
+	t.Helper()
+	r, err := localserver.StartMySQLReplicas(t.Context(), o)
+	if err != nil {
+		noServer(t, err)
+	}
+	t.Cleanup(r.Stop)
+	return r
+}
