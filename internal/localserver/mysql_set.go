@@ -7,7 +7,6 @@ import (
 	"maps"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -447,20 +446,4 @@ func (r *MySQLReplicas) join(ctx context.Context, m *MySQL) error {
 		return err
 	}
 	return r.follow(ctx, m, r.primary)
-}
-
-// Freeze has the server's process stand still, as on a machine that hangs: connections stay open, and nothing answers. A
-// server that is frozen cannot be stopped in order; Thaw it first, or Kill it.
-func (m *MySQL) Freeze() error { return m.toProcess(syscall.SIGSTOP) }
-
-// Thaw has it go on.
-func (m *MySQL) Thaw() error { return m.toProcess(syscall.SIGCONT) }
-
-func (m *MySQL) toProcess(s syscall.Signal) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.process == nil {
-		return errors.New("the server does not run")
-	}
-	return m.process.signal(s)
 }

@@ -121,53 +121,56 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		}
 		return engine.Dialed{}, err
 	}
-	v, err := d.prepareServer(ctx, s)
+	v, readOnly, err := d.prepareServer(ctx, s)
 	if err != nil {
 		s.Close()
 		return engine.Dialed{}, wrapLogin(err)
 	}
 	return engine.Dialed{
 		Conn: s.Conn, TLS: s.TLS, Server: v,
-		Limits: engine.Capacity{MaxConnections: d.target.facts.Load().maxConns}, Previous: previous,
+		Limits: engine.Capacity{MaxConnections: d.target.facts.Load().maxConns}, ReadOnly: readOnly, Previous: previous,
 	}, nil
 }
 
-// prepareServer does what has to be done once on each new server connection.
-func (d *database) prepareServer(ctx context.Context, s *login.Server) (*server, error) {
+// prepareServer does what has to be done once on each new server connection. It reports whether the server takes no writes.
+func (d *database) prepareServer(ctx context.Context, s *login.Server) (v *server, readOnly bool, err error) {
 	f := d.target.facts.Load()
 	if f == nil || f.version != s.FullVersion {
-		var err error
 		if f, err = readFacts(ctx, s); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		d.target.learn(f)
 	}
 	if d.routines.Load() == nil {
 		if err := d.loadRoutines(ctx, s); err != nil {
-			return nil, fmt.Errorf("routines: %w", err)
+			return nil, false, fmt.Errorf("routines: %w", err)
 		}
 	}
 	if !s.Capabilities.Has(mysqlwire.ClientSessionTrack) {
-		return nil, fmt.Errorf("server %s does not track session state: MySQL 5.7 or MariaDB 10.2 is needed", s.Version)
+		return nil, false, fmt.Errorf("server %s does not track session state: MySQL 5.7 or MariaDB 10.2 is needed", s.Version)
 	}
 	if _, err := s.Query(ctx, f.tracking); err != nil {
-		return nil, fmt.Errorf("session tracking: %w", err)
+		return nil, false, fmt.Errorf("session tracking: %w", err)
 	}
-	v := &server{db: d, thread: s.ConnectionID, caps: s.Capabilities, mariaDB: s.MariaDB, number: f.number}
+	v = &server{db: d, thread: s.ConnectionID, caps: s.Capabilities, mariaDB: s.MariaDB, number: f.number}
 	var initial settings
 	if q := d.proxy.Load().Pool.InitQuery; q != "" {
 		if _, err := s.Query(ctx, q); err != nil {
-			return nil, fmt.Errorf("init_query: %w", err)
+			return nil, false, fmt.Errorf("init_query: %w", err)
 		}
-		var err error
 		if initial, err = d.initialSettings(ctx, s, f); err != nil {
-			return nil, fmt.Errorf("settings after init_query: %w", err)
+			return nil, false, fmt.Errorf("settings after init_query: %w", err)
 		}
 	}
 	// What the log-in has said of character sets is not what sessions get that name none: they are always set.
-	row, err := one(ctx, s, "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection, @@sql_mode, DATABASE()", 6)
+	// A replica of Aurora shows by innodb_read_only what it is; MariaDB can be without InnoDB.
+	volume := "@@GLOBAL.innodb_read_only"
+	if s.MariaDB {
+		volume = "0"
+	}
+	row, err := one(ctx, s, "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection, @@sql_mode, DATABASE(), @@GLOBAL.read_only, "+volume, 8)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	switch {
 	case d.proxy.Load().Pool.InitQuery == "":
@@ -178,6 +181,7 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (*server,
 	default:
 		d.initial.Store(&initial)
 	}
+	readOnly = isOn(row[6]) || isOn(row[7])
 	fit := initial
 	for i, name := range []string{varClient, varConnection, varResults, varCollation} {
 		fit = fit.with(name, charsetLiteral(name, row[i]))
@@ -186,12 +190,12 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (*server,
 	if s.MariaDB || f.number >= 80000 {
 		role, err := one(ctx, s, "SELECT CURRENT_ROLE()", 1)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		v.role = roleLiteral(role[0], s.MariaDB)
 	}
 	v.status = s.Status
-	return v, nil
+	return v, readOnly, nil
 }
 
 // initialSettings asks a connection what its init_query has set: the variables whose values are not those of a session that

@@ -64,3 +64,14 @@ func TextRow(dst [][]byte, payload []byte, n int) (cols [][]byte, ok bool) {
 	}
 	return dst, len(payload) == 0
 }
+
+// ColumnName takes a column's name, as the statement has it (name, not org_name), out of the payload of a Column Definition.
+// It points into the payload.
+func ColumnName(payload []byte) (name []byte, ok bool) {
+	for range 5 { // catalog, schema, table, org_table, name
+		if name, payload, ok = LenEncString(payload); !ok {
+			return nil, false
+		}
+	}
+	return name, true
+}

@@ -22,6 +22,22 @@ var errBroken = fmt.Errorf("%w: connection is not at a message boundary", ErrPro
 // An error of the server is a *ServerError, and the connection remains usable unless the server closes it; after any
 // other error it is not, and must be closed. LOAD DATA LOCAL is given an empty file.
 func (s *Server) Query(ctx context.Context, sql string) ([][]*string, error) {
+	results, err := s.QueryAll(ctx, sql)
+	if err != nil || len(results) == 0 {
+		return nil, err
+	}
+	return results[len(results)-1].Rows, nil
+}
+
+// Result is the answer to one statement that returns rows.
+type Result struct {
+	Columns []string // their names; nil where the server has sent no definitions
+	Rows    [][]*string
+}
+
+// QueryAll is Query for all statements that return rows, in one round trip. Beside an error of the server are the results of
+// the statements before the one that failed.
+func (s *Server) QueryAll(ctx context.Context, sql string) ([]Result, error) {
 	if s.broken {
 		return nil, errBroken
 	}
@@ -33,7 +49,7 @@ func (s *Server) Query(ctx context.Context, sql string) ([][]*string, error) {
 	s.broken = true // until the answer is complete
 	q := &query{s: s, r: newReader(s.Conn)}
 	defer q.r.release()
-	rows, err := q.run(sql)
+	results, err := q.run(sql)
 	var failed *ServerError
 	if err != nil && !errors.As(err, &failed) {
 		return nil, withContext(ctx, err)
@@ -45,7 +61,7 @@ func (s *Server) Query(ctx context.Context, sql string) ([][]*string, error) {
 		return nil, idle
 	}
 	s.broken = false
-	return rows, err
+	return results, err
 }
 
 // query is one run of Query.
@@ -53,12 +69,12 @@ type query struct {
 	s    *Server
 	r    *reader
 	seq  uint8
-	size int // bytes of the result so far
+	size int // bytes of the results so far
 }
 
 func (q *query) has(c mysqlwire.Capability) bool { return q.s.Capabilities.Has(c) }
 
-func (q *query) run(sql string) (rows [][]*string, err error) {
+func (q *query) run(sql string) (results []Result, err error) {
 	out := []byte{byte(mysqlwire.ComQuery)}
 	if q.has(mysqlwire.ClientQueryAttributes) {
 		out = append(out, 0, 1) // parameter_count, parameter_set_count
@@ -69,25 +85,27 @@ func (q *query) run(sql string) (rows [][]*string, err error) {
 	for {
 		payload, err := q.next()
 		if err != nil {
-			return nil, err
+			return results, err
 		}
 		switch {
 		case mysqlwire.IsOK(payload, false):
 			if err := q.ended(payload); err != nil {
-				return nil, err
+				return results, err
 			}
 		case len(payload) > 0 && payload[0] == mysqlwire.HeaderLocalInfile:
 			if err := q.send(nil); err != nil {
-				return nil, err
+				return results, err
 			}
 			continue
 		default:
-			if rows, err = q.resultSet(payload); err != nil {
-				return nil, err
+			r, err := q.resultSet(payload)
+			if err != nil {
+				return results, err
 			}
+			results = append(results, r)
 		}
 		if !q.s.Status.Has(mysqlwire.StatusMoreResultsExist) {
-			return rows, nil
+			return results, nil
 		}
 	}
 }
@@ -134,42 +152,46 @@ func (q *query) ended(payload []byte) error {
 }
 
 // resultSet reads a text result set whose first packet is head.
-func (q *query) resultSet(head []byte) ([][]*string, error) {
+func (q *query) resultSet(head []byte) (res Result, err error) {
 	n, definitions, ok := mysqlwire.ColumnCount(head, q.s.Capabilities)
 	if !ok {
-		return nil, fmt.Errorf("%w: malformed column count", ErrProtocol)
+		return res, fmt.Errorf("%w: malformed column count", ErrProtocol)
 	}
 	if definitions {
 		for range n {
-			if _, err := q.next(); err != nil {
-				return nil, err
+			payload, err := q.next()
+			if err != nil {
+				return res, err
 			}
+			name, ok := mysqlwire.ColumnName(payload)
+			if !ok {
+				return res, fmt.Errorf("%w: malformed column definition", ErrProtocol)
+			}
+			res.Columns = append(res.Columns, string(name))
 		}
 		if !q.has(mysqlwire.ClientDeprecateEOF) {
 			if payload, err := q.next(); err != nil {
-				return nil, err
+				return res, err
 			} else if !mysqlwire.IsEOF(payload) {
-				return nil, fmt.Errorf("%w: no end of column definitions", ErrProtocol)
+				return res, fmt.Errorf("%w: no end of column definitions", ErrProtocol)
 			}
 		}
 	}
-	var rows [][]*string
-	q.size = 0
 	cols := make([][]byte, 0, n)
 	for {
 		payload, err := q.next()
 		if err != nil {
-			return nil, err
+			return res, err
 		}
 		// A row may begin with 0xFE too, but then it is longer than any packet read here.
 		if len(payload) > 0 && payload[0] == mysqlwire.HeaderEOF {
-			return rows, q.ended(payload)
+			return res, q.ended(payload)
 		}
 		if q.size += len(payload) + n*valueCost; q.size > maxQueryResult {
-			return nil, fmt.Errorf("%w: result of more than %d bytes", ErrProtocol, maxQueryResult)
+			return res, fmt.Errorf("%w: result of more than %d bytes", ErrProtocol, maxQueryResult)
 		}
 		if cols, ok = mysqlwire.TextRow(cols[:0], payload, n); !ok {
-			return nil, fmt.Errorf("%w: malformed row", ErrProtocol)
+			return res, fmt.Errorf("%w: malformed row", ErrProtocol)
 		}
 		row := make([]*string, n)
 		for i, c := range cols {
@@ -178,6 +200,6 @@ func (q *query) resultSet(head []byte) ([][]*string, error) {
 				row[i] = &text
 			}
 		}
-		rows = append(rows, row)
+		res.Rows = append(res.Rows, row)
 	}
 }
