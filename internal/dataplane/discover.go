@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"forebay/internal/engine"
+	"forebay/internal/patroni"
 	"forebay/internal/resource"
 )
 
@@ -88,6 +89,65 @@ func (t *target) declaredLocked(f *resource.Member) bool {
 		}
 	}
 	return false
+}
+
+// patroniEvery is the time between two questions to Patroni.
+const patroniEvery = time.Second
+
+// askPatroni takes over whom Patroni names, until ctx ends. What they are they are asked themselves.
+func (t *target) askPatroni(ctx context.Context, urls []string) {
+	c, err := patroni.New(patroni.Options{URLs: urls})
+	if err != nil {
+		t.px.log.Error("Patroni cannot be asked", slog.Any("error", err))
+		return
+	}
+	defer c.Close()
+	every := time.NewTicker(patroniEvery)
+	defer every.Stop()
+	well := true
+	for {
+		cluster, err := c.Cluster(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && well:
+			t.px.log.Warn("Patroni does not answer: the members are those that are known", slog.Any("error", err))
+		case err == nil && !well:
+			t.px.log.Info("Patroni answers again")
+		}
+		if well = err == nil; well {
+			t.setPatroni(cluster)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+	}
+}
+
+// setPatroni takes over the members that Patroni names.
+func (t *target) setPatroni(cluster patroni.Cluster) {
+	t.mu.Lock()
+	like := resource.Member{TLSMode: resource.TLSPrefer}
+	if all := t.cfg.Target.Members; len(all) > 0 {
+		like = all[0] // reached in the same way
+	}
+	var found []resource.Member
+	for _, p := range cluster.Members {
+		if p.Host == "" {
+			continue
+		}
+		m := like
+		m.Name, m.ResourceID, m.Host, m.Port = p.Name, "", p.Host, p.Port
+		found = append(found, m)
+	}
+	same := slices.Equal(found, t.patroni)
+	t.patroni = found
+	t.mu.Unlock()
+	if !same {
+		t.rediscover()
+	}
 }
 
 // resolveEvery is the time between two looks at what a member's name stands for.

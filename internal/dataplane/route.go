@@ -165,4 +165,3 @@ func (m *member) abandon(readOnly bool) {
 		m.cutLater(of)
 	}
 }
-

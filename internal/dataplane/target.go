@@ -29,19 +29,21 @@ type target struct {
 	deciding sync.Mutex    // one decision at a time; taken before mu
 	recheck  chan struct{} // has one value when there is a new writer to check
 
-	mu        sync.Mutex
-	cfg       *resource.Proxy          // guarded by mu
-	members   map[string]*member       // guarded by mu; by address
-	order     []*member                // guarded by mu; of the members: as declared, then as discovered
-	writer    *member                  // guarded by mu; the last that there was
-	newest    uint64                   // guarded by mu; the newest term of a writer
-	floor     engine.Position          // guarded by mu; see routes.moves
-	wanted    time.Time                // guarded by mu; the floor is to be the writer's position after that; zero: it is there
-	dbs       map[engine.Key]*database // guarded by mu
-	patroni   []resource.Member        // guarded by mu; those that Patroni names
-	conflict  string                   // guarded by mu; what is wrong with several writers
-	failovers uint64                   // guarded by mu; times that another member has become the writer
-	closed    bool                     // guarded by mu
+	mu          sync.Mutex
+	cfg         *resource.Proxy          // guarded by mu
+	members     map[string]*member       // guarded by mu; by address
+	order       []*member                // guarded by mu; of the members: as declared, then as discovered
+	writer      *member                  // guarded by mu; the last that there was
+	newest      uint64                   // guarded by mu; the newest term of a writer
+	floor       engine.Position          // guarded by mu; see routes.moves
+	wanted      time.Time                // guarded by mu; the floor is to be the writer's position after that; zero: it is there
+	dbs         map[engine.Key]*database // guarded by mu
+	patroni     []resource.Member        // guarded by mu; those that Patroni names
+	patroniAt   []string                 // guarded by mu; its URLs, as it is asked now
+	stopPatroni context.CancelFunc       // guarded by mu; nil while it is not asked
+	conflict    string                   // guarded by mu; what is wrong with several writers
+	failovers   uint64                   // guarded by mu; times that another member has become the writer
+	closed      bool                     // guarded by mu
 
 	previous atomic.Int64 // server connections that needed a secret's previous password
 	past     []PoolTotals // by loop, each owned by it: the counters of pools that are no more

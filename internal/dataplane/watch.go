@@ -135,12 +135,27 @@ const (
 	monitorLogin    = 3 * time.Second // for one that has to log in first
 )
 
-// monitorAll has each member of a cluster watched by a monitor of its own, and those of a single server by none.
+// monitorAll has each member of a cluster watched by a monitor of its own, and those of a single server by none; and has
+// Patroni asked, where there is one.
 func (t *target) monitorAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return
+	}
+	if urls := t.cfg.Target.Patroni; !slices.Equal(urls, t.patroniAt) {
+		if t.stopPatroni != nil {
+			t.stopPatroni()
+			t.stopPatroni = nil
+		}
+		t.patroniAt = urls
+		if len(urls) > 0 {
+			var ctx context.Context
+			ctx, t.stopPatroni = context.WithCancel(t.ctx)
+			t.tasks.Go(func() { t.askPatroni(ctx, urls) })
+		} else {
+			t.patroni = nil
+		}
 	}
 	cluster, as := t.cfg.Target.IsCluster(), t.cfg.Target.Monitor
 	for _, m := range t.order {

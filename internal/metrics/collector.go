@@ -22,6 +22,7 @@ func NewCollector(collect func() dataplane.Figures) *Collector { return &Collect
 var (
 	proxyLabels  = []string{"proxy"}
 	targetLabels = []string{"proxy", "target"}
+	memberLabels = []string{"proxy", "member", "role"}
 )
 
 // entry is a scalar with its description.
@@ -46,8 +47,11 @@ var (
 	processDescs = describe(process, nil)
 	clientDescs  = describe(clients, proxyLabels)
 	targetDescs  = describe(targets, targetLabels)
+	memberDescs  = describe(members, memberLabels)
 
 	loopConnections = newDesc("loop_connections", "Sockets of an event loop, of clients and servers.", nil, "loop")
+	memberLag       = newDesc("member_lag_seconds", "How far a reader is behind the writer, as far as it can tell.", memberLabels)
+	memberLagBytes  = newDesc("member_lag_bytes", "How many bytes of the log a reader is behind the writer.", memberLabels)
 	certificate     = newDesc("certificate_not_after_timestamp_seconds", "When the certificate shown to clients expires, in seconds since 1970.", proxyLabels)
 	closed          = newDesc("database_connections_closed_total", "Server connections that have ended, by reason.", targetLabels, "reason")
 	tokensRefused   = newDesc("client_tokens_refused_total", "Clients not let in because of their token, by reason.", proxyLabels, "reason")
@@ -70,7 +74,10 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, e := range targetDescs {
 		ch <- e.desc
 	}
-	for _, d := range []*prometheus.Desc{loopConnections, certificate, tokensRefused, closed, pins, clientBytes, databaseBytes, borrowLatency, databaseLatency, queryLatency} {
+	for _, e := range memberDescs {
+		ch <- e.desc
+	}
+	for _, d := range []*prometheus.Desc{memberLag, memberLagBytes, loopConnections, certificate, tokensRefused, closed, pins, clientBytes, databaseBytes, borrowLatency, databaseLatency, queryLatency} {
 		ch <- d
 	}
 }
@@ -93,6 +100,27 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		send(ch, targetDescs, &p.Target, p.Proxy, p.Target.Address)
 		sendTarget(ch, &p.Target, p.Proxy, p.Target.Address)
+		for i := range p.Members {
+			sendMember(ch, &p.Members[i], p.Proxy)
+		}
+	}
+}
+
+func sendMember(ch chan<- prometheus.Metric, m *dataplane.MemberFigures, proxy string) {
+	name := m.Name
+	if name == "" {
+		name = m.Address
+	}
+	role := m.Role.String()
+	send(ch, memberDescs, m, proxy, name, role)
+	if m.Role != engine.Reader {
+		return
+	}
+	if m.Lag >= 0 {
+		ch <- prometheus.MustNewConstMetric(memberLag, gauge, m.Lag.Seconds(), proxy, name, role)
+	}
+	if m.LagBytes >= 0 {
+		ch <- prometheus.MustNewConstMetric(memberLagBytes, gauge, float64(m.LagBytes), proxy, name, role)
 	}
 }
 

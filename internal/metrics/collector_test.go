@@ -37,6 +37,10 @@ func sample() dataplane.Figures {
 			Proxy: "orders", Clients: dataplane.ClientFigures{
 				Open: 9, FailedAuth: 2, Tokens: 5, TokensRefused: [engine.NumTokenReasons]int64{engine.TokenExpired: 4},
 			}, CertificateNotAfter: time.Unix(2e9, 0), Target: t,
+			Members: []dataplane.MemberFigures{
+				{Name: "db-a", Address: "10.0.0.1:5432", Role: engine.Writer, Checked: true, Available: true, Lag: -1, LagBytes: -1, Clients: 2},
+				{Address: "10.0.0.2:5432", Role: engine.Reader, Checked: true, Available: true, Lag: time.Second / 4, LagBytes: 96},
+			},
 		}},
 	}
 }

@@ -60,6 +60,8 @@ var targets = []scalar[dataplane.TargetFigures]{
 	{"max_database_connections_allowed", gauge, "Server connections that the pools may have open.", func(t *dataplane.TargetFigures) float64 { return float64(t.Limits.MaxOpen) }},
 	{"max_idle_database_connections", gauge, "Idle server connections that the pools keep.", func(t *dataplane.TargetFigures) float64 { return float64(t.Limits.MaxIdle) }},
 
+	{"failovers_total", counter, "Times that another member of the cluster has become the writer.", func(t *dataplane.TargetFigures) float64 { return float64(t.Failovers) }},
+
 	{"database_connection_requests_total", counter, "Attempts to open a server connection.", func(t *dataplane.TargetFigures) float64 { return float64(t.Session.OpenAttempts) }},
 	{"database_connection_requests_with_tls_total", counter, "Of the attempts, those that got an encrypted connection.", func(t *dataplane.TargetFigures) float64 { return float64(t.Session.TLSOpened) }},
 	{"database_connections_setup_succeeded_total", counter, "Server connections opened.", func(t *dataplane.TargetFigures) float64 { return float64(t.Pool.Opened) }},
@@ -86,6 +88,16 @@ var targets = []scalar[dataplane.TargetFigures]{
 	{"prepared_statements_reused_total", counter, "Uses of a prepared statement that its server connection already had.", func(t *dataplane.TargetFigures) float64 { return float64(t.Engine.PreparedHits) }},
 	{"prepared_statements_reprepared_total", counter, "Prepared statements made again on another server connection.", func(t *dataplane.TargetFigures) float64 { return float64(t.Engine.Reprepares) }},
 	{"prepared_statements_outdated_total", counter, "Prepared statements whose result type a change of schema has changed; they are made anew.", func(t *dataplane.TargetFigures) float64 { return float64(t.Engine.StatementsHealed) }},
+}
+
+// members are the metrics of one database server of a proxy's target, labelled with the proxy, the server's name or else
+// address, and its role.
+var members = []scalar[dataplane.MemberFigures]{
+	{"member_available", gauge, "1 if the member answered when last asked, else 0.", func(m *dataplane.MemberFigures) float64 { return number(m.Available) }},
+	{"member_availability_percentage", gauge, "Share of the last minute in which the member answered, in percent.", func(m *dataplane.MemberFigures) float64 { return m.Availability }},
+	{"member_client_sessions", gauge, "Sessions that the member serves.", func(m *dataplane.MemberFigures) float64 { return float64(m.Clients) }},
+	{"member_database_connections", gauge, "Open server connections to the member.", func(m *dataplane.MemberFigures) float64 { return float64(m.Pool.Open) }},
+	{"member_max_database_connections_allowed", gauge, "Server connections that the pools may have open to the member.", func(m *dataplane.MemberFigures) float64 { return float64(m.Limits.MaxOpen) }},
 }
 
 func number(b bool) float64 {

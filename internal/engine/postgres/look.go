@@ -142,7 +142,8 @@ func readAnswer(rows [][]*string) (a answer, err error) {
 			}
 		}
 	}
-	a.standby, a.seesAll, a.version = f.text(0) == "t", f.text(1) == "t", f.text(2)
+	a.standby, a.seesAll = f.text(0) == "t", f.text(1) == "t"
+	a.version, _, _ = strings.Cut(f.text(2), " ") // what follows is the packager's
 	a.capacity = engine.Capacity{MaxConnections: number(3), Reserved: number(4) + number(5)}
 	if len(f) == ofVolume {
 		a.aurora = true

@@ -120,7 +120,7 @@ func TestMonitor(t *testing.T) {
 		if want := (engine.Capacity{MaxConnections: 30, Reserved: 3}); writer.Capacity != want {
 			t.Errorf("capacity %+v, want %+v", writer.Capacity, want)
 		}
-		if !strings.HasPrefix(writer.Version, first.Version().Series()+".") && !strings.HasPrefix(writer.Version, first.Version().Version) {
+		if writer.Version != first.Version().Version {
 			t.Errorf("version %q of %s", writer.Version, first.Version())
 		}
 		named := map[string]bool{}
@@ -202,6 +202,34 @@ func TestMonitor(t *testing.T) {
 			t.Errorf("the new primary names %+v", st.Peers)
 		}
 	})
+}
+
+// TestMonitorFollows checks a reader that follows the new writer after a failover: it is asked through the same connection.
+func TestMonitorFollows(t *testing.T) {
+	t.Parallel()
+	set := testkit.PostgresSet(t, localserver.PostgresOptions{}, 2)
+	must(t, set[0].CreateUser(t.Context(), localserver.User{Name: "mon", Password: monitorPassword, Options: "IN ROLE pg_monitor"}))
+	must(t, set[1].CatchUp(t.Context(), set[0]))
+	must(t, set[2].CatchUp(t.Context(), set[0]))
+	ofWriter, ofReader := watch(t, memberOf(set[1]), "mon"), watch(t, memberOf(set[2]), "mon")
+	before := look(t, ofReader)
+	set[0].Kill()
+	must(t, set[1].Promote(t.Context()))
+	writer := look(t, ofWriter)
+	until(t, set[2], "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)")
+	// Its source is gone: it has all that there was, but cannot know.
+	if st := look(t, ofReader); st.Lag == 0 || st.LagBytes >= 0 || st.Term != 1 || st.Position.Covers(writer.Position) || !st.Position.Covers(before.Position) {
+		t.Errorf("without its source: %+v at %s; the writer is at %s", st, st.Position, writer.Position)
+	}
+	must(t, set[2].Follow(t.Context(), set[1]))
+	must(t, set[2].CatchUp(t.Context(), set[1]))
+	st := look(t, ofReader)
+	if st.Lag != 0 || st.Term != 2 || st.Source != set[1].Addr() || !st.Position.Covers(writer.Position) || before.Position.Covers(st.Position) {
+		t.Errorf("it follows: %+v at %s; the writer was at %s", st, st.Position, writer.Position)
+	}
+	if n := query(t, set[2], "SELECT count(*) FROM pg_stat_activity WHERE usename = 'mon'"); n != "1" {
+		t.Errorf("%s connections of the monitor", n)
+	}
 }
 
 // TestMonitorPeersThatAreNone checks that a logical subscriber and an archiver are not taken for members.
