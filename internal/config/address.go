@@ -85,21 +85,26 @@ func loopback(listen string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// notItself reports targets that are an address on which this very process listens.
+// notItself reports members of targets that are an address on which this very process listens.
 func (c *checker) notItself(proxies []resource.Proxy) {
 	for i, p := range proxies {
-		field := "proxies[" + strconv.Itoa(i) + "].target.host"
-		if len(p.Target.Members) == 0 || c.skip(field) {
-			continue
-		}
-		m := p.Target.Members[0]
-		for _, l := range c.listeners {
-			every := l.host == "" || l.host == "::" || l.host == "0.0.0.0"
-			if l.port == m.Port && (canonical(l.host) == canonical(m.Host) ||
-				every && loopback(net.JoinHostPort(m.Host, "0"))) {
-				c.errorf(field, "expected a database, got %s:%d, which is %s of this file (line %d)",
-					clip(m.Host), m.Port, l.field, c.line(l.field))
-				break
+		target := "proxies[" + strconv.Itoa(i) + "].target"
+		for j, m := range p.Target.Members {
+			field := join(target, "host")
+			if list := join(target, "members"); c.has(list) {
+				field = join(list+"["+strconv.Itoa(j)+"]", "host")
+			}
+			if m.Host == "" || c.skip(field) {
+				continue
+			}
+			for _, l := range c.listeners {
+				every := l.host == "" || l.host == "::" || l.host == "0.0.0.0"
+				if l.port == m.Port && (canonical(l.host) == canonical(m.Host) ||
+					every && loopback(net.JoinHostPort(m.Host, "0"))) {
+					c.errorf(field, "expected a database, got %s:%d, which is %s of this file (line %d)",
+						clip(m.Host), m.Port, l.field, c.line(l.field))
+					break
+				}
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package config
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"strings"
 	"time"
@@ -14,10 +13,11 @@ func (c *checker) proxy(at string, s *proxySection) resource.Proxy {
 	c.identifier(join(at, "name"), s.Name)
 	family := c.engineFamily(join(at, "engine_family"), s.EngineFamily)
 	c.count(join(at, "max_clients"), s.MaxClients, 0, maxConnections)
+	target := c.target(join(at, "target"), &s.Target, family)
 	return resource.Proxy{
 		Name:               s.Name,
 		EngineFamily:       family,
-		Endpoints:          c.endpoints(join(at, "endpoints"), s.Endpoints),
+		Endpoints:          c.endpoints(at, s.Endpoints, &target),
 		RequireTLS:         s.RequireTLS,
 		Certificate:        c.certificate(join(at, "tls"), s.TLS),
 		Auth:               c.auth(join(at, "auth"), s.Auth, family),
@@ -26,12 +26,14 @@ func (c *checker) proxy(at string, s *proxySection) resource.Proxy {
 		ClientLoginTimeout: c.span(join(at, "client_login_timeout"), s.ClientLoginTimeout, time.Second, false).of,
 		MaxClients:         s.MaxClients,
 		DebugLogging:       s.DebugLogging,
-		Target:             c.target(join(at, "target"), s.Target, family),
+		Target:             target,
 		Pool:               c.pool(join(at, "connection_pool"), s.ConnectionPool, family),
+		Paused:             s.Paused,
 	}
 }
 
-func (c *checker) endpoints(at string, list []endpointSection) []resource.Endpoint {
+func (c *checker) endpoints(proxy string, list []endpointSection, target *resource.Target) []resource.Endpoint {
+	at := join(proxy, "endpoints")
 	if len(list) == 0 && !c.skip(at) {
 		c.errorf(at, "expected at least one endpoint, got none")
 	}
@@ -44,9 +46,25 @@ func (c *checker) endpoints(at string, list []endpointSection) []resource.Endpoi
 		if c.required(join(path, "listen"), e.Listen, "an address to listen on, such as 127.0.0.1:6432") {
 			c.address(join(path, "listen"), e.Listen)
 		}
-		out = append(out, resource.Endpoint{Name: e.Name, Listen: e.Listen})
+		c.role(proxy, i, e, target)
+		out = append(out, resource.Endpoint{Name: e.Name, Listen: e.Listen, Role: resource.TargetRole(e.Role)})
 	}
 	return out
+}
+
+// role checks what an endpoint's sessions may do: the default endpoint is for writing, and reading needs readers (contract
+// 1.1, 7.3).
+func (c *checker) role(proxy string, i int, e endpointSection, target *resource.Target) {
+	path := fmt.Sprintf("%s.endpoints[%d].role", proxy, i)
+	if !c.oneOf(path, e.Role, string(resource.ReadWrite), string(resource.ReadOnly)) || e.Role != string(resource.ReadOnly) {
+		return
+	}
+	switch {
+	case i == 0 || e.Name == defaults.endpoint.Name:
+		c.errorf(path, "expected READ_WRITE, got READ_ONLY: the first endpoint is the default endpoint, and so is one named %s; add another one for reading", defaults.endpoint.Name)
+	case len(target.Members) < 2 && !target.Discover && len(target.Patroni) == 0 && !c.skip(join(proxy, "target")):
+		c.errorf(path, "expected READ_WRITE, got READ_ONLY: the target is a single server; readers are further members, or found by discover or patroni")
+	}
 }
 
 // certificate checks the pair of files shown to clients; both left out means a certificate made at start.
@@ -112,34 +130,6 @@ func (c *checker) auth(at string, list []authSection, family resource.EngineFami
 		users[user] = field
 	}
 	return out
-}
-
-func (c *checker) target(at string, s targetSection, family resource.EngineFamily) resource.Target {
-	if c.required(join(at, "host"), s.Host, "the database's host name or address") && !hostName(s.Host) {
-		c.errorf(join(at, "host"), "expected a host name or an IP address, without port, got %q", clip(s.Host))
-	}
-	if f, ok := families[family]; ok && !c.has(join(at, "port")) {
-		s.Port = f.port
-	}
-	c.count(join(at, "port"), s.Port, 1, 65535)
-	mode, ca := join(at, "tls.mode"), join(at, "tls.ca_file")
-	c.oneOf(mode, s.TLS.Mode, string(resource.TLSDisable), string(resource.TLSPrefer), string(resource.TLSRequire),
-		string(resource.TLSVerifyCA), string(resource.TLSVerifyFull))
-	if s.TLS.CAFile != "" {
-		verifies := s.TLS.Mode == string(resource.TLSVerifyCA) || s.TLS.Mode == string(resource.TLSVerifyFull)
-		if data, ok := c.readable(ca, s.TLS.CAFile); ok && !x509.NewCertPool().AppendCertsFromPEM(data) {
-			c.errorf(ca, "expected at least one certificate in PEM, got none in %q", clip(c.path(s.TLS.CAFile)))
-		} else if !verifies && !c.skip(mode) {
-			c.errorf(ca, "expected mode verify-ca or verify-full beside it, got %s, which verifies nothing", s.TLS.Mode)
-		}
-	}
-	return resource.Target{Members: []resource.Member{{
-		Host:           s.Host,
-		Port:           s.Port,
-		TLSMode:        resource.TLSMode(s.TLS.Mode),
-		CAFile:         c.path(s.TLS.CAFile),
-		ConnectTimeout: c.span(join(at, "connect_timeout"), s.ConnectTimeout, 100*time.Millisecond, false).of,
-	}}}
 }
 
 func (c *checker) pool(at string, s poolSection, family resource.EngineFamily) resource.ConnectionPoolConfig {

@@ -83,6 +83,7 @@ type proxySection struct {
 	ClientLoginTimeout span              `yaml:"client_login_timeout"`
 	MaxClients         int               `yaml:"max_clients"`
 	DebugLogging       bool              `yaml:"debug_logging"`
+	Paused             bool              `yaml:"paused"`
 	Auth               []authSection     `yaml:"auth"`
 	Target             targetSection     `yaml:"target"`
 	ConnectionPool     poolSection       `yaml:"connection_pool"`
@@ -91,6 +92,7 @@ type proxySection struct {
 type endpointSection struct {
 	Name   string `yaml:"name"`
 	Listen string `yaml:"listen"`
+	Role   string `yaml:"role"`
 }
 
 type certSection struct {
@@ -109,6 +111,28 @@ type targetSection struct {
 	Port           int              `yaml:"port"`
 	TLS            targetTLSSection `yaml:"tls"`
 	ConnectTimeout span             `yaml:"connect_timeout"`
+	Cluster        string           `yaml:"cluster"`
+	Members        []memberSection  `yaml:"members"`
+	Discover       bool             `yaml:"discover"`
+	Patroni        []string         `yaml:"patroni"`
+	Monitor        monitorSection   `yaml:"monitor"`
+	MaxReplicaLag  span             `yaml:"max_replica_lag"`
+	ReaderFallback string           `yaml:"reader_fallback"`
+}
+
+// memberSection is one server of a cluster. What it leaves out is the target's.
+type memberSection struct {
+	Name           string           `yaml:"name"`
+	Host           string           `yaml:"host"`
+	Port           int              `yaml:"port"`
+	TLS            targetTLSSection `yaml:"tls"`
+	ConnectTimeout span             `yaml:"connect_timeout"`
+}
+
+type monitorSection struct {
+	Secret   string `yaml:"secret"`
+	Database string `yaml:"database"`
+	Interval span   `yaml:"interval"`
 }
 
 type targetTLSSection struct {
@@ -157,6 +181,9 @@ var defaults = struct {
 			Port:           5432, // of PostgreSQL; other families have their own
 			TLS:            targetTLSSection{Mode: string(resource.TLSPrefer)},
 			ConnectTimeout: span{of: 10 * time.Second},
+			Monitor:        monitorSection{Interval: span{of: time.Second}},
+			MaxReplicaLag:  span{unlimited: true},
+			ReaderFallback: fallbackWait,
 		},
 		ConnectionPool: poolSection{
 			MaxConnectionsPercent:   100,                         // contract
@@ -168,7 +195,7 @@ var defaults = struct {
 			RoutineScanInterval:     span{of: 30 * time.Second},
 		},
 	},
-	endpoint: endpointSection{Name: "default"},
+	endpoint: endpointSection{Name: "default", Role: string(resource.ReadWrite)},
 	secret: secretSection{
 		Refresh: span{of: 30 * time.Second},
 		Vault: vaultSection{
