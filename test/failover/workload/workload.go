@@ -213,6 +213,9 @@ func (c *Clients) Successes() int {
 	return len(c.acked)
 }
 
+// Sent is the last id that has been sent: later ones are greater.
+func (c *Clients) Sent() int64 { return c.next.Load() }
+
 // Errors are how often there was an error of each class.
 func (c *Clients) Errors() map[string]int {
 	c.mu.Lock()
