@@ -109,6 +109,7 @@ const givenUp = 2
 // observe takes over what a look at a member has found that began then.
 func (t *target) observe(m *member, began time.Time, st engine.Status, err error) {
 	now := time.Now()
+	before := t.lacksWriter()
 	t.mu.Lock()
 	if err == nil {
 		m.status, m.failures, m.answeredAt = st, 0, now
@@ -125,6 +126,22 @@ func (t *target) observe(m *member, began time.Time, st engine.Status, err error
 	}
 	m.report(err)
 	t.decide()
+	if !before && t.lacksWriter() {
+		// One of the others may be the writer soon, and the next look at it may be far.
+		for _, other := range t.all() {
+			if other != m {
+				other.look()
+			}
+		}
+	}
+}
+
+// lacksWriter reports whether there is no writer, or it does not answer.
+func (t *target) lacksWriter() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := t.routes.Load().writer
+	return w == nil || w.health != nil
 }
 
 // decide finds out who is what, and has sessions go where that says.
