@@ -68,7 +68,9 @@ func startMySet(t *testing.T, o localserver.MySQLOptions) *mySet {
 	return s
 }
 
-func (s *mySet) dial(ctx context.Context) (workload.Conn, error) { return workload.DialMySQL(ctx, s.dsn) }
+func (s *mySet) dial(ctx context.Context) (workload.Conn, error) {
+	return workload.DialMySQL(ctx, s.dsn)
+}
 
 func (s *mySet) connect(t *testing.T) workload.MySQL {
 	t.Helper()

@@ -175,7 +175,7 @@ func TestPostgresRestart(t *testing.T) {
 	atMost(t, truth.Errors, testkit.PoolSize)
 }
 
-// A session with state that only its server had is told so with its next statement, once, and can then go on.
+// A session with state that only its server had, or in a transaction, is told so with its next statement, once, and can then go on.
 func TestPostgresPinned(t *testing.T) {
 	t.Parallel()
 	s := startPGSet(t, localserver.PostgresOptions{}, nil)
@@ -183,6 +183,7 @@ func TestPostgresPinned(t *testing.T) {
 		"temporary table": "CREATE TEMP TABLE mine (x int)",
 		"channel":         "LISTEN news",
 		"lock":            "SELECT pg_advisory_lock(1)",
+		"transaction":     "BEGIN",
 	}
 	clients := map[string]workload.Postgres{}
 	for name, sql := range pins {
@@ -200,6 +201,14 @@ func TestPostgresPinned(t *testing.T) {
 			t.Errorf("%s: the next statement hears %v, want an error of class 08", name, err)
 		}
 		t.Logf("%s: %v", name, err)
+		if name == "transaction" { // it is over, and its client has to know before it goes on
+			if err := c.Ping(t.Context()); !errors.As(err, &pg) || pg.Code != "25P02" {
+				t.Errorf("%s: before its end the client hears %v, want 25P02", name, err)
+			}
+			if _, err := c.Exec(t.Context(), "ROLLBACK"); err != nil {
+				t.Errorf("%s: its end: %v", name, err)
+			}
+		}
 		if _, err := c.Exec(t.Context(), pins[name]); err != nil {
 			t.Errorf("%s: afterwards: %v", name, err)
 		}

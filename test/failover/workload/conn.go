@@ -90,10 +90,16 @@ type MySQL struct {
 
 // DialMySQL connects.
 func DialMySQL(ctx context.Context, dsn string) (MySQL, error) {
-	db, err := sql.Open("mysql", dsn)
+	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		return MySQL{}, err
 	}
+	cfg.Logger = &mysql.NopLogger{} // that connections break is what this is about
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return MySQL{}, err
+	}
+	db := sql.OpenDB(connector)
 	// The one connection is the client's: what is made in its place when that has ended is another one.
 	db.SetMaxOpenConns(1)
 	c, err := db.Conn(ctx)
