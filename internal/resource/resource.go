@@ -131,7 +131,7 @@ type Target struct {
 	WriterReads bool
 }
 
-// Cluster reports whether the target may have more than one member, so that each member's role has to be asked for. A single
+// IsCluster reports whether the target may have more than one member, so that each member's role has to be asked for. A single
 // server is the writer, whatever it says.
 func (t *Target) IsCluster() bool {
 	return t.Cluster != "" || len(t.Members) > 1 || t.Discover || len(t.Patroni) > 0

@@ -2,7 +2,6 @@ package failover_test
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -77,11 +76,4 @@ func eventually(t *testing.T, what string, f func() error) {
 		}
 	}
 	t.Fatalf("%s: %v", what, err)
-}
-
-func same(got, want string) error {
-	if got != want {
-		return fmt.Errorf("%q, want %q", got, want)
-	}
-	return nil
 }

@@ -23,7 +23,9 @@ func row(values ...string) []*string {
 
 func TestStatus(t *testing.T) {
 	t.Parallel()
-	common := func(standby string, sees string) []string { return []string{standby, sees, "18.1 (Debian 18.1-2)", "100", "3", "2"} }
+	common := func(standby string, sees string) []string {
+		return []string{standby, sees, "18.1 (Debian 18.1-2)", "100", "3", "2"}
+	}
 	capacity := engine.Capacity{MaxConnections: 100, Reserved: 5}
 	const s = time.Second
 	volume := `[{"name":"one","self":false,"writer":true,"lsn":100,"lag":null},{"name":"two","self":true,"writer":false,"lsn":90,"lag":12.5},
