@@ -15,10 +15,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint cross unit race fmt fuzz bench profile conformance servers clean
+.PHONY: help build demo test lint cross unit race fmt fuzz bench bench-failover profile conformance servers clean
 
 help: ## list the targets and what they do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the one static binary, bin/forebay
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/forebay ./cmd/forebay
@@ -69,6 +69,11 @@ bench: ## direct, HAProxy, other poolers and Forebay in turn, compared (docs/ben
 	@scripts/install-servers postgresql pgbouncer mariadb sysbench haproxy
 	@$(MAKE) --no-print-directory build
 	scripts/bench
+
+bench-failover: ## kill primaries under 200 clients: how long are they stalled, directly, by HAProxy, PgBouncer and Forebay (ENGINE=postgresql)
+	@scripts/install-servers postgresql pgbouncer mariadb haproxy
+	@$(MAKE) --no-print-directory build
+	scripts/bench-failover
 
 profile: ## renew cmd/forebay/default.pgo, by which the compiler optimises: CPU profiles of what bench measures, merged
 	@scripts/install-servers postgresql mariadb sysbench

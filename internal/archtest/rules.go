@@ -168,8 +168,8 @@ var Rules = []Rule{
 		OnlyIn: []string{"test/e2e/api/...", "internal/secret/awssm/...", "internal/awskms/...", "internal/app/..."},
 	},
 	{
-		Why:    "toxiproxy breaks connections in tests; the product has no use for it",
-		Import: []string{"github.com/Shopify/toxiproxy/..."},
+		Why:    "toxiproxy breaks connections in tests, and logs by zerolog; the product has no use for either",
+		Import: []string{"github.com/Shopify/toxiproxy/...", "github.com/rs/zerolog/..."},
 		OnlyIn: []string{"internal/testkit/...", "test/..."},
 	},
 	{

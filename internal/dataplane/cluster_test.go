@@ -386,3 +386,24 @@ func TestSplitReads(t *testing.T) {
 	c.dbs[2].is(reader(2))
 	c.eventually("the other reader serves", func() bool { return reads() == "2" })
 }
+
+// While there is no writer all members are looked at often, however seldom that is otherwise.
+func TestFailoverLooksSoon(t *testing.T) {
+	t.Parallel()
+	var both []resource.Member
+	c := newToyCluster(t, func(p *resource.Proxy) {
+		p.Target.Monitor.Interval = time.Hour
+		both = p.Target.Members
+		p.Target.Members = both[:1]
+	}, writer(1), reader(0))
+	c.role(0, engine.Writer)
+	c.proxy.Target.Members = both // it is looked at once, and then there is no haste
+	c.apply()
+	c.role(1, engine.Reader)
+	c.dbs[0].die()
+	waits := c.login("app toys 0")
+	waits.say("where")
+	c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == 1 })
+	c.dbs[1].is(writer(2))
+	waits.hears("1")
+}

@@ -115,6 +115,7 @@ const givenUp = 2
 func (t *target) observe(m *member, began time.Time, st engine.Status, err error) {
 	now := time.Now()
 	var refused *engine.AnswerError
+	before := t.lacksWriter()
 	t.mu.Lock()
 	if m.blind = nil; errors.As(err, &refused) {
 		m.blind = err
@@ -135,6 +136,22 @@ func (t *target) observe(m *member, began time.Time, st engine.Status, err error
 	}
 	m.report(err)
 	t.decide()
+	if !before && t.lacksWriter() {
+		// One of the others may be the writer soon, and the next look at it may be far.
+		for _, other := range t.all() {
+			if other != m {
+				other.look()
+			}
+		}
+	}
+}
+
+// lacksWriter reports whether there is no writer, or it does not answer.
+func (t *target) lacksWriter() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := t.routes.Load().writer
+	return w == nil || w.health != nil
 }
 
 // sample is where the writer was at a time, by the loops' clock, or later.

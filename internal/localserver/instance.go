@@ -232,6 +232,13 @@ func (i *instance) Kill() {
 	}
 }
 
+// Shutdown ends the server in order: it tells its clients, and its replicas get all that it has. Restart brings it back.
+func (i *instance) Shutdown() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.endLocked()
+}
+
 // Stop ends the server and removes its files. It may be called more than once.
 func (i *instance) Stop() {
 	i.mu.Lock()

@@ -214,27 +214,34 @@ func stopAll(members []*MySQL) {
 	wait.Wait()
 }
 
-// follow makes m a replica of source, and returns when it is connected.
+// follow makes m a replica of source, and returns when it has all that source has had at the time.
 func (r *MySQLReplicas) follow(ctx context.Context, m, source *MySQL) error {
 	if err := r.point(ctx, m, source); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, applyLimit)
 	defer cancel()
+	// A source takes the connection of a replica first, and then finds out that it cannot go on from where that is.
+	position, err := r.position(ctx, source)
+	if err != nil {
+		return err
+	}
 	for {
 		status, err := r.status(ctx, m)
 		if err != nil {
 			return err
 		}
 		if status[r.words.ioRunning] == "Yes" {
-			return nil
+			if done, err := r.applied(ctx, m, position, 10*time.Millisecond); done || err != nil {
+				return err
+			}
 		}
 		if why := status[r.words.ioError]; why != "" && status[r.words.ioRunning] == "No" {
 			return fmt.Errorf("%w: %s", errDiverged, why)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the replica does not connect: %w: %s", ctx.Err(), status[r.words.ioError])
+			return fmt.Errorf("the replica does not follow: %w: %s", ctx.Err(), status[r.words.ioError])
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

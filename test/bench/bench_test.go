@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"forebay/test/program"
 )
 
 func TestMedian(t *testing.T) {
@@ -64,18 +64,6 @@ pgbench: warning
 	boom := errors.New("boom")
 	if _, err := watchProgress(strings.NewReader(out), func() (time.Duration, error) { return 0, boom }); !errors.Is(err, boom) {
 		t.Errorf("err = %v, want %v", err, boom)
-	}
-}
-
-func TestListeners(t *testing.T) {
-	t.Parallel()
-	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1930 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0
-   1: 0100007F:1930 0100007F:AFFE 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100 0 0 10 0
-   2: 0100007F:1931 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0 0 10 0
-`
-	if diff := cmp.Diff([]string{"4711"}, listeners(table, 0x1930)); diff != "" {
-		t.Errorf("listeners (-want +got):\n%s", diff)
 	}
 }
 
@@ -159,16 +147,16 @@ func TestUsage(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	if err := checkListeners(os.Getpid(), port); err != nil {
+	if err := program.CheckListeners(os.Getpid(), port); err != nil {
 		t.Error(err)
 	}
-	if err := checkListeners(os.Getppid(), port); err == nil {
+	if err := program.CheckListeners(os.Getppid(), port); err == nil {
 		t.Error("no error for a port on which another process listens")
 	}
-	if d, err := cpuTime(os.Getpid()); err != nil || d <= 0 {
+	if d, err := program.CPUTime(os.Getpid()); err != nil || d <= 0 {
 		t.Errorf("cpuTime: %v, %v", d, err)
 	}
-	if kib, err := residentKiB(os.Getpid()); err != nil || kib < 100 {
+	if kib, err := program.ResidentKiB(os.Getpid()); err != nil || kib < 100 {
 		t.Errorf("residentKiB: %v, %v", kib, err)
 	}
 }
@@ -267,13 +255,13 @@ func TestReplaceGenerated(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x.md")
 	begin, end := postgresEngine.beginMark(), postgresEngine.endMark()
-	if err := postgresEngine.replaceGenerated(path, "new"); err == nil {
+	if err := program.ReplaceGenerated(path, postgresEngine.beginMark(), postgresEngine.endMark(), "new"); err == nil {
 		t.Error("no error for a missing file")
 	}
 	if err := os.WriteFile(path, []byte("head\n"+begin+"old\n"+end+"tail\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := postgresEngine.replaceGenerated(path, "new"); err != nil {
+	if err := program.ReplaceGenerated(path, postgresEngine.beginMark(), postgresEngine.endMark(), "new"); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"forebay/internal/localserver"
+	"forebay/test/program"
 )
 
 func (w *world) prepareForebay(p *peer) error {
@@ -22,7 +23,7 @@ func (w *world) prepareForebay(p *peer) error {
 	if err != nil {
 		return err
 	}
-	p.version = firstLine(exec.Command(path, "version"))
+	p.version = program.FirstLine(exec.Command(path, "version"))
 	port, err := localserver.FreePort()
 	if err != nil {
 		return err

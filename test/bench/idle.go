@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"forebay/internal/storm"
+	"forebay/test/program"
 )
 
 // idleRun is clients that have logged in, have run one statement and do nothing more.
@@ -126,7 +127,7 @@ func (c *crowd) resident(ctx context.Context, p *peer) (float64, error) {
 	if err := pause(ctx, settle); err != nil {
 		return 0, err
 	}
-	return residentKiB(p.proc.pid())
+	return program.ResidentKiB(p.proc.PID())
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -11,11 +11,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"forebay/test/program"
 )
 
 func main() {
@@ -90,7 +91,7 @@ func runEngine(ctx context.Context, o options, e *engine, r *results) (int, erro
 		o.rounds, o.duration, low, high, failed) + w.table(all, r)
 	fmt.Printf("\n%s\n", text)
 	if o.markdown != "" {
-		return len(all), e.replaceGenerated(o.markdown, text)
+		return len(all), program.ReplaceGenerated(o.markdown, e.beginMark(), e.endMark(), text)
 	}
 	return len(all), nil
 }
@@ -106,7 +107,7 @@ func (w *world) measure(ctx context.Context, r *results, s scenario, round int) 
 		if err := p.check(); err != nil {
 			return failed, err
 		}
-		at, before := time.Now(), load()
+		at, before := time.Now(), program.Load()
 		profiled := w.profile(ctx, p, s, round)
 		samples, err := s.run(ctx, w, p)
 		profiled()
@@ -128,32 +129,6 @@ func (w *world) measure(ctx context.Context, r *results, s scenario, round int) 
 		fmt.Println()
 	}
 	return failed, nil
-}
-
-// machine says when and on what this is measured.
-func machine() string {
-	return fmt.Sprintf("%s, %d processors (%s), %s", time.Now().UTC().Format("2006-01-02 15:04 MST"), runtime.NumCPU(), processor(), kernel())
-}
-
-func processor() string {
-	b, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "unknown"
-	}
-	for line := range strings.Lines(string(b)) {
-		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
-			return strings.TrimSpace(v)
-		}
-	}
-	return runtime.GOARCH
-}
-
-func kernel() string {
-	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return "Linux"
-	}
-	return "Linux " + strings.TrimSpace(string(b))
 }
 
 // profile records a CPU profile of Forebay during a measurement, if asked to, and returns what waits for it. Figures taken

@@ -12,6 +12,7 @@ import (
 
 	"forebay/internal/localserver"
 	"forebay/internal/storm"
+	"forebay/test/program"
 )
 
 // mariadbEngine is the system's MariaDB. Whoever logs in does so with mysql_native_password, MariaDB's own choice.
@@ -75,7 +76,7 @@ func startMySQL(ctx context.Context, w *world, o localserver.MySQLOptions, plugi
 
 // fill makes the account and sysbench's tables.
 func (m *mysql) fill(ctx context.Context, plugin string) (err error) {
-	if m.sysbench, err = lookProgram("sysbench"); err != nil {
+	if m.sysbench, err = program.Look("sysbench"); err != nil {
 		return err
 	}
 	if err := m.writeFiles(); err != nil {

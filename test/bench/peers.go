@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"forebay/internal/localserver"
+	"forebay/test/program"
 )
 
 // Names of the peers, in the order of the first round and of the columns.
@@ -41,12 +42,12 @@ var errAbsent = errors.New("not there")
 type peer struct {
 	name          string
 	port          int
-	tlsPort       int      // for clients with TLS, if that is another one
-	version       string   // "" for direct
-	proc          *process // nil for direct
-	admin         string   // Forebay's admin address
-	noNames       bool     // prepared statements cannot be used: PgBouncer before 1.21
-	keepsPrepared bool     // a client that prepares has a server connection to itself
+	tlsPort       int              // for clients with TLS, if that is another one
+	version       string           // "" for direct
+	proc          *program.Process // nil for direct
+	admin         string           // Forebay's admin address
+	noNames       bool             // prepared statements cannot be used: PgBouncer before 1.21
+	keepsPrepared bool             // a client that prepares has a server connection to itself
 
 	command func() *exec.Cmd
 	as      *syscall.Credential
@@ -82,33 +83,33 @@ func (w *world) newPeer(name string) (*peer, error) {
 
 // start starts the proxy and waits until it listens.
 func (p *peer) start() error {
-	proc, err := startProcess(p.command(), filepath.Join(filepath.Dir(p.dir), p.name+".log"), p.as, p.chroot)
+	proc, err := program.Start(p.command(), filepath.Join(filepath.Dir(p.dir), p.name+".log"), p.as, p.chroot)
 	if err != nil {
 		return err
 	}
 	p.proc = proc
 	for range 500 {
-		if !proc.alive() {
-			return fmt.Errorf("%s ended at once: %s", p.name, proc.tail())
+		if !proc.Alive() {
+			return fmt.Errorf("%s ended at once: %s", p.name, proc.Tail())
 		}
-		if err = checkListeners(proc.pid(), p.port); err == nil {
+		if err = program.CheckListeners(proc.PID(), p.port); err == nil {
 			return nil
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	proc.stop()
-	return fmt.Errorf("%s: %w: %s", p.name, err, proc.tail())
+	proc.Stop()
+	return fmt.Errorf("%s: %w: %s", p.name, err, proc.Tail())
 }
 
 // restart gives a process that nothing has happened to yet.
 func (p *peer) restart() error {
-	p.proc.stop()
+	p.proc.Stop()
 	return p.start()
 }
 
 func (p *peer) stop() {
 	if p.proc != nil {
-		p.proc.stop()
+		p.proc.Stop()
 	}
 }
 
@@ -117,10 +118,10 @@ func (p *peer) check() error {
 	if p.proc == nil {
 		return nil
 	}
-	if !p.proc.alive() {
-		return fmt.Errorf("%s has ended (%v): %s", p.name, p.proc.cmd.ProcessState, p.proc.tail())
+	if !p.proc.Alive() {
+		return fmt.Errorf("%s has ended (%v): %s", p.name, p.proc.State(), p.proc.Tail())
 	}
-	return checkListeners(p.proc.pid(), p.port)
+	return program.CheckListeners(p.proc.PID(), p.port)
 }
 
 // cpu is the CPU time the proxy has used so far; 0 where there is none.
@@ -128,7 +129,7 @@ func (p *peer) cpu() (time.Duration, error) {
 	if p.proc == nil {
 		return 0, nil
 	}
-	return cpuTime(p.proc.pid())
+	return program.CPUTime(p.proc.PID())
 }
 
 // writeFiles fills the peer's folder, for its account alone.
@@ -152,16 +153,6 @@ func (p *peer) writeFiles(files map[string]string) error {
 	})
 }
 
-func lookProgram(name string) (string, error) {
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/usr/local/sbin") {
-		path := filepath.Join(dir, name)
-		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("%s is not installed: run scripts/install-servers %s", name, name)
-}
-
 // enterTree moves the peer's files into the sid tree, where its program is, and returns their folder as the program sees it.
 func (w *world) enterTree(p *peer) (inside string, err error) {
 	p.chroot = w.o.sidTree
@@ -182,26 +173,16 @@ func (p *peer) askVersion(path string, args ...string) string {
 	cmd := exec.Command(path, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: p.chroot}
 	cmd.Dir = "/"
-	return firstLine(cmd)
-}
-
-// firstLine runs a program for its version.
-func firstLine(cmd *exec.Cmd) string {
-	out, err := cmd.Output()
-	if err != nil {
-		return "version unknown"
-	}
-	line, _, _ := strings.Cut(string(out), "\n")
-	return strings.TrimSpace(line)
+	return program.FirstLine(cmd)
 }
 
 func (w *world) prepareHAProxy(p *peer) error {
-	path, err := lookProgram("haproxy")
+	path, err := program.Look("haproxy")
 	if err != nil {
 		return err
 	}
 	// "HAProxy version 2.6.12-1+deb12u3 2025/..": up to the release.
-	words := strings.Fields(firstLine(exec.Command(path, "-v")))
+	words := strings.Fields(program.FirstLine(exec.Command(path, "-v")))
 	p.version = strings.Join(words[:min(3, len(words))], " ")
 	conf := filepath.Join(p.dir, "haproxy.cfg")
 	p.command = func() *exec.Cmd { return exec.Command(path, "-db", "-q", "-f", conf) }

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"forebay/test/program"
 )
 
 func (w *world) preparePgBouncer(p *peer) error {
@@ -19,12 +21,12 @@ func (w *world) preparePgBouncer(p *peer) error {
 		path = "/usr/sbin/pgbouncer"
 	} else {
 		var err error
-		if path, err = lookProgram("pgbouncer"); err != nil {
+		if path, err = program.Look("pgbouncer"); err != nil {
 			return err
 		}
 	}
 	var err error
-	if p.as, err = account(p.chroot, "postgres"); err != nil {
+	if p.as, err = program.Account(p.chroot, "postgres"); err != nil {
 		return err
 	}
 	p.version = p.askVersion(path, "--version")

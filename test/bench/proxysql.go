@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"forebay/internal/localserver"
+	"forebay/test/program"
 )
 
 // prepareProxySQL sets ProxySQL up, if somebody has installed it: distributions do not have it.
@@ -22,7 +23,7 @@ func (w *world) prepareProxySQL(p *peer) error {
 		return err
 	}
 	// "ProxySQL version 2.7.1-0-g..., codename ..": without the code name.
-	p.version, _, _ = strings.Cut(firstLine(exec.Command(path, "--version")), ",")
+	p.version, _, _ = strings.Cut(program.FirstLine(exec.Command(path, "--version")), ",")
 	conf := filepath.Join(p.dir, "proxysql.cnf")
 	// As its own service file starts it, but in the foreground, and without asking the internet for a newer release.
 	p.command = func() *exec.Cmd {

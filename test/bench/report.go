@@ -3,10 +3,8 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 )
@@ -91,18 +89,4 @@ func verdict(t target, m metric, values map[string]map[int]float64) string {
 		return "yes"
 	}
 	return "**no**"
-}
-
-// replaceGenerated puts text between the engine's marks in a markdown file.
-func (e *engine) replaceGenerated(path, text string) error {
-	old, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	head, rest, ok := bytes.Cut(old, []byte(e.beginMark()))
-	_, tail, ok2 := bytes.Cut(rest, []byte(e.endMark()))
-	if !ok || !ok2 {
-		return fmt.Errorf("%s: the marks of the generated part are missing: %s", path, strings.TrimSpace(e.beginMark()))
-	}
-	return os.WriteFile(path, slices.Concat(head, []byte(e.beginMark()), []byte("\n"+text+"\n"), []byte(e.endMark()), tail), 0o644)
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"forebay/internal/localserver"
+	"forebay/test/program"
 )
 
 // prepareRouter sets MySQL Router up to share server connections. That works only where it can log in for a client again, so
@@ -29,7 +30,7 @@ func (w *world) prepareRouter(p *peer) error {
 	if err != nil {
 		return err
 	}
-	if p.as, err = account(p.chroot, "mysql"); err != nil {
+	if p.as, err = program.Account(p.chroot, "mysql"); err != nil {
 		return err
 	}
 	if p.tlsPort, err = localserver.FreePort(); err != nil {

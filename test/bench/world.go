@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"forebay/test/program"
 )
 
 const (
@@ -126,7 +128,7 @@ func (w *world) describe() string {
 			versions = append(versions, p.version)
 		}
 	}
-	text := fmt.Sprintf("- %s; pool of %d, %s\n- %s\n", strings.Join(versions, "; "), poolSize, w.db.contents(), machine())
+	text := fmt.Sprintf("- %s; pool of %d, %s\n- %s\n", strings.Join(versions, "; "), poolSize, w.db.contents(), program.Machine())
 	for _, why := range w.leftOut {
 		text += "- left out: " + why + "\n"
 	}

@@ -9,6 +9,7 @@ import (
 	"forebay/internal/localserver"
 	"forebay/internal/resource"
 	"forebay/internal/testkit"
+	"forebay/test/failover/workload"
 )
 
 // pgSet is a primary and a standby that it waits for, behind a Forebay.
@@ -21,7 +22,7 @@ type pgSet struct {
 func startPGSet(t *testing.T, o localserver.PostgresOptions, change func(*resource.Proxy)) *pgSet {
 	t.Helper()
 	s := &pgSet{set: testkit.PostgresSet(t, o, 1)}
-	if err := s.set[0].Exec(t.Context(), "CREATE TABLE ledger (id bigint NOT NULL)"); err != nil {
+	if err := s.set[0].Exec(t.Context(), workload.Table); err != nil {
 		t.Fatal(err)
 	}
 	s.waitForStandby(t, 0)
@@ -42,6 +43,33 @@ func startPGSet(t *testing.T, o localserver.PostgresOptions, change func(*resour
 	}})
 	s.dsn = s.fb.DSN("postgres", "postgres", "")
 	return s
+}
+
+// dial logs a client in at Forebay.
+func (s *pgSet) dial(ctx context.Context) (workload.Conn, error) {
+	return workload.DialPostgres(ctx, s.dsn, 0)
+}
+
+// connect is dial for a client that ends with the test.
+func (s *pgSet) connect(t *testing.T) workload.Postgres {
+	t.Helper()
+	return connectPG(t, s.dsn)
+}
+
+// direct is a connection straight to a member.
+func (s *pgSet) direct(t *testing.T, i int) workload.Postgres {
+	t.Helper()
+	return connectPG(t, s.set[i].DSN("postgres", "postgres", s.set[i].Password()))
+}
+
+func connectPG(t *testing.T, dsn string) workload.Postgres {
+	t.Helper()
+	c, err := workload.DialPostgres(t.Context(), dsn, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
 }
 
 // waitForStandby has a primary acknowledge nothing that its standby does not have.
@@ -74,12 +102,11 @@ func TestPostgresPrimaryKilled(t *testing.T) {
 	t.Parallel()
 	testkit.EachPostgresRelease(t, func(t *testing.T, o localserver.PostgresOptions) {
 		s := startPGSet(t, o, nil)
-		idle := connectPG(t, s.dsn)
-		defer idle.close()
+		idle := s.connect(t)
 		if _, err := idle.Exec(t.Context(), "SET application_name = 'idle'"); err != nil {
 			t.Fatal(err)
 		}
-		w := startWorkload(t, 20, func() conn { return connectPG(t, s.dsn) })
+		w := startWriting(t, 20, s.dial)
 		w.goesOn(500)
 		s.set[0].Kill()
 		promoted := s.promote(t, 1)
@@ -89,8 +116,6 @@ func TestPostgresPrimaryKilled(t *testing.T) {
 		if err := idle.QueryRow(t.Context(), "SELECT current_setting('application_name') || pg_is_in_recovery()").Scan(&name); err != nil || name != "idlefalse" {
 			t.Errorf("the idle client hears %q, %v", name, err)
 		}
-		direct := connectPG(t, s.set[1].DSN("postgres", "postgres", s.set[1].Password()))
-		defer direct.close()
-		w.end(direct)
+		w.end(s.direct(t, 1))
 	})
 }

@@ -17,9 +17,8 @@ func TestPostgresSplitReads(t *testing.T) {
 	t.Parallel()
 	testkit.EachPostgresRelease(t, func(t *testing.T, o localserver.PostgresOptions) {
 		s := startPGSet(t, o, func(p *resource.Proxy) { p.SplitReads = true })
-		startWorkload(t, 2, func() conn { return connectPG(t, s.dsn) })
+		startWriting(t, 2, s.dial)
 		c := connectPG(t, s.dsn)
-		defer c.close()
 		ctx := t.Context()
 		for _, sql := range []string{"CREATE TABLE mine (n int)", "INSERT INTO mine VALUES (0)"} {
 			if _, err := c.Exec(ctx, sql); err != nil {

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package program
 
 import (
 	"bufio"
@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuTime is the CPU time, user and system, that all threads of a process have used, those that ended included. It is
+// CPUTime is the CPU time, user and system, that all threads of a process have used, those that ended included. It is
 // the sum that /proc/PID/stat shows in ticks of 10 ms, without the rounding.
-func cpuTime(pid int) (time.Duration, error) {
+func CPUTime(pid int) (time.Duration, error) {
 	const schedClock = 2
 	var ts unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|schedClock), &ts); err != nil {
@@ -25,8 +25,8 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// residentKiB is the memory of a process that is in RAM.
-func residentKiB(pid int) (float64, error) {
+// ResidentKiB is the memory of a process that is in RAM.
+func ResidentKiB(pid int) (float64, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid)) // exact, where status has per-processor leftovers
 	if err != nil {
 		return 0, err
@@ -40,8 +40,8 @@ func residentKiB(pid int) (float64, error) {
 	return 0, fmt.Errorf("process %d: no Rss in smaps_rollup", pid)
 }
 
-// load is the machine's load average over the last minute.
-func load() float64 {
+// Load is the machine's load average over the last minute.
+func Load() float64 {
 	b, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return -1
@@ -54,9 +54,9 @@ func load() float64 {
 	return v
 }
 
-// checkListeners makes sure that a process listens on a port, and that nobody else does: a proxy left over from another
+// CheckListeners makes sure that a process listens on a port, and that nobody else does: a proxy left over from another
 // run would take half of the connections.
-func checkListeners(pid, port int) error {
+func CheckListeners(pid, port int) error {
 	b, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
 		return err

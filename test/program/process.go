@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package program
 
 import (
 	"fmt"
@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// process is a proxy at work. It dies with us.
-type process struct {
+// Process is a proxy at work. It dies with us.
+type Process struct {
 	cmd  *exec.Cmd
 	log  string        // file with what it printed
 	done chan struct{} // closed when it has ended
 }
 
-// account is whom a program that refuses to be root runs as, a name that /etc/passwd under root knows; nil: as we do.
-func account(root, name string) (*syscall.Credential, error) {
+// Account is whom a program that refuses to be root runs as, a name that /etc/passwd under root knows; nil: as we do.
+func Account(root, name string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
@@ -43,8 +43,8 @@ func account(root, name string) (*syscall.Credential, error) {
 	return nil, fmt.Errorf("no user %s in %s/etc/passwd", name, root)
 }
 
-// startProcess starts cmd with its output in a file.
-func startProcess(cmd *exec.Cmd, log string, as *syscall.Credential, chroot string) (*process, error) {
+// Start starts cmd with its output in a file.
+func Start(cmd *exec.Cmd, log string, as *syscall.Credential, chroot string) (*Process, error) {
 	out, err := os.Create(log)
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func startProcess(cmd *exec.Cmd, log string, as *syscall.Credential, chroot stri
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: as, Chroot: chroot, Pdeathsig: syscall.SIGKILL}
-	p := &process{cmd: cmd, log: log, done: make(chan struct{})}
+	p := &Process{cmd: cmd, log: log, done: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
 		// The death signal is sent when the thread that started the program ends: keep it.
@@ -71,9 +71,14 @@ func startProcess(cmd *exec.Cmd, log string, as *syscall.Credential, chroot stri
 	return p, nil
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
+// PID is its process ID.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-func (p *process) alive() bool {
+// State is how it has ended, nil while it has not.
+func (p *Process) State() *os.ProcessState { return p.cmd.ProcessState }
+
+// Alive reports whether it has not ended.
+func (p *Process) Alive() bool {
 	select {
 	case <-p.done:
 		return false
@@ -82,8 +87,8 @@ func (p *process) alive() bool {
 	}
 }
 
-// stop ends the program and returns when it is gone.
-func (p *process) stop() {
+// Stop ends the program and returns when it is gone.
+func (p *Process) Stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case <-p.done:
@@ -93,8 +98,8 @@ func (p *process) stop() {
 	}
 }
 
-// tail is the end of what the program printed.
-func (p *process) tail() string {
+// Tail is the end of what the program printed.
+func (p *Process) Tail() string {
 	b, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()
