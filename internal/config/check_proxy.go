@@ -150,6 +150,7 @@ func (c *checker) pool(at string, s poolSection, family resource.EngineFamily) r
 	}
 	c.count(join(at, "max_connections"), s.MaxConnections, 0, maxConnections)
 	c.count(join(at, "reserved_connections"), s.ReservedConnections, 0, maxConnections)
+	c.count(join(at, "max_waiting"), s.MaxWaiting, 0, 1_000_000)
 	c.count(join(at, "max_prepared_statements"), s.MaxPreparedStatements, 1, maxPreparedStatements)
 	return resource.ConnectionPoolConfig{
 		MaxConnectionsPercent:     s.MaxConnectionsPercent,
@@ -162,6 +163,7 @@ func (c *checker) pool(at string, s poolSection, family resource.EngineFamily) r
 		IdleTimeout:               c.span(join(at, "idle_timeout"), s.IdleTimeout, time.Second, true).orZero(),
 		Lifetime:                  c.span(join(at, "lifetime"), s.Lifetime, time.Second, true).orZero(),
 		MaxPreparedStatements:     s.MaxPreparedStatements,
+		MaxWaiting:                s.MaxWaiting,
 		RoutineScanInterval:       c.span(join(at, "routine_scan_interval"), s.RoutineScanInterval, time.Second, false).of,
 	}
 }

@@ -141,6 +141,7 @@ func TestDefaults(t *testing.T) {
 		IdleTimeout:               5 * time.Minute,
 		Lifetime:                  24 * time.Hour,
 		MaxPreparedStatements:     200,
+		MaxWaiting:                10000,
 		RoutineScanInterval:       30 * time.Second,
 	}
 	if diff := cmp.Diff(want, p.Pool); diff != "" {

@@ -156,6 +156,7 @@ type poolSection struct {
 	IdleTimeout               span     `yaml:"idle_timeout"`
 	Lifetime                  span     `yaml:"lifetime"`
 	MaxPreparedStatements     int      `yaml:"max_prepared_statements"`
+	MaxWaiting                int      `yaml:"max_waiting"`
 	RoutineScanInterval       span     `yaml:"routine_scan_interval"`
 }
 
@@ -200,6 +201,7 @@ var defaults = struct {
 			IdleTimeout:             span{of: 5 * time.Minute}, // contract
 			Lifetime:                span{of: 24 * time.Hour},  // contract
 			MaxPreparedStatements:   200,
+			MaxWaiting:              10000,
 			RoutineScanInterval:     span{of: 30 * time.Second},
 		},
 	},

@@ -34,6 +34,7 @@ const (
 	serverIdleTimeout     = 5 * time.Minute
 	serverLifetime        = 24 * time.Hour
 	maxPreparedStatements = 200
+	maxWaiting            = 10000
 	routineScanInterval   = 30 * time.Second
 	monitorInterval       = 500 * time.Millisecond
 )
@@ -102,7 +103,7 @@ func poolOf(e EffectivePool) resource.ConnectionPoolConfig {
 		ConnectionBorrowTimeout: time.Duration(e.ConnectionBorrowTimeout) * time.Second,
 		ExcludeVariableSets:     slices.Contains(e.SessionPinningFilters, ExcludeVariableSets), InitQuery: e.InitQuery,
 		ReservedConnections: reservedConnections, IdleTimeout: serverIdleTimeout, Lifetime: serverLifetime,
-		MaxPreparedStatements: maxPreparedStatements, RoutineScanInterval: routineScanInterval,
+		MaxPreparedStatements: maxPreparedStatements, MaxWaiting: maxWaiting, RoutineScanInterval: routineScanInterval,
 	}
 }
 

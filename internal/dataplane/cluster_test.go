@@ -407,3 +407,23 @@ func TestFailoverLooksSoon(t *testing.T) {
 	c.dbs[1].is(writer(2))
 	waits.hears("1")
 }
+
+// While there is no writer the queue is bounded: whoever is one too many gets an error at once.
+func TestMaxWaiting(t *testing.T) {
+	t.Parallel()
+	c := newToyClusterOn(t, 1, func(p *resource.Proxy) { p.Pool.MaxWaiting = 2 }, engine.Status{}, engine.Status{})
+	var waits []*toyClient
+	for i := range 2 {
+		w := c.login("app toys 0")
+		w.say("where")
+		c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == i+1 })
+		waits = append(waits, w)
+	}
+	if got := c.login("app toys 0").ask("where"); !strings.Contains(got, engine.ErrTooManyWaiting.Error()) {
+		t.Errorf("heard %q", got)
+	}
+	c.dbs[0].is(writer(1))
+	for _, w := range waits {
+		w.hears("0")
+	}
+}

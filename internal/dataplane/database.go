@@ -68,7 +68,7 @@ func (b *branch) pool(loop int) *session.Pool {
 		cfg, at := t.cfg, b.member.cfg
 		t.mu.Unlock()
 		key := pool.Key{Target: at.Address(), User: d.key.User, Database: d.key.Database, Protocol: d.key.Protocol, ReadOnly: d.key.ReadOnly}
-		p := session.NewPool(t.px.plane.workers[loop], d.common(loop), b.member.budget, &b.member.clients, key, poolConfig(cfg), b)
+		p := session.NewPool(t.px.plane.workers[loop], d.common(loop), b.member.budget, &b.member.clients, key, poolConfig(cfg, len(b.pools)), b)
 		p.SetSplit(splits(cfg) && !d.key.ReadOnly)
 		b.pools[loop] = p
 	}

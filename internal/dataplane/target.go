@@ -94,7 +94,7 @@ func (t *target) apply(cfg *resource.Proxy) {
 		d.each(func(_ *member, p *session.Pool) {
 			now := p.Loop().Nanos()
 			p.SetSplit(split)
-			p.Shard().Apply(poolConfig(cfg), now)
+			p.Shard().Apply(poolConfig(cfg, len(t.px.plane.loops)), now)
 			if again {
 				p.Shard().Retire(now)
 			}
@@ -206,9 +206,10 @@ func (t *target) isClosed() bool {
 	return t.closed
 }
 
-func poolConfig(cfg *resource.Proxy) pool.Config {
+func poolConfig(cfg *resource.Proxy, loops int) pool.Config {
 	c := pool.DefaultConfig
 	c.BorrowTimeout = cfg.Pool.ConnectionBorrowTimeout
+	c.MaxWaiting = (cfg.Pool.MaxWaiting + loops - 1) / loops // loops have about as many sessions each
 	c.IdleTimeout = cfg.Pool.IdleTimeout
 	c.Lifetime = cfg.Pool.Lifetime
 	return c

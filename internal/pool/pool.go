@@ -19,6 +19,8 @@ type Config struct {
 	// BorrowTimeout is the longest wait for a connection. At 0 a borrow fails at once unless a connection is idle on
 	// its loop; it still makes the pool grow in the background, so that a later borrow succeeds.
 	BorrowTimeout time.Duration
+	// MaxWaiting bounds the waiters of one shard: a borrow that would be one more fails at once. 0 is no bound.
+	MaxWaiting int
 	// IdleTimeout closes a connection idle for so long; 0 is never.
 	IdleTimeout time.Duration
 	// Lifetime closes a connection, once not in use, some time (up to a tenth more) after it was opened; 0 is never.
@@ -41,6 +43,8 @@ var (
 	// ErrBorrowTimeout means that no connection came free in time. While connections cannot be opened the error is
 	// a *TimeoutError, which also is ErrBorrowTimeout.
 	ErrBorrowTimeout = errors.New("pool: timed out waiting for a server connection")
+	// ErrTooManyWaiting means that Config.MaxWaiting others wait already.
+	ErrTooManyWaiting = errors.New("pool: too many wait for a server connection")
 	// ErrClosed means that the shard was closed.
 	ErrClosed = errors.New("pool: closed")
 )
@@ -88,7 +92,8 @@ type Hooks interface {
 	Open(s *Shard)
 	// Serve ends w's wait: c is borrowed by it from now on, unless the hook calls s.Reject.
 	Serve(w *Waiter, c *Conn)
-	// Fail ends w's wait without a connection: ErrBorrowTimeout, ErrClosed, or the permanent error of a failed open.
+	// Fail ends w's wait without a connection: ErrBorrowTimeout, ErrTooManyWaiting, ErrClosed, or the permanent error of a failed
+	// open.
 	Fail(w *Waiter, err error)
 	// Close closes c, which is no longer part of the pool.
 	Close(c *Conn, why Reason)

@@ -78,6 +78,9 @@ func (s *Shard) Borrow(w *Waiter, fit unique.Handle[string], now int64) *Conn {
 	case s.closed:
 		s.stats.Failed++
 		s.hooks.Fail(w, ErrClosed)
+	case s.cfg.MaxWaiting > 0 && s.queue.n >= s.cfg.MaxWaiting:
+		s.stats.Failed++
+		s.hooks.Fail(w, ErrTooManyWaiting)
 	case s.cfg.BorrowTimeout <= 0:
 		s.stats.Timeouts++
 		s.growForNobody(now)

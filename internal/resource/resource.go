@@ -203,6 +203,7 @@ type ConnectionPoolConfig struct {
 	MaxConnectionsPercent     int           // 1 to 100, of the target's max_connections less the reserve
 	MaxIdleConnectionsPercent int           // 0 to MaxConnectionsPercent
 	ConnectionBorrowTimeout   time.Duration // 0: fail at once unless an idle connection exists
+	MaxWaiting                int           // sessions of one user and database that may wait at once; 0 = no bound
 	ExcludeVariableSets       bool          // SET statements do not pin: the filter of that name; MySQL only
 	InitQuery                 string        // run once on each new server connection
 	MaxConnections            int           // an absolute cap beside the percentage; 0 = none

@@ -309,6 +309,8 @@ func (p *Pool) Fail(w *pool.Waiter, err error) {
 		} else {
 			err = engine.ErrBorrowTimeout
 		}
+	} else if errors.Is(err, pool.ErrTooManyWaiting) {
+		err = engine.ErrTooManyWaiting
 	} else if errors.Is(err, pool.ErrClosed) {
 		err = engine.ErrShutdown
 	}

@@ -29,6 +29,7 @@ var told = []struct {
 	message string
 }{
 	{engine.ErrBorrowTimeout, 9501, "HY000", "Timed-out waiting to acquire database connection"},
+	{engine.ErrTooManyWaiting, 1040, "08004", "Too many connections: too many clients wait for a database connection"},
 	{engine.ErrCanceled, 1317, "70100", "Query execution was interrupted"},
 	{engine.ErrKilled, 1317, "70100", "Query execution was interrupted"},
 	{engine.ErrIdle, 4031, "HY000", "The client was disconnected by the server because of inactivity."},

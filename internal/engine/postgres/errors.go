@@ -16,6 +16,7 @@ var told = []struct {
 	message string
 }{
 	{engine.ErrBorrowTimeout, "08000", "Timed-out waiting to acquire database connection."},
+	{engine.ErrTooManyWaiting, "53300", "too many clients wait for a database connection"},
 	{engine.ErrCanceled, "57014", "canceling statement due to user request"},
 	{engine.ErrIdle, "57P05", "terminating connection due to idle-session timeout"},
 	{engine.ErrLifetime, "57P01", "terminating connection: it has reached its maximum lifetime"},
