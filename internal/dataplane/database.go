@@ -113,7 +113,15 @@ func (b *branch) Open(p *session.Pool, done func(session.Opened, error)) {
 			b.member.look()
 			t.doubt.Store(t.px.cfg.Load().EndToEndIAM)
 		}
-		if !loop.Post(func() { done(o, err) }) && err == nil {
+		finish := func() {
+			// What comes too late for those that a pause has retired would stay open all along.
+			if err == nil && t.routes.Load().paused {
+				o.Dialed.Conn.Close()
+				o, err = session.Opened{}, engine.ErrPaused
+			}
+			done(o, err)
+		}
+		if !loop.Post(finish) && err == nil {
 			o.Dialed.Conn.Close()
 		}
 	})

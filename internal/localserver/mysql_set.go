@@ -229,19 +229,24 @@ func (r *MySQLReplicas) follow(ctx context.Context, m, source *MySQL) error {
 	for {
 		status, err := r.status(ctx, m)
 		if err != nil {
-			return err
+			return fmt.Errorf("the replica does not follow: it is to have %s: %w", position, err)
 		}
 		if status[r.words.ioRunning] == "Yes" {
-			if done, err := r.applied(ctx, m, position, 10*time.Millisecond); done || err != nil {
+			done, err := r.applied(ctx, m, position, 10*time.Millisecond)
+			if done || err != nil && ctx.Err() == nil {
 				return err
 			}
 		}
 		if why := status[r.words.ioError]; why != "" && status[r.words.ioRunning] == "No" {
 			return fmt.Errorf("%w: %s", errDiverged, why)
 		}
+		if why := status["Last_SQL_Error"]; why != "" { // an event that it cannot apply to what it has
+			return fmt.Errorf("%w: %s", errDiverged, why)
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the replica does not follow: %w: %s", ctx.Err(), status[r.words.ioError])
+			return fmt.Errorf("the replica does not follow: %w: it is to have %s: connected: %s, received %s, error %q",
+				ctx.Err(), position, status[r.words.ioRunning], status[r.words.received], status[r.words.ioError])
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"forebay/internal/testkit"
 	"forebay/test/failover/workload"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -272,7 +273,8 @@ func TestPostgresOutage(t *testing.T) {
 	answers := make(chan error, clients)
 	for i, c := range all {
 		go func() {
-			_, err := c.Exec(context.Background(), "INSERT INTO arrivals (client) VALUES ($1)", i)
+			// In one round trip: a client that prepares first waits twice, and the second time as soon as it gets to it.
+			_, err := c.Exec(context.Background(), "INSERT INTO arrivals (client) VALUES ($1)", pgx.QueryExecModeSimpleProtocol, i)
 			answers <- err
 		}()
 		eventually(t, "it waits", func() error {
