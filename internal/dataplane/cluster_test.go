@@ -427,3 +427,22 @@ func TestMaxWaiting(t *testing.T) {
 		w.hears("0")
 	}
 }
+
+// A server that refuses a write since it takes none is looked at at once, however seldom that is otherwise: it has been made a
+// replica.
+func TestRefusedWrite(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, func(p *resource.Proxy) { p.Target.Monitor.Interval = time.Hour }, writer(0), reader(0))
+	c.role(0, engine.Writer)
+	s := c.login("app toys 0")
+	s.ask("write")
+	c.dbs[0].is(reader(0))
+	c.dbs[1].is(writer(0))
+	if got := s.ask("write"); got != "read-only" {
+		t.Fatal(got)
+	}
+	c.role(1, engine.Writer)
+	if got := s.ask("where"); got != "1" {
+		t.Errorf("at %s, want 1", got)
+	}
+}

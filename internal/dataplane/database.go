@@ -176,8 +176,8 @@ func (t *target) isCluster() bool {
 	return t.cfg.Target.IsCluster()
 }
 
-// Lost implements session.Host.
-func (b *branch) Lost(*session.Pool) { b.member.look() }
+// Doubt implements session.Host.
+func (b *branch) Doubt(*session.Pool) { b.member.look() }
 
 // Dropped implements session.Host: what the pool counted stays part of its target's figures. Called on the pool's loop.
 func (b *branch) Dropped(sp *session.Pool) {

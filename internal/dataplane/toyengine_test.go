@@ -322,6 +322,7 @@ func (s *toySession) FromClient(b []byte, o *engine.Output) int {
 func (s *toySession) FromServer(b []byte, o *engine.Output) int {
 	n := bytes.LastIndexByte(b, '\n') + 1
 	s.due -= bytes.Count(b[:n], []byte("\n"))
+	o.ReadOnly = bytes.Contains(b[:n], []byte("read-only"))
 	o.Client.Pass(b[:n])
 	return n
 }

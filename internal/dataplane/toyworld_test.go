@@ -31,6 +31,7 @@ const toyLimit = 60 * time.Second
 //
 //	who              the connection's number
 //	where            the server's name
+//	write            ok, or read-only at a reader
 //	begin, commit    ok
 //	read             ok: begins a transaction that only reads
 //	sleep            canceled, when another connection says "cancel NUMBER"
@@ -150,6 +151,12 @@ func (db *toyDB) serve(c net.Conn) {
 			answer = strconv.Itoa(id)
 		case "where":
 			answer = db.name
+		case "write":
+			db.mu.Lock()
+			if db.status.Role == engine.Reader {
+				answer = "read-only"
+			}
+			db.mu.Unlock()
 		case "sleep":
 			select {
 			case <-wake:

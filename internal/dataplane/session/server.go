@@ -73,6 +73,9 @@ func (sv *Server) pump() bool {
 		sv.relaying = true
 		n := s.eng.FromServer(b, o)
 		closeServer := o.CloseServer
+		if o.ReadOnly {
+			sv.pool.host.Doubt(sv.pool)
+		}
 		var werr error
 		if o.Server.Len() > 0 {
 			sv.pool.stats.ServerBytesOut += uint64(o.Server.Len())
@@ -173,7 +176,7 @@ func (sv *Server) lost(err error) {
 	}
 	sv.drop(why)
 	if why == EndLost {
-		sv.pool.host.Lost(sv.pool)
+		sv.pool.host.Doubt(sv.pool)
 	}
 	if s == nil {
 		return

@@ -244,8 +244,8 @@ type Host interface {
 	// Relogin has a client log in once more by f, whose session of p, in that slot, has ended. early is what it has sent
 	// already.
 	Relogin(p *Pool, c *evloop.Conn, slot uint32, early []byte, f engine.LoginFunc)
-	// Lost says that a server connection of p has been lost: something may have happened to the member.
-	Lost(p *Pool)
+	// Doubt says that something may have happened to the member of p: a server connection has been lost, or a write refused.
+	Doubt(p *Pool)
 	// Dropped says that p, which has ended, is no more: its figures are final.
 	Dropped(p *Pool)
 }

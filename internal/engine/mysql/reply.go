@@ -176,7 +176,7 @@ func (s *session) packet(payload []byte, h mysqlwire.Header, o *engine.Output) (
 		return v.step != 0
 	}
 	if mysqlwire.IsERR(payload) {
-		return s.failed(payload)
+		return s.failed(payload, o)
 	}
 	deprecate := v.caps.Has(mysqlwire.ClientDeprecateEOF)
 	switch r.state {
@@ -260,7 +260,7 @@ func textRow(payload []byte, n int) []string {
 }
 
 // failed reads an ERR packet, which ends the answer.
-func (s *session) failed(payload []byte) (replaced bool) {
+func (s *session) failed(payload []byte, o *engine.Output) (replaced bool) {
 	v := s.srv
 	s.dropFile = v.r.state == replyInfile
 	v.r.state = replyNone
@@ -275,6 +275,7 @@ func (s *session) failed(payload []byte) (replaced bool) {
 	if fatalCode(e.Code) {
 		v.last = e
 	}
+	o.ReadOnly = e.Code == 1836 || e.Code == 1290 && strings.Contains(e.Message, "read-only")
 	s.rowCount = -1
 	s.cmd.failed, s.cmd.untold, s.cmd.warnings, s.cmd.code = true, true, true, e.Code
 	s.cmd.syntax = e.Code == 1064 && strings.HasPrefix(e.Message, syntaxError)

@@ -235,6 +235,7 @@ func (s *session) failed(body []byte, o *engine.Output) (withheld bool) {
 		return true
 	}
 	v.copyIn = false
+	o.ReadOnly = o.ReadOnly || e.Code == "25006" // or the transaction alone is
 	if stalePlan(e) {
 		// The table has changed since the statement was prepared: whoever prepares it from now on gets a new one.
 		s.l.db.generation.Add(1)
