@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -114,10 +115,10 @@ func (b *branch) Open(p *session.Pool, done func(session.Opened, error)) {
 			t.doubt.Store(t.px.cfg.Load().EndToEndIAM)
 		}
 		finish := func() {
-			// What comes too late for those that a pause has retired would stay open all along.
-			if err == nil && t.routes.Load().paused {
+			// What comes when sessions have left, or the proxy is paused, is one of those that were retired then.
+			if err == nil && !b.serves() {
 				o.Dialed.Conn.Close()
-				o, err = session.Opened{}, engine.ErrPaused
+				o, err = session.Opened{}, engine.ErrFailover
 			}
 			done(o, err)
 		}
@@ -128,6 +129,13 @@ func (b *branch) Open(p *session.Pool, done func(session.Opened, error)) {
 	if !started {
 		loop.Post(func() { done(session.Opened{}, errTargetClosed) })
 	}
+}
+
+// serves reports whether sessions may still be at the member.
+func (b *branch) serves() bool {
+	r := b.db.target.routes.Load()
+	reads := b.db.key.ReadOnly || splits(b.db.target.px.cfg.Load())
+	return !r.paused && (slices.Contains(r.serve(b.db.key.ReadOnly), b.member) || reads && slices.Contains(r.readers, b.member))
 }
 
 // open logs in to the member, for a loop.
