@@ -21,23 +21,39 @@ func (t *target) discover(by *member, peers []engine.Peer) {
 	if !asked {
 		return
 	}
-	named := make([]resource.Member, 0, len(peers))
+	now := time.Now()
+	named := make([]peer, 0, len(peers))
 	for _, p := range peers {
 		m := cfg // reached in the same way
 		m.Name, m.ResourceID, m.Host = p.Name, "", p.Host
 		if p.Port != 0 {
 			m.Port = p.Port
 		}
-		named = append(named, m)
+		named = append(named, peer{m, now})
 	}
 	t.mu.Lock()
-	same := slices.Equal(by.peers, named)
+	before := by.peers
+	for _, p := range before {
+		// A primary that restarts does not see its replicas for a while.
+		if now.Sub(p.at) < t.px.plane.forgetPeers && !slices.ContainsFunc(named, func(n peer) bool { return n.Address() == p.Address() }) {
+			named = append(named, p)
+		}
+	}
 	by.peers = named
 	t.mu.Unlock()
-	if !same {
+	if !slices.EqualFunc(before, named, func(a, b peer) bool { return a.Member == b.Member }) {
 		t.rediscover()
 	}
 }
+
+// peer is a member that another one has named last at that time.
+type peer struct {
+	resource.Member
+	at time.Time
+}
+
+// forgetPeers is for how long a member stays one that nobody names any more.
+const forgetPeers = time.Minute
 
 // rediscover makes the members those that are declared or named now.
 func (t *target) rediscover() {
@@ -69,7 +85,9 @@ func (t *target) foundLocked() []resource.Member {
 	var found []resource.Member
 	if t.cfg.Target.Discover {
 		for _, m := range t.order {
-			found = append(found, m.peers...)
+			for _, p := range m.peers {
+				found = append(found, p.Member)
+			}
 		}
 	}
 	found = append(found, t.patroni...)

@@ -30,9 +30,9 @@ type member struct {
 
 	// Guarded by t.mu.
 	cfg          resource.Member
-	declared     bool              // else it has been discovered
-	peers        []resource.Member // that it names as members of the replication set
-	addresses    []string          // that its host has resolved to, sorted
+	declared     bool     // else it has been discovered
+	peers        []peer   // that it names as members of the replication set
+	addresses    []string // that its host has resolved to, sorted
 	capacity     engine.Capacity
 	limits       pool.Limits // made of it, as the budget has them; zero: not known yet
 	health       error       // nil: it answered

@@ -4,6 +4,7 @@
 package dataplane
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -35,6 +36,8 @@ type Options struct {
 
 	Loops      int // event loops, at most MaxLoops; 0 = half the processors, at least one
 	Handshakes int // connection phases under way at once; 0 = 512
+	// ForgetPeers is for how long a discovered member stays one that no other member names any more; 0 = a minute.
+	ForgetPeers time.Duration
 }
 
 // Plane is the data plane. Make one with New; Apply gives it work; Close ends it.
@@ -49,6 +52,8 @@ type Plane struct {
 	ctx     context.Context // ends with Close
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	// forgetPeers is for how long a member stays one that nobody names any more.
+	forgetPeers time.Duration
 
 	mu      sync.Mutex
 	proxies map[string]*proxy // guarded by mu; by identity
@@ -68,7 +73,7 @@ func New(o Options) (*Plane, error) {
 		// A loop keeps its processor while it waits; handshakes, log-ins to servers and the garbage collector need another.
 		runtime.GOMAXPROCS(o.Loops + 1)
 	}
-	p := &Plane{opts: o, log: o.Log, proxies: make(map[string]*proxy), gate: newGate(o.Handshakes)}
+	p := &Plane{opts: o, log: o.Log, proxies: make(map[string]*proxy), gate: newGate(o.Handshakes), forgetPeers: cmp.Or(o.ForgetPeers, forgetPeers)}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	for i := range o.Loops {
 		l, err := evloop.New(i)

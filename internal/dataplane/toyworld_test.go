@@ -230,7 +230,7 @@ func newToyWorld(t *testing.T, o toyOptions) *toyWorld {
 	w := &toyWorld{t: t, eng: o.eng, db: startToyDB(t), tls: &tls.Config{InsecureSkipVerify: true}}
 	plane, err := dataplane.New(dataplane.Options{
 		Log: slog.New(slog.NewTextHandler(o.log, nil)), Secrets: toySecrets{}, Loops: max(1, o.loops),
-		Tokens: o.tokens, ServerTokens: o.serverTokens,
+		Tokens: o.tokens, ServerTokens: o.serverTokens, ForgetPeers: time.Second,
 		Engines: map[resource.EngineFamily]engine.Engine{resource.MySQL: w.eng},
 		Certificates: func(*resource.Proxy) (*tls.Config, error) {
 			return &tls.Config{Certificates: https.TLS.Certificates}, nil
