@@ -435,3 +435,47 @@ func TestRefusedWrite(t *testing.T) {
 	}
 	c.eventually("its client is at the new writer", func() bool { return s.ask("where") == "1" })
 }
+
+// A transaction that was split off to a reader is told when that hangs, like a session of a READ_ONLY endpoint.
+func TestSplitReadLost(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, func(p *resource.Proxy) { p.SplitReads = true }, writer(1), reader(0))
+	c.role(1, engine.Reader)
+	s := c.login("app toys 0")
+	c.eventually("a reader serves", func() bool {
+		s.ask("read")
+		if s.ask("where") == "1" {
+			return true
+		}
+		s.ask("commit")
+		return false
+	})
+	s.say("sleep")
+	c.eng.servers.Delete(c.dbs[1].l.Addr().String()) // it answers no monitor, and its connections stay
+	if got := s.line(); !strings.HasPrefix(got, "lost: ") {
+		t.Fatalf("heard %q, want the loss of the server connection", got)
+	}
+	if got := s.ask("where"); got != "0" {
+		t.Errorf("goes on at %s, want the writer", got)
+	}
+}
+
+// A failover while the proxy is paused: what is under way at the old writer, which is fenced, ends there and then.
+func TestFencedWhilePaused(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, nil, writer(1), reader(0))
+	in := c.login("app toys 0")
+	in.say("sleep")
+	c.eventually("it runs", func() bool { return c.figures().Target.Pool.Borrowed == 1 })
+	c.proxy.Paused = true
+	c.apply()
+	c.dbs[1].is(writer(2))
+	if got := in.line(); !strings.HasPrefix(got, "lost: ") {
+		t.Fatalf("heard %q, want the loss of the server connection", got)
+	}
+	c.proxy.Paused = false
+	c.apply()
+	if got := in.ask("where"); got != "1" {
+		t.Errorf("goes on at %s, want 1", got)
+	}
+}

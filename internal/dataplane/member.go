@@ -225,8 +225,9 @@ func (m *member) cut(busy bool, meant func(engine.Key) bool) {
 // drainLimit is how long transactions may go on at a member that is no longer theirs.
 const drainLimit = 30 * time.Second
 
-// cutLater cuts what still is at a member after the time that transactions have to end. What has moved back meanwhile stays.
-func (m *member) cutLater(meant func(engine.Key) bool) {
+// cutLater cuts what still is at a member after the time that transactions have to end. What has moved back meanwhile stays:
+// where it is a reader that was lost, also transactions of other sessions that only read.
+func (m *member) cutLater(readOnly bool, meant func(engine.Key) bool) {
 	t := m.t
 	t.run(func() {
 		wait := time.NewTimer(drainLimit)
@@ -234,7 +235,10 @@ func (m *member) cutLater(meant func(engine.Key) bool) {
 		select {
 		case <-wait.C:
 			r := t.routes.Load()
-			m.cut(true, func(k engine.Key) bool { return meant(k) && !slices.Contains(r.serve(k.ReadOnly), m) })
+			m.cut(true, func(k engine.Key) bool {
+				split := readOnly && slices.Contains(r.readers, m)
+				return meant(k) && !split && !slices.Contains(r.serve(k.ReadOnly), m)
+			})
 		case <-t.ctx.Done():
 		}
 	})
@@ -256,5 +260,5 @@ func (m *member) leave() {
 	every := func(engine.Key) bool { return true }
 	m.each(func(p *session.Pool) { p.End(nil) })
 	m.cut(false, every)
-	m.cutLater(every)
+	m.cutLater(false, every)
 }

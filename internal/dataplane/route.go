@@ -118,18 +118,16 @@ func (t *target) follow(was, r *routes) {
 			})
 		})
 	}
-	if r.paused {
-		if !was.paused {
-			for _, m := range t.all() {
-				m.retire(func(engine.Key) bool { return true })
-			}
+	if r.paused && !was.paused {
+		for _, m := range t.all() {
+			m.retire(func(engine.Key) bool { return true })
 		}
-		return
 	}
+	// While it is paused, too: what is under way goes on, but not at a writer that is one no more.
 	for _, role := range []bool{false, true} {
 		for _, m := range was.serve(role) {
 			if !slices.Contains(r.serve(role), m) {
-				m.abandon(role)
+				m.abandon(role, m != r.writer)
 			}
 		}
 	}
@@ -172,15 +170,16 @@ func (r *routes) serve(readOnly bool) []*member {
 }
 
 // abandon ends server connections of sessions that have moved away, by what they do: idle ones at once; a pinned session
-// loses its own, and is told with its next statement; a transaction may end, unless there is no hope for it.
-func (m *member) abandon(readOnly bool) {
-	of := func(k engine.Key) bool { return k.ReadOnly == readOnly }
+// loses its own, and is told with its next statement; a transaction may end, unless there is no hope for it. reader says that
+// the member is not the writer: what other sessions have at a reader that is lost are transactions that only read.
+func (m *member) abandon(readOnly, reader bool) {
+	of := func(k engine.Key) bool { return k.ReadOnly == readOnly || readOnly && reader }
 	m.retire(of)
 	m.t.mu.Lock()
 	hopeless := m.health != nil || m.fenced
 	m.t.mu.Unlock()
 	m.cut(hopeless, of)
 	if !hopeless {
-		m.cutLater(of)
+		m.cutLater(readOnly, of)
 	}
 }
