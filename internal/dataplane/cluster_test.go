@@ -479,3 +479,76 @@ func TestFencedWhilePaused(t *testing.T) {
 		t.Errorf("goes on at %s, want 1", got)
 	}
 }
+
+// names are those of the members, as they are now.
+func (c *toyCluster) names() (all []string) {
+	for _, h := range c.plane.TargetHealth() {
+		all = append(all, h.Member.Name)
+	}
+	return all
+}
+
+// naming has a server name others, besides what it says.
+func (c *toyCluster) naming(s engine.Status, others ...int) engine.Status {
+	s.Peers = nil
+	for _, i := range others {
+		m := c.dbs[i].member()
+		s.Peers = append(s.Peers, engine.Peer{Name: m.Name, Host: m.Host, Port: m.Port})
+	}
+	return s
+}
+
+// A writer that has been discovered stays a member when the one that named it comes back as a writer of the past, which names
+// nobody.
+func TestDiscoveredWriterStays(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, func(p *resource.Proxy) {
+		p.Target.Discover = true
+		p.Target.Members = p.Target.Members[:1]
+	}, writer(0), reader(0), reader(0))
+	c.dbs[0].is(c.naming(writer(0), 1, 2))
+	c.eventually("both are found", func() bool { return len(c.names()) == 3 })
+	c.dbs[0].is(c.naming(engine.Status{}, 1, 2))
+	c.dbs[1].is(writer(0))
+	c.role(1, engine.Writer)
+	c.dbs[0].is(writer(0))
+	c.eventually("who is no writer is forgotten", func() bool { return !slices.Contains(c.names(), "2") })
+	if got := c.login("app toys 0").ask("where"); got != "1" {
+		t.Errorf("the writer is %s, want 1", got)
+	}
+}
+
+// Members that were discovered and are gone are forgotten, also where they named one another.
+func TestDiscoveredForgotten(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, func(p *resource.Proxy) {
+		p.Target.Discover = true
+		p.Target.Members = p.Target.Members[:1]
+	}, writer(1), reader(0), reader(0))
+	c.dbs[1].is(c.naming(reader(0), 0, 2))
+	c.dbs[2].is(c.naming(reader(0), 0, 1))
+	c.dbs[0].is(c.naming(writer(1), 1, 2))
+	c.role(1, engine.Reader)
+	c.role(2, engine.Reader)
+	c.dbs[1].die()
+	c.dbs[2].die()
+	c.dbs[0].is(writer(1))
+	c.eventually("they are forgotten", func() bool { return slices.Equal(c.names(), []string{"0"}) })
+}
+
+// A cluster whose members are all replaced is another one, whose terms have nothing to do with those of the old one.
+func TestClusterReplaced(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, nil, writer(7), reader(0))
+	idle := c.login("app toys 0")
+	if got := idle.ask("where"); got != "0" {
+		t.Fatal(got)
+	}
+	green := startToyDB(t)
+	green.name = "green"
+	green.is(writer(1))
+	c.eng.servers.Store(green.l.Addr().String(), green)
+	c.proxy.Target.Members = []resource.Member{green.member()}
+	c.apply()
+	c.eventually("its clients are at the new one", func() bool { return idle.ask("where") == "green" })
+}

@@ -80,17 +80,35 @@ func (t *target) rediscover() {
 	t.regroup(gone, anew)
 }
 
-// foundLocked are the members that others name and that are not declared. t.mu is held.
-func (t *target) foundLocked() []resource.Member {
+// foundLocked are the members that are not declared: those that declared ones name, or Patroni, those that these name, and so
+// on. Whom only others name that nobody names is none: two that are gone would name one another forever. The writer stays one,
+// whoever names it, unless the cluster is another one: an old writer that comes back names nobody. t.mu is held.
+func (t *target) foundLocked(replaced bool) []resource.Member {
+	roots := slices.Concat(t.cfg.Target.Members, t.patroni)
+	finds := t.cfg.Target.Discover || len(t.cfg.Target.Patroni) > 0
+	var writer []resource.Member
+	if w := t.writer; finds && !replaced && w != nil && !w.declared && slices.Contains(t.order, w) {
+		writer = append(writer, w.cfg)
+		roots = append(roots, w.cfg)
+	}
 	var found []resource.Member
 	if t.cfg.Target.Discover {
-		for _, m := range t.order {
+		seen := make(map[string]bool)
+		for len(roots) > 0 {
+			key := roots[0].Address()
+			roots = roots[1:]
+			m := t.members[key]
+			if m == nil || seen[key] {
+				continue
+			}
+			seen[key] = true
 			for _, p := range m.peers {
 				found = append(found, p.Member)
+				roots = append(roots, p.Member)
 			}
 		}
 	}
-	found = append(found, t.patroni...)
+	found = append(append(found, t.patroni...), writer...)
 	return slices.DeleteFunc(found, func(f resource.Member) bool { return t.declaredLocked(&f) })
 }
 

@@ -125,7 +125,14 @@ func (t *target) all() []*member {
 // setMembersLocked makes the members those that are declared, and those that have been discovered. It returns those that are
 // no more, and those that are to be reached in another way than before.
 func (t *target) setMembersLocked() (gone, anew []*member) {
-	found := t.foundLocked()
+	// Where all that are declared are others than before, as for a blue/green deployment, it is another cluster: whom the old one
+	// has found, and the terms of its writers, mean nothing to it.
+	replaced := len(t.order) > 0 && len(t.cfg.Target.Members) > 0 &&
+		!slices.ContainsFunc(t.cfg.Target.Members, func(cfg resource.Member) bool { return t.members[cfg.Address()] != nil })
+	if replaced {
+		t.newest = 0
+	}
+	found := t.foundLocked(replaced)
 	wanted := make(map[string]bool)
 	var order []*member
 	for i, cfg := range slices.Concat(t.cfg.Target.Members, found) {
