@@ -552,3 +552,26 @@ func TestClusterReplaced(t *testing.T) {
 	c.apply()
 	c.eventually("its clients are at the new one", func() bool { return idle.ask("where") == "green" })
 }
+
+// What the last writer had and nobody else keeps no session from the readers of the next one.
+func TestReadersAfterLoss(t *testing.T) {
+	t.Parallel()
+	was, next := writer(1), writer(2)
+	was.Position, next.Position = toyPosition(9), toyPosition(5)
+	c := newToyCluster(t, nil, was, reader(9), reader(5), engine.Status{})
+	c.role(0, engine.Writer)
+	c.role(1, engine.Reader)
+	c.role(2, engine.Reader)
+	var r *toyClient
+	c.eventually("a session is at the reader that is to be lost", func() bool {
+		r = c.reads()
+		return r.ask("where") == "1"
+	})
+	c.dbs[1].die()
+	r.say("where")
+	c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == 1 })
+	c.dbs[0].die()
+	c.role(0, engine.RoleUnknown)
+	c.dbs[3].is(next)
+	r.hears("2")
+}

@@ -97,10 +97,11 @@ const (
 	promotedFor   = 30 * time.Second
 )
 
-// follow makes r the routes, and has the sessions go where they say. was is what they were.
-func (t *target) follow(was, r *routes) {
+// follow makes r the routes, and has the sessions go where they say. was is what they were. promoted says that another member has
+// become the writer, whether or not there was none in between.
+func (t *target) follow(was, r *routes, promoted bool) {
 	t.routes.Store(r)
-	if was.writer != r.writer && was.writer != nil && r.writer != nil {
+	if promoted || was.writer != r.writer && was.writer != nil && r.writer != nil {
 		pace := rate.NewLimiter(promotedRate, promotedBurst)
 		r.writer.pace.Store(pace)
 		time.AfterFunc(promotedFor, func() { r.writer.pace.CompareAndSwap(pace, nil) })

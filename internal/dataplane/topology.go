@@ -62,7 +62,7 @@ func judge(views []view, was *member, newest uint64, maxLag time.Duration) verdi
 	})
 	if len(claims) > 0 && claims[0].status.Term >= newest {
 		v.writer, v.newest = claims[0].member, claims[0].status.Term
-	} else if former != nil && !former.answers {
+	} else if former != nil && former.stays() {
 		v.writer = was
 	}
 	var stale []string
@@ -94,6 +94,12 @@ func judge(views []view, was *member, newest uint64, maxLag time.Duration) verdi
 		v.readers = append(v.readers, w.member)
 	}
 	return v
+}
+
+// stays reports whether a member that has been the writer is it still, without saying so: it does not answer, and its last answer
+// was no other.
+func (w *view) stays() bool {
+	return !w.checked || !w.answers && w.status.Role == engine.Writer && w.status.Unusable == ""
 }
 
 // newer reports whether a's claim to be the writer is better than b's.
@@ -198,6 +204,7 @@ func (t *target) decide() {
 	was := t.routes.Load()
 	r := &routes{nowhere: t.nowhere, writerReads: cfg.Target.WriterReads, paused: cfg.Paused}
 	var v verdict
+	promoted := false
 	if len(t.order) == 0 {
 		r.unusable = ErrNoTarget
 	}
@@ -224,6 +231,7 @@ func (t *target) decide() {
 		if v.writer != nil {
 			if t.writer != nil && t.writer != v.writer {
 				t.failovers++
+				promoted = true
 				t.samples = nil
 				for _, m := range t.order {
 					m.caughtUp.Store(0)
@@ -232,7 +240,7 @@ func (t *target) decide() {
 			t.writer = v.writer
 		}
 		t.newest = v.newest
-		r.moves = t.movesLocked(was, r)
+		r.moves = t.movesLocked(was, r, promoted)
 	}
 	said := t.conflict
 	t.conflict = v.conflict
@@ -245,7 +253,7 @@ func (t *target) decide() {
 		t.px.log.Warn("the writer has changed", slog.String("from", nameOf(was.writer)), slog.String("to", nameOf(r.writer)), slog.Uint64("term", v.newest))
 	}
 	if !was.equal(r) {
-		t.follow(was, r)
+		t.follow(was, r, promoted)
 	}
 	if was.writer != r.writer && r.writer != nil {
 		select {
@@ -256,9 +264,10 @@ func (t *target) decide() {
 }
 
 // movesLocked are the readers that sessions of other members may move to. When a member is lost that sessions read at, they may
-// have seen there what has not come to the others yet: so it takes a reader that has come as far as the writer is after that.
-func (t *target) movesLocked(was, r *routes) []*member {
-	lost := slices.ContainsFunc(was.serve(true), func(m *member) bool { return !slices.Contains(r.serve(true), m) })
+// have seen there what has not come to the others yet: so it takes a reader that has come as far as the writer is after that. When
+// another member has been promoted it is asked anew: what the last writer had, and it alone, is lost, and no reader will have it.
+func (t *target) movesLocked(was, r *routes, promoted bool) []*member {
+	lost := promoted || slices.ContainsFunc(was.serve(true), func(m *member) bool { return !slices.Contains(r.serve(true), m) })
 	asks := r.writer != nil && r.writer.health == nil
 	if lost {
 		t.floor, t.wanted = nil, time.Now()

@@ -55,6 +55,8 @@ func TestJudge(t *testing.T) {
 		{"a writer that does not answer stays", []says{silent(w(1)), r}, 0, 1, 0, 0, "1", "", ""},
 		{"until another one takes its place", []says{silent(w(1)), w(2)}, 0, 1, 0, 1, "", "", ""},
 		{"one that says it is none does not", []says{r, r}, 0, 1, 0, -1, "01", "", ""},
+		{"nor when it is silent then", []says{silent(r), r}, 0, 1, 0, -1, "1", "", ""},
+		{"nor one that could not be used", []says{silent(ill), r}, 0, 1, 0, -1, "1", "", ""},
 		{"the newest term wins", []says{w(1), w(2)}, 0, 1, 0, 1, "", "0", "0 (term 1) claim to be the writer beside 1 (term 2)"},
 		{"whoever has lost stays so alone", []says{w(1), silent(w(2))}, 1, 2, 0, 1, "", "0", "beside 1 (term 2)"},
 		{"even when the winner is no writer any more", []says{w(1), r}, 1, 2, 0, -1, "1", "0", "the term 2 has been seen before"},
