@@ -3,7 +3,8 @@ package sqltext
 import "bytes"
 
 // DeclaresReadOnly reports whether a text is one statement that begins a transaction and says that it only reads: BEGIN or
-// START TRANSACTION with READ ONLY among its modes, and nothing behind it.
+// START TRANSACTION with READ ONLY among its modes, and nothing behind it. SERIALIZABLE is left to the
+// writer.
 func DeclaresReadOnly(text []byte, mode Mode) bool {
 	x := lexer{text: bytes.TrimRight(text, "\x00"), mode: mode}
 	x.next()
@@ -22,6 +23,9 @@ func DeclaresReadOnly(text []byte, mode Mode) bool {
 	}
 	readOnly := false
 	for ; x.kind == kWord || x.kind == kPunct && x.b == ','; x.next() {
+		if x.is("serializable") {
+			return false // a hot standby refuses that
+		}
 		if !x.is("read") {
 			continue
 		}

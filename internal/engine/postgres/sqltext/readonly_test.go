@@ -10,6 +10,7 @@ func TestDeclaresReadOnly(t *testing.T) {
 		"/* app */ START TRANSACTION READ ONLY -- really\n ;":               true,
 		"BEGIN WORK ISOLATION LEVEL REPEATABLE READ, READ ONLY, DEFERRABLE": true,
 		"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY":                    true,
+		"BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY":                      false,
 		"BEGIN READ ONLY\x00":                                               true,
 		"BEGIN":                                                             false,
 		"BEGIN ISOLATION LEVEL READ COMMITTED":                              false,
