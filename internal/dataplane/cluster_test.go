@@ -575,3 +575,39 @@ func TestReadersAfterLoss(t *testing.T) {
 	c.dbs[3].is(next)
 	r.hears("2")
 }
+
+// What a session has written on a server connection that it has kept counts also when that is lost: no reader serves it before it
+// has that.
+func TestSplitReadsAfterLoss(t *testing.T) {
+	t.Parallel()
+	at := func(s engine.Status, n int) engine.Status { s.Position = toyPosition(n); return s }
+	c := newToyCluster(t, func(p *resource.Proxy) { p.SplitReads = true }, at(writer(1), 1), reader(1))
+	c.role(1, engine.Reader)
+	reads := func(s *toyClient) string {
+		s.ask("read")
+		defer s.ask("commit")
+		return s.ask("where")
+	}
+	other := c.login("app toys 0")
+	c.eventually("a reader serves", func() bool { return reads(other) == "1" })
+	s := c.login("app toys 0 0 true") // keeps its server connection
+	c.dbs[0].is(at(writer(1), 2))
+	s.ask("write")
+	c.eventually("it is kept", func() bool { return c.figures().Members[0].Pool.Borrowed == 1 })
+	c.dbs[0].drop()
+	c.eventually("it is lost", func() bool { return c.figures().Members[0].Pool.Open == 0 })
+	if got := reads(s); got != "0" {
+		t.Errorf("a transaction that reads is at %s, which does not have what has been written", got)
+	}
+	// The same, where it has been kept from a transaction that only read.
+	c.dbs[1].is(reader(2))
+	other.ask("where")
+	c.eventually("the reader has caught up", func() bool { return reads(other) == "1" })
+	c.dbs[0].is(at(writer(1), 3))
+	s.ask("write")
+	c.dbs[0].drop()
+	c.eventually("it is lost", func() bool { return c.figures().Members[0].Pool.Borrowed == 0 })
+	if got := reads(s); got != "0" {
+		t.Errorf("then it is at %s, which does not have what has been written", got)
+	}
+}

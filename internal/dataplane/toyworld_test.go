@@ -94,6 +94,15 @@ func (db *toyDB) die() {
 	}
 }
 
+// drop ends the server's connections.
+func (db *toyDB) drop() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for c := range db.conns {
+		c.Close()
+	}
+}
+
 // is has the server say that of itself.
 func (db *toyDB) is(s engine.Status) {
 	db.mu.Lock()

@@ -185,6 +185,7 @@ func (sv *Server) lost(err error) {
 	if s.client == nil {
 		return
 	}
+	s.ran()
 	o := sv.w.output()
 	s.eng.ServerLost(err, o)
 	s.eng.Detach()

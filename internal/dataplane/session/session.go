@@ -248,6 +248,9 @@ func (s *Session) pump() {
 // feed gives the engine what the client has sent, and does what follows. It reports false when there is nothing more to do
 // for now.
 func (s *Session) feed(b []byte) bool {
+	if s.reads && s.used && !s.eng.Busy() {
+		s.reads = false // it has kept its server connection beyond the transaction that only read: this may write
+	}
 	o := s.w.output()
 	queries := s.pool.Counters.Queries
 	n := s.eng.FromClient(b, o)
@@ -513,11 +516,8 @@ func (s *Session) release() {
 	retire := s.eng.Retire()
 	s.eng.Detach()
 	s.server, sv.session = nil, nil
-	switch now := s.w.Loop.Nanos(); {
-	case !s.reads:
-		s.wrote = now
-	case sv.pool != s.pool:
-		s.reader, s.readAt = sv.pool, now
+	if s.ran(); s.reads && sv.pool != s.pool {
+		s.reader, s.readAt = sv.pool, s.w.Loop.Nanos()
 		s.pool.stats.SplitReads++
 	}
 	if retire {
@@ -530,6 +530,18 @@ func (s *Session) release() {
 		s.w.Loop.Again(sv.conn) // before it may move, which takes it out of that queue
 	}
 	sv.pool.shard.Return(&sv.slot, s.w.Loop.Nanos())
+}
+
+// ran notes the end of what the session has had a server connection for, which may have written: a reader that is to serve it has
+// to have that.
+func (s *Session) ran() {
+	switch {
+	case s.reads:
+	case s.pool.splits:
+		s.wrote = evloop.NanosAt(time.Now()) // the loop's own clock may be behind that of who has looked at the writer
+	default:
+		s.wrote = s.w.Loop.Nanos()
+	}
 }
 
 // clientGone ends the session: the client has closed its connection, or cannot be reached.
