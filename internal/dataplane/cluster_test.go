@@ -611,3 +611,17 @@ func TestSplitReadsAfterLoss(t *testing.T) {
 		t.Errorf("then it is at %s, which does not have what has been written", got)
 	}
 }
+
+// A member whose name comes to stand for another server is asked over a new connection: the old one would go on about the old
+// server.
+func TestMovedMember(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, nil, writer(1), reader(0))
+	c.role(0, engine.Writer)
+	c.role(1, engine.Reader)
+	c.plane.MovedFrom("192.0.2.1")
+	c.eventually("there are new monitors", func() bool { return c.eng.monitors.Load() == 4 && c.eng.closed.Load() == 2 })
+	if got := c.login("app toys 0").ask("where"); got != "0" {
+		t.Errorf("at %s, want the writer", got)
+	}
+}

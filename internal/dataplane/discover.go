@@ -215,7 +215,15 @@ func (m *member) resolve(ctx context.Context) {
 		m.t.px.log.Warn("the target's name stands for another address: server connections to the old one are replaced",
 			slog.String("target", cfg.Address()), slog.Any("from", was), slog.Any("to", now))
 		m.retire(func(engine.Key) bool { return true })
-		m.look()
+		// Its monitor keeps a connection, which is to the old one.
+		m.t.mu.Lock()
+		stop := m.stopWatch
+		m.stopWatch = nil
+		m.t.mu.Unlock()
+		if stop != nil {
+			stop()
+		}
+		m.t.monitorAll()
 	}
 	m.t.rediscover()
 }

@@ -16,3 +16,15 @@ func (p *Plane) KeepingAfter(d time.Duration) {
 		l.Call(func() { p.workers[i].TickKeeping(l.Nanos() + int64(d)) })
 	}
 }
+
+// MovedFrom has all members' names looked up as if they had stood for that address until now.
+func (p *Plane) MovedFrom(address string) {
+	for _, t := range p.targets() {
+		for _, m := range t.all() {
+			t.mu.Lock()
+			m.addresses = []string{address}
+			t.mu.Unlock()
+			m.resolve(t.ctx)
+		}
+	}
+}

@@ -31,6 +31,8 @@ type toyEngine struct {
 	looks   atomic.Int64 // Maintain calls
 	learned chan struct{}
 	servers sync.Map // the toyDBs of a cluster, by address
+
+	monitors, closed atomic.Int64 // NewMonitor calls, and Close calls of what they made
 }
 
 func newToyEngine() *toyEngine {
@@ -386,6 +388,7 @@ func (s *toySession) Describe() engine.SessionInfo {
 
 // NewMonitor implements engine.Engine.
 func (e *toyEngine) NewMonitor(o engine.MonitorOptions) engine.Monitor {
+	e.monitors.Add(1)
 	return &toyMonitor{e, o.Member}
 }
 
@@ -413,7 +416,7 @@ func (m *toyMonitor) Look(ctx context.Context) (engine.Status, error) {
 }
 
 // Close implements engine.Monitor.
-func (m *toyMonitor) Close() {}
+func (m *toyMonitor) Close() { m.eng.closed.Add(1) }
 
 // toyPosition is a number of changes.
 type toyPosition int
