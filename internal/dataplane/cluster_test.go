@@ -625,3 +625,27 @@ func TestMovedMember(t *testing.T) {
 		t.Errorf("at %s, want the writer", got)
 	}
 }
+
+// A reader that answers its monitor and lets no session in holds up no transaction that only reads: the writer serves it.
+func TestSplitReadDenied(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, func(p *resource.Proxy) { p.SplitReads = true }, writer(1), reader(0))
+	c.role(1, engine.Reader)
+	reads := func(s *toyClient) string {
+		s.ask("read")
+		defer s.ask("commit")
+		return s.ask("where")
+	}
+	s := c.login("app toys 0")
+	c.eventually("the reader serves", func() bool { return reads(s) == "1" })
+	c.dbs[1].denies.Store(true)
+	c.dbs[1].drop()
+	c.eventually("its connections are lost", func() bool { return c.figures().Members[1].Pool.Open == 0 })
+	for range 5 {
+		if got := reads(s); got != "0" {
+			t.Fatalf("at %s, want the writer", got)
+		}
+	}
+	c.dbs[1].denies.Store(false)
+	c.eventually("the reader serves again", func() bool { return reads(s) == "1" })
+}

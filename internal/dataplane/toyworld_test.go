@@ -38,6 +38,7 @@ const toyLimit = 60 * time.Second
 type toyDB struct {
 	l       net.Listener
 	gen     atomic.Int64 // of the connections to come
+	denies  atomic.Bool  // it lets nobody in
 	running sync.WaitGroup
 
 	mu     sync.Mutex
@@ -142,6 +143,9 @@ func (db *toyDB) serve(c net.Conn) {
 			db.sleeps[id] = wake
 			db.mu.Unlock()
 			answer = fmt.Sprintf("ok %d %d", id, db.gen.Load())
+			if db.denies.Load() {
+				answer = "no"
+			}
 		case "cancel":
 			n, _ := strconv.Atoi(rest)
 			db.mu.Lock()

@@ -244,6 +244,9 @@ func (s *Shard) Waiting() int { return s.queue.n }
 // Short reports whether more wait than connections are being opened.
 func (s *Shard) Short() bool { return s.queue.n > s.opening }
 
+// Resting reports whether there is no connection, and none is being opened for now, since that has failed a moment ago.
+func (s *Shard) Resting(now int64) bool { return s.open == 0 && now < s.retryAt }
+
 // patience is how long waits of this shard are taken for those of a pool that is busy, rather than stuck, in nanoseconds.
 const patience = int64(50 * time.Millisecond)
 

@@ -39,6 +39,26 @@ func (w *Worker) Move(where func(*Session) *Pool) {
 			s.giveUp()
 		}
 	}
+	w.waitOn(waiting)
+}
+
+// sendHome has sessions that wait at a reader, which has no server connection and could not open one, wait for the writer.
+func (w *Worker) sendHome(p *Pool) {
+	if p.shard.Waiting() == 0 || p.shard.Stats().Open > 0 {
+		return
+	}
+	var waiting []*Session
+	for _, s := range w.sessions {
+		if s != nil && s.waiting && s.waitsIn == p && s.pool != p {
+			p.shard.Cancel(&s.waiter, w.Loop.Nanos())
+			waiting = append(waiting, s)
+		}
+	}
+	w.waitOn(waiting)
+}
+
+// waitOn has sessions that wait nowhere wait on in their present pools, in the order of their coming.
+func (w *Worker) waitOn(waiting []*Session) {
 	slices.SortFunc(waiting, func(a, b *Session) int { return cmp.Compare(a.queued, b.queued) })
 	for _, s := range waiting {
 		if s.client != nil && s.waiting {

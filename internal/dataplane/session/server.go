@@ -282,6 +282,7 @@ func (p *Pool) Open(*pool.Shard) {
 		if err != nil {
 			p.stats.OpenFailures++
 			p.shard.OpenFailed(err, now)
+			p.w.sendHome(p)
 			return
 		}
 		sv := &Server{w: p.w, pool: p, conn: o.Conn, eng: o.Dialed.Server, tls: o.Dialed.TLS}
@@ -305,6 +306,10 @@ func (p *Pool) Serve(w *pool.Waiter, c *pool.Conn) {
 // Fail implements pool.Hooks.
 func (p *Pool) Fail(w *pool.Waiter, err error) {
 	s := w.Owner.(*Session)
+	if s.waitsIn != s.pool && s.client != nil { // the writer serves it as well as a reader
+		s.waitOn()
+		return
+	}
 	s.waiting = false
 	if errors.Is(err, pool.ErrBorrowTimeout) {
 		var t *pool.TimeoutError

@@ -424,7 +424,7 @@ func (s *Session) from() *Pool {
 	if p != nil && p != s.reader && s.reader != nil {
 		p = s.pool.host.Reader(s.pool, nil, max(s.wrote, s.readAt))
 	}
-	if p == nil {
+	if p == nil || p.shard.Resting(s.w.Loop.Nanos()) {
 		return s.pool
 	}
 	return p
