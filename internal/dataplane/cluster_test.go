@@ -2,6 +2,7 @@ package dataplane_test
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -648,4 +649,37 @@ func TestSplitReadDenied(t *testing.T) {
 	}
 	c.dbs[1].denies.Store(false)
 	c.eventually("the reader serves again", func() bool { return reads(s) == "1" })
+}
+
+// A member that has been demoted lets transactions end, until it claims to be the writer again: then they end at once.
+func TestFencedLater(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, nil, writer(1), reader(0))
+	in := c.login("app toys 0")
+	in.say("sleep")
+	c.eventually("it runs", func() bool { return c.figures().Target.Pool.Borrowed == 1 })
+	c.dbs[0].is(reader(0))
+	c.dbs[1].is(writer(2))
+	c.role(1, engine.Writer)
+	c.role(0, engine.Reader)
+	c.dbs[0].is(writer(1))
+	if got := in.line(); !strings.HasPrefix(got, "lost: ") {
+		t.Fatalf("heard %q, want the loss of the server connection", got)
+	}
+}
+
+// Whoever wants a reader waits while nobody could be asked yet who the members are.
+func TestReadersUnknown(t *testing.T) {
+	t.Parallel()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	c := newToyCluster(t, func(p *resource.Proxy) {
+		p.Target.Discover = true
+		p.Target.Members[0].Port = gone.Addr().(*net.TCPAddr).Port
+	}, writer(1))
+	c.reads().say("where")
+	c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == 1 })
 }
