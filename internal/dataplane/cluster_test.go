@@ -658,10 +658,10 @@ func TestFencedLater(t *testing.T) {
 	in := c.login("app toys 0")
 	in.say("sleep")
 	c.eventually("it runs", func() bool { return c.figures().Target.Pool.Borrowed == 1 })
-	c.dbs[0].is(reader(0))
+	c.dbs[0].is(engine.Status{}) // no reader either
+	c.role(0, engine.RoleUnknown)
 	c.dbs[1].is(writer(2))
 	c.role(1, engine.Writer)
-	c.role(0, engine.Reader)
 	c.dbs[0].is(writer(1))
 	if got := in.line(); !strings.HasPrefix(got, "lost: ") {
 		t.Fatalf("heard %q, want the loss of the server connection", got)
