@@ -683,3 +683,24 @@ func TestReadersUnknown(t *testing.T) {
 	c.reads().say("where")
 	c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == 1 })
 }
+
+// To a server that has just become the writer only so many connections are opened at once, however many wait.
+func TestPromotedPace(t *testing.T) {
+	t.Parallel()
+	const clients = 30
+	c := newToyClusterOn(t, 1, func(p *resource.Proxy) { p.Pool.MaxConnections = clients }, writer(1), reader(0))
+	c.role(1, engine.Reader)
+	c.dbs[0].die()
+	var all []*toyClient
+	for range clients {
+		s := c.login("app toys 0")
+		s.say("begin")
+		all = append(all, s)
+	}
+	c.eventually("they wait", func() bool { return c.figures().Target.Pool.Waiting == clients })
+	c.dbs[1].is(writer(2))
+	c.eventually("some are let in", func() bool { return c.figures().Members[1].Pool.Borrowed == 20 })
+	if got := c.figures().Members[1].Pool; got.Open != 20 || got.Waiting != clients-20 {
+		t.Errorf("%d connections, %d clients wait", got.Open, got.Waiting)
+	}
+}
