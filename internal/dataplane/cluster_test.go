@@ -35,7 +35,13 @@ func newToyCluster(t *testing.T, change func(*resource.Proxy), says ...engine.St
 
 func newToyClusterOn(t *testing.T, loops int, change func(*resource.Proxy), says ...engine.Status) *toyCluster {
 	t.Helper()
+	return newToyClusterBy(t, toyOptions{loops: loops, change: change}, says...)
+}
+
+func newToyClusterBy(t *testing.T, o toyOptions, says ...engine.Status) *toyCluster {
+	t.Helper()
 	c := &toyCluster{}
+	change := o.change
 	eng := newToyEngine()
 	for i, s := range says {
 		db := startToyDB(t)
@@ -44,7 +50,7 @@ func newToyClusterOn(t *testing.T, loops int, change func(*resource.Proxy), says
 		eng.servers.Store(db.l.Addr().String(), db)
 		c.dbs = append(c.dbs, db)
 	}
-	c.toyWorld = newToyWorld(t, toyOptions{eng: eng, loops: loops, pool: 20, change: func(p *resource.Proxy) {
+	o.eng, o.pool, o.change = eng, 20, func(p *resource.Proxy) {
 		p.Target = resource.Target{Cluster: "toys"}
 		for _, db := range c.dbs {
 			p.Target.Members = append(p.Target.Members, db.member())
@@ -53,7 +59,8 @@ func newToyClusterOn(t *testing.T, loops int, change func(*resource.Proxy), says
 		if change != nil {
 			change(p)
 		}
-	}})
+	}
+	c.toyWorld = newToyWorld(t, o)
 	return c
 }
 
