@@ -698,11 +698,8 @@ func TestPromotedPace(t *testing.T) {
 	c := newToyClusterOn(t, 1, func(p *resource.Proxy) { p.Pool.MaxConnections = clients }, writer(1), reader(0))
 	c.role(1, engine.Reader)
 	c.dbs[0].die()
-	var all []*toyClient
 	for range clients {
-		s := c.login("app toys 0")
-		s.say("begin")
-		all = append(all, s)
+		c.login("app toys 0").say("begin")
 	}
 	c.eventually("they wait", func() bool { return c.figures().Target.Pool.Waiting == clients })
 	c.dbs[1].is(writer(2))
