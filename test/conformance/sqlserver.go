@@ -48,7 +48,7 @@ func startSQLServer(ctx context.Context, _ *suite, verbose bool) (*sides, error)
 	secret, _ := u.User.Password()
 	f, own, err := startForebay(ctx, resource.Proxy{
 		EngineFamily: resource.SQLServer, Target: resource.Target{Members: []resource.Member{{Host: u.Hostname(), Port: port}}},
-		Auth: []resource.AuthEntry{{Secret: u.User.Username(), ClientPasswordAuthType: resource.SQLServerPassword}},
+		Auth: []resource.AuthEntry{{Secret: u.User.Username(), ClientPasswordAuthType: resource.SQLServerAuthentication}},
 	}, secret, made.Certificates[0], verbose)
 	if err != nil {
 		return nil, err
