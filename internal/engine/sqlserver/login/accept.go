@@ -113,8 +113,8 @@ func (a *acceptor) run(ctx context.Context) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer clear(data) // the password is in it, or a token
 	l, err := tds.ParseLogin7(data)
-	clear(data)
 	if err != nil {
 		return nil, badLogin(err)
 	}
@@ -359,7 +359,7 @@ func (a *acceptor) authenticate(ctx context.Context, c *Client, l *tds.Login7) e
 	sent := secret.Password(fed.Token)
 	switch fed.Library {
 	case tds.FedAuthSecurityToken:
-		c.fedAuthNonce = fed.Nonce
+		c.fedAuthNonce = append([]byte(nil), fed.Nonce...)
 	case tds.FedAuthADAL:
 		if sent, err = a.askToken(c, l); err != nil {
 			return err
@@ -401,12 +401,12 @@ func (a *acceptor) askToken(c *Client, l *tds.Login7) (secret.Password, error) {
 	if err != nil {
 		return "", err
 	}
+	defer clear(data)
 	t, err := tds.ParseFedAuthToken(data)
-	clear(data)
 	if err != nil {
 		return "", badLogin(err)
 	}
-	c.fedAuthNonce = t.Nonce
+	c.fedAuthNonce = append([]byte(nil), t.Nonce...)
 	return secret.Password(t.Token), nil
 }
 
