@@ -81,7 +81,7 @@ const (
 func (v Version) older(w Version) bool { return v.order() < w.order() }
 
 func (v Version) order() uint32 {
-	if v>>24 < 0x70 { // of TDS 8 on
+	if major := v >> 24; 0x08 <= major && major < 0x70 { // of TDS 8 on
 		return 0x80000000 | uint32(v)
 	}
 	return uint32(v)

@@ -12,6 +12,9 @@ type LoginAck struct {
 	ProgVersion uint32 // major, minor, and two bytes of build number
 }
 
+// V70 is the version of SQL Server 7.0, which is known by name alone.
+const V70 Version = 0x70000000
+
 // version70 and version71 are how a server spells the first versions.
 const (
 	version70 = 0x07000000
@@ -27,7 +30,10 @@ func ParseLoginAck(b []byte) (a LoginAck, n int, err error) {
 	c := cursor{b: body, structure: "LOGINACK"}
 	a.Interface = c.uint8("Interface")
 	if v := c.bytes(4, "TDSVersion"); v != nil {
-		if a.Version = Version(binary.BigEndian.Uint32(v)); a.Version == version71 {
+		switch a.Version = Version(binary.BigEndian.Uint32(v)); a.Version {
+		case version70:
+			a.Version = V70
+		case version71:
 			a.Version = V71
 		}
 	}
@@ -41,7 +47,10 @@ func ParseLoginAck(b []byte) (a LoginAck, n int, err error) {
 // Append appends the token.
 func (a LoginAck) Append(b []byte) []byte {
 	v := uint32(a.Version)
-	if a.Version == V71 {
+	switch a.Version {
+	case V70:
+		v = version70
+	case V71:
 		v = version71
 	}
 	at := len(b)

@@ -10,8 +10,9 @@ import (
 type Client struct {
 	Conn net.Conn // what to go on with: the connection given to Accept, or a *tls.Conn over it
 	TLS  bool     // all of the session is encrypted
-	// Token is set where a token has let the client in.
-	Token bool
+	// Buffered holds bytes that came before they were asked for, nearly always none. They belong to the query phase, before
+	// what Conn gives.
+	Buffered []byte
 
 	// Version is the client's, at most V74, or V80 where TLS came first.
 	Version    tds.Version
