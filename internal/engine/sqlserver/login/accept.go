@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"forebay/internal/engine"
+	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/secret"
 	"forebay/internal/wire/tds"
 )
@@ -319,6 +320,7 @@ func (a *acceptor) client(l *tds.Login7) (*Client, error) {
 	if a.version.AtLeast(tds.V74) {
 		c.Features = tds.FeaturesOf(l.Features)
 	}
+	c.Settings = settings.LogIn(settings.LoginOptions{ODBC: c.ODBC || c.OLEDB, Database: c.Database, Language: c.Language})
 	return c, nil
 }
 
