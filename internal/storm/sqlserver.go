@@ -14,7 +14,7 @@ import (
 
 // SQLServer is the Protocol of SQL Server. One value serves all clients of a storm.
 type SQLServer struct {
-	connector *mssql.Connector
+	config msdsn.Config
 }
 
 // NewSQLServer returns the protocol for a target.
@@ -47,9 +47,7 @@ func NewSQLServer(t Target) (*SQLServer, error) {
 		}
 	}
 	c.DialTimeout, c.DisableRetry = -1, true // the storm has a time limit of its own
-	s := &SQLServer{connector: mssql.NewConnectorConfig(c)}
-	s.connector.Dialer = noter{}
-	return s, nil
+	return &SQLServer{config: c}, nil
 }
 
 // noter dials for the driver.
@@ -78,7 +76,13 @@ type sqlServerSession struct {
 // Connect implements Protocol.
 func (s *SQLServer) Connect(ctx context.Context) (Session, error) {
 	one := new(sqlServerSession)
-	conn, err := s.connector.Connect(context.WithValue(ctx, notingKey{}, &one.noting))
+	c := s.config
+	if c.TLSConfig != nil {
+		c.TLSConfig = c.TLSConfig.Clone() // the driver writes into it
+	}
+	connector := mssql.NewConnectorConfig(c)
+	connector.Dialer = noter{}
+	conn, err := connector.Connect(context.WithValue(ctx, notingKey{}, &one.noting))
 	if err != nil {
 		return nil, one.reason(ctx, err)
 	}
