@@ -107,6 +107,11 @@ var Rules = []Rule{
 		OnlyIn: []string{"internal/storm/...", "internal/demo/...", "internal/localserver/...", "internal/testkit/...", "test/..."},
 	},
 	{
+		Why:    "go-mssqldb is for being a client in tests: the protocol between Forebay and both sides is our own code",
+		Import: []string{"github.com/microsoft/go-mssqldb/..."},
+		OnlyIn: []string{"internal/testkit/...", "test/..."},
+	},
+	{
 		Why:    "Edwards25519's arithmetic is needed for MariaDB's client_ed25519, whose keys crypto/ed25519 cannot hold, and for nothing else",
 		Import: []string{"filippo.io/edwards25519/..."},
 		OnlyIn: []string{"internal/engine/mysql/login/..."},

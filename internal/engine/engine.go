@@ -62,6 +62,9 @@ type AcceptOptions struct {
 	// VerifyToken judges a token that a client has sent over TLS, as Tokens.Verify does. It may block: call it through Block.
 	// nil: no token can be checked.
 	VerifyToken func(ctx context.Context, user string, token secret.Password) error
+	// TokenUser is whom a token says that it is for, as TokenUsers does: for protocols whose clients name no user beside a
+	// token. It is to be verified for that user afterwards. nil: this cannot be told.
+	TokenUser func(token secret.Password) (user string, ok bool)
 	// Look looks at the target in the name of a user who has just proven who it is, as Database.Maintain does: for engines that
 	// have to know more of a target than Knock can tell. It blocks: call it through Block. nil: there is nobody to do that.
 	Look func(ctx context.Context, k Key) error

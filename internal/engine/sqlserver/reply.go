@@ -173,11 +173,10 @@ func (s *session) event(ev tds.Event, o *engine.Output) {
 	}
 }
 
-// Errors of SQL Server that say that it takes no writes, and the class from which on it closes the connection.
+// Errors of SQL Server that say that it takes no writes.
 const (
 	errorReadOnly  = 3906 // the database is read-only
 	errorSecondary = 976  // it takes part in an availability group, and is not the primary
-	classFatal     = 20
 )
 
 // done takes notice of the end of a statement, a procedure or all.

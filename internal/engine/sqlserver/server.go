@@ -65,12 +65,15 @@ const resetsAllMajor = 13
 func newServer(db *database, s *login.Server) engine.Server {
 	v := &server{
 		db: db, version: s.Version, features: s.Features, packetSize: s.PacketSize, spid: s.SPID, collation: s.Collation,
-		login: db.loginSettings(s),
+		login: s.Settings,
 	}
 	if major := s.ProgVersion >> 24; major < resetsAllMajor {
 		v.survivors = settings.Survivors{Isolation: true, ContextInfo: true}
 	}
 	v.have = v.login
+	if initial, ok := db.begin(); ok {
+		v.have = initial // init_query has run
+	}
 	v.fit = v.have.Fit()
 	v.scan.Version, v.scan.Features = s.Version, s.Features
 	return v
@@ -122,9 +125,6 @@ type local struct {
 }
 
 func newLocal(db *database, c *engine.Counters) *local {
-	if c.Pins == nil {
-		c.Pins = make(map[string]uint64)
-	}
 	return &local{db: db, counters: c}
 }
 

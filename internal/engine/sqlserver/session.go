@@ -1,4 +1,3 @@
-// Package sqlserver is the engine of SQL Server: sessions and server connections that speak TDS.
 package sqlserver
 
 import (
@@ -86,23 +85,24 @@ type command struct {
 
 func newSession(l *local, c *login.Client, id engine.SessionID) engine.Session {
 	s := &session{
-		l: l, client: c, id: id, version: c.Version, features: c.Features, packetSize: c.PacketSize, spid: uint16(id.PID),
+		l: l, client: c, id: id, version: c.Version, features: c.Features, packetSize: c.PacketSize, spid: spid(id),
 		application: c.Application,
 	}
-	if f := l.db.known(); f != nil {
-		s.begin(f)
-	}
+	s.begin()
 	return s
 }
 
-// begin gives the session the settings that it starts with, on servers where a log-in has these results.
-func (s *session) begin(f *login.Server) {
-	c := s.client
-	s.startup = settings.LogIn(settings.LoginOptions{ODBC: c.ODBC || c.OLEDB, Database: f.Database, Language: f.Language})
-	if c.Language != "" {
-		s.startup.SetLanguage(c.Language)
+// begin gives the session the settings that it starts with, once it is known what those are.
+func (s *session) begin() {
+	start, ok := s.l.db.begin()
+	if !ok {
+		return
 	}
-	s.setWant(s.startup)
+	if s.client.Language != "" {
+		start.SetLanguage(s.client.Language)
+	}
+	s.startup = start
+	s.setWant(start)
 }
 
 func (s *session) setWant(w settings.Set) {
@@ -114,7 +114,7 @@ func (s *session) setWant(w settings.Set) {
 
 // Start implements engine.Session.
 func (s *session) Start(o *engine.Output) bool {
-	f := s.l.db.known()
+	f := s.l.db.welcome()
 	if f == nil {
 		return true
 	}
@@ -124,7 +124,7 @@ func (s *session) Start(o *engine.Output) bool {
 
 // welcome ends the connection phase in the client's eyes.
 func (s *session) welcome(f *login.Server, o *engine.Output) {
-	s.begin(f)
+	s.begin()
 	s.begun = true
 	known := *f
 	known.Language = s.startup.Language
@@ -194,7 +194,7 @@ func (s *session) Fit() engine.Fit { return s.fit }
 // Takes implements engine.Session.
 func (s *session) Takes(sv engine.Server) bool {
 	v := sv.(*server)
-	if s.begun && (v.version != s.version && s.version != 0 || v.features != s.features) {
+	if s.begun && (v.version != s.version && !(v.version.AtLeast(tds.V74) && s.version.AtLeast(tds.V74)) || v.features != s.features) {
 		return false
 	}
 	if v.fit == s.fit || !s.begun {
@@ -209,10 +209,10 @@ func (s *session) Attach(sv engine.Server, o *engine.Output) {
 	if s.begun {
 		return
 	}
-	f := s.l.db.known()
+	f := s.l.db.welcome()
 	if f == nil {
 		s.srv.retire = true
-		s.fatal(messageOf(engine.ErrUnsure), o)
+		s.fatal(errorOf(engine.ErrUnsure), o)
 		return
 	}
 	s.welcome(f, o)
@@ -297,7 +297,7 @@ func (s *session) Describe() engine.SessionInfo {
 
 // Refuse implements engine.Session.
 func (s *session) Refuse(err error, o *engine.Output) {
-	m := messageOf(err)
+	m := errorOf(err)
 	if !s.begun {
 		s.fatal(m, o)
 		return
@@ -309,7 +309,7 @@ func (s *session) Refuse(err error, o *engine.Output) {
 func (s *session) Refusing() bool { return s.refuse != nil || s.late != nil }
 
 // End implements engine.Session.
-func (s *session) End(err error, o *engine.Output) { s.fatal(messageOf(err), o) }
+func (s *session) End(err error, o *engine.Output) { s.fatal(errorOf(err), o) }
 
 // ServerLost implements engine.Session. The client keeps its connection: the request under way is answered with an error,
 // and so is the next one if a transaction or other state was lost with the server connection. In the middle of a token there
@@ -326,7 +326,7 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 	s.forgetState()
 	s.values.lose()
 	s.carry = nil
-	m := lostMessage()
+	m := lostError(nil)
 	if !s.begun {
 		s.fatal(m, o)
 		return

@@ -26,6 +26,7 @@ const (
 	stepProbe                        // asks whether a transaction is open
 	stepClean                        // makes the connection clean: the client has left
 	stepIdentity                     // asks what @@IDENTITY and SCOPE_IDENTITY() are
+	stepInit                         // runs init_query again, which a reset has undone
 	stepRestore                      // puts back what the last request has left
 )
 
@@ -101,6 +102,12 @@ func (s *session) stepped(o *engine.Output) {
 		v.have, v.fit = s.want, s.fit
 		v.owner = s
 		s.l.counters.Replays++
+	case stepInit:
+		if initial, ok := s.l.db.begin(); ok {
+			v.have = initial
+			v.fit = v.have.Fit()
+		}
+		v.owner = s
 	case stepProbe:
 		s.probed(st, o)
 	case stepClean:
@@ -164,6 +171,9 @@ func (s *session) adapt() bool {
 	from := v.have
 	if reset {
 		from = v.have.Reset(v.login, v.survivors)
+		if s.initAgain() {
+			return false
+		}
 	}
 	if from == s.want {
 		v.resetDue = v.resetDue || reset
@@ -171,6 +181,16 @@ func (s *session) adapt() bool {
 	}
 	s.steps = append(s.steps, step{kind: stepSet, text: string(from.Text(s.want)), reset: reset})
 	return false
+}
+
+// initAgain has the proxy's init_query run again behind a reset, if there is one.
+func (s *session) initAgain() bool {
+	q := s.l.db.proxy.Load().Pool.InitQuery
+	if q == "" {
+		return false
+	}
+	s.steps = append(s.steps, step{kind: stepInit, text: q, reset: true})
+	return true
 }
 
 // clientResets does what a client asks for with the reset bit of its request, or its sp_reset_connection, as far as the
@@ -194,6 +214,11 @@ func (s *session) resetFor(skip bool) (now, bit bool) {
 	s.clientResets()
 	s.resetYet = true
 	after := v.have.Reset(v.login, v.survivors)
+	if s.initAgain() { // the rest of the settings follows
+		s.steps[len(s.steps)-1].keep = skip && v.inTx
+		s.insert = true
+		return false, false
+	}
 	if after == s.want {
 		return true, true
 	}

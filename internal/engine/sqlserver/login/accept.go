@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"forebay/internal/engine"
+	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/secret"
 	"forebay/internal/wire/tds"
 )
@@ -113,8 +114,8 @@ func (a *acceptor) run(ctx context.Context) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer clear(data) // the password is in it, or a token
 	l, err := tds.ParseLogin7(data)
-	clear(data)
 	if err != nil {
 		return nil, badLogin(err)
 	}
@@ -319,6 +320,7 @@ func (a *acceptor) client(l *tds.Login7) (*Client, error) {
 	if a.version.AtLeast(tds.V74) {
 		c.Features = tds.FeaturesOf(l.Features)
 	}
+	c.Settings = settings.LogIn(settings.LoginOptions{ODBC: c.ODBC || c.OLEDB, Database: c.Database, Language: c.Language})
 	return c, nil
 }
 
@@ -359,7 +361,7 @@ func (a *acceptor) authenticate(ctx context.Context, c *Client, l *tds.Login7) e
 	sent := secret.Password(fed.Token)
 	switch fed.Library {
 	case tds.FedAuthSecurityToken:
-		c.fedAuthNonce = fed.Nonce
+		c.fedAuthNonce = append([]byte(nil), fed.Nonce...)
 	case tds.FedAuthADAL:
 		if sent, err = a.askToken(c, l); err != nil {
 			return err
@@ -401,12 +403,12 @@ func (a *acceptor) askToken(c *Client, l *tds.Login7) (secret.Password, error) {
 	if err != nil {
 		return "", err
 	}
+	defer clear(data)
 	t, err := tds.ParseFedAuthToken(data)
-	clear(data)
 	if err != nil {
 		return "", badLogin(err)
 	}
-	c.fedAuthNonce = t.Nonce
+	c.fedAuthNonce = append([]byte(nil), t.Nonce...)
 	return secret.Password(t.Token), nil
 }
 

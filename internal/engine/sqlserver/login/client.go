@@ -3,6 +3,7 @@ package login
 import (
 	"net"
 
+	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/wire/tds"
 )
 
@@ -34,6 +35,10 @@ type Client struct {
 
 	// Features are those that the client has asked for, as far as they are known here.
 	Features tds.Features
+
+	// Settings are what LOGIN7 asks for: those of a log-in with its flags, database and language. Where it names no database
+	// or language, the Set has none that counts: the server's answer has.
+	Settings settings.Set
 
 	fedAuth      bool // the client has sent a FEDAUTH feature, which wants an answer
 	fedAuthNonce []byte

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
 	"forebay/internal/targettls"
@@ -352,6 +353,9 @@ func (l *dialer) login() error {
 	if len(l.r.buffered()) > 0 {
 		return fmt.Errorf("%w: data while idle", ErrProtocol)
 	}
+	l.s.Settings = settings.LogIn(settings.LoginOptions{
+		ODBC: l.o.ODBC || l.o.OLEDB, Database: l.s.Database, Language: l.s.Language,
+	})
 	return nil
 }
 

@@ -32,30 +32,34 @@ func (s *Server) Query(ctx context.Context, sql string) ([][]*string, error) {
 	return a.rows, nil
 }
 
-// Exec runs a batch whose results are of no interest. An error of one of its statements is a *ServerError, as far as it comes
-// before the first result, or is the last statement's: what is in between is not looked into.
+// Exec runs a batch whose results are of no interest. The first error of its statements is a *ServerError; its text is not
+// kept.
 func (s *Server) Exec(ctx context.Context, sql string) error {
 	answer, err := s.ask(ctx, sql)
 	if err != nil {
 		return err
 	}
-	a := answerReader{s: s, b: answer, skip: true}
-	if err := a.run(); err != nil {
-		return err
-	}
-	if a.failed != nil {
-		return a.failed
-	}
-	if n := doneLen(s.Version); len(answer) >= n {
-		if status := binary.LittleEndian.Uint16(answer[len(answer)-n+1:]); status&doneError != 0 {
-			return &ServerError{Number: 50000, Class: classResource, State: 1, Text: "the batch has failed"}
+	scan := tds.Scanner{Version: s.Version, Features: s.Features}
+	var failed *ServerError
+	for {
+		n, event, err := scan.Scan(answer)
+		if err != nil {
+			s.broken = true
+			return fmt.Errorf("%w: %w", ErrProtocol, err)
+		}
+		answer = answer[n:]
+		switch {
+		case event == tds.EventError && failed == nil:
+			m := scan.Message
+			failed = &ServerError{Number: m.Number, State: m.State, Class: m.Class, Text: "a statement has failed"}
+		case event != tds.EventNone:
+		case failed != nil:
+			return failed
+		default:
+			return scan.End()
 		}
 	}
-	return nil
 }
-
-// doneError is the bit of DONE's status for a statement that has failed.
-const doneError = 0x0002
 
 // ask sends a batch and returns the data of the answer.
 func (s *Server) ask(ctx context.Context, sql string) ([]byte, error) {
@@ -99,7 +103,6 @@ var noTransaction = [22]byte{0: 22, 4: 18, 8: 2, 18: 1}
 type answerReader struct {
 	s       *Server
 	b       []byte
-	skip    bool // end at the first result
 	columns int
 	rows    [][]*string
 	failed  *ServerError
@@ -111,9 +114,6 @@ func (a *answerReader) run() error {
 		var err error
 		switch a.b[0] {
 		case tokenColMetadata:
-			if a.skip {
-				return nil
-			}
 			n, err = a.metadata()
 		case tokenRow, tokenNBCRow:
 			n, err = a.row()
@@ -136,9 +136,6 @@ func (a *answerReader) run() error {
 		case tokenReturnStatus:
 			n = 5
 		default:
-			if a.skip {
-				return nil
-			}
 			return fmt.Errorf("%w: token 0x%02x in an answer", ErrProtocol, a.b[0])
 		}
 		if n > len(a.b) {

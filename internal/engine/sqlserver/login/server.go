@@ -3,6 +3,7 @@ package login
 import (
 	"net"
 
+	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/wire/tds"
 )
 
@@ -23,6 +24,9 @@ type Server struct {
 	ProgVersion uint32 // major, minor, and two bytes of build number: 0x10000FA0 is 16.0.4000
 	// Features are those that the server has acknowledged.
 	Features tds.Features
+
+	// Settings are those of the session after log-in, to which a reset goes back.
+	Settings settings.Set
 
 	broken bool // the message boundary is lost or a reply is outstanding
 }

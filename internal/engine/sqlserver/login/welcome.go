@@ -16,7 +16,7 @@ const (
 // client has agreed on with us.
 func (c *Client) Welcome(srv *Server, spid uint16) []byte {
 	v := c.Version
-	if srv.Version != 0 && !srv.Version.AtLeast(v) {
+	if srv.Version != 0 && !srv.Version.AtLeast(v) && !srv.Version.AtLeast(tds.V74) { // TDS 8 differs from 7.4 by its TLS alone
 		v = srv.Version
 	}
 	info := func(b []byte, number int32, state uint8, text string) []byte {
