@@ -609,9 +609,10 @@ func (s *scan) with() {
 		switch {
 		case s.is('('):
 			parens++
-		case s.is(')'):
+		case s.is(')') && parens > 0:
 			parens--
-		case s.is(';') && parens <= 0:
+		case s.is(')'), s.is(';'):
+			s.unclear = true
 			return
 		case s.kind == kSysVar:
 			s.sysVar()
@@ -629,6 +630,7 @@ func (s *scan) with() {
 			s.reads(s.kw.eff)
 		}
 	}
+	s.unclear = true
 }
 
 // insert reads INSERT.
