@@ -68,6 +68,13 @@ func (s *scan) next() {
 	s.lexer.next()
 }
 
+// step is next, but never out of a statement.
+func (s *scan) step() {
+	if !s.is(';') && !s.kw.starts {
+		s.next()
+	}
+}
+
 // peek returns the lexer at the next token.
 func (s *scan) peek() lexer {
 	x := s.lexer
@@ -123,8 +130,11 @@ func (s *scan) statementHead(first bool) {
 		s.write(id)
 	case wBulk:
 		s.add(Writes | Triggers | WritesIdentity | WritesScopeIdentity)
-		s.next()
-		s.next() // INSERT
+		if s.next(); s.word(wInsert) {
+			s.next()
+		} else {
+			s.unclear = true
+		}
 		s.body(id)
 	case wWritetext, wUpdatetext:
 		s.add(Writes)
@@ -647,12 +657,8 @@ func (s *scan) insert() {
 		return
 	}
 	if s.isWord("top") {
-		if s.next(); s.is('(') {
-			for s.kind != kEOF && !s.is(')') {
-				s.next()
-			}
-		}
 		s.next()
+		s.top()
 		if s.isWord("percent") {
 			s.next()
 		}
@@ -691,6 +697,30 @@ func (s *scan) insert() {
 		s.did = true
 		s.inserted = s.inserted || values
 	}
+}
+
+// top passes over the number of TOP. ("TOP")
+func (s *scan) top() {
+	if !s.is('(') {
+		s.step()
+		return
+	}
+	for parens := 0; s.kind != kEOF; {
+		switch {
+		case s.is('('):
+			parens++
+		case s.is(')'):
+			parens--
+		case s.kind == kSysVar:
+			s.sysVar()
+		case s.kw.eff != 0:
+			s.reads(s.kw.eff)
+		}
+		if s.next(); parens == 0 {
+			return
+		}
+	}
+	s.unclear = true
 }
 
 // temporary reports whether the token is a table variable or the name of a temporary table, alone.
@@ -868,9 +898,12 @@ func (s *scan) deallocate() {
 func (s *scan) create(id kwid) {
 	s.add(DDL)
 	s.next()
-	if s.isWord("or") { // OR ALTER
-		s.next()
-		s.next()
+	if s.isWord("or") {
+		if s.next(); s.word(wAlter) {
+			s.next()
+		} else {
+			s.unclear = true
+		}
 	}
 	switch {
 	case s.word(wTable):
@@ -931,9 +964,12 @@ func (s *scan) drop() {
 		return
 	}
 	s.next()
-	if s.word(wIf) { // EXISTS
-		s.next()
-		s.next()
+	if s.word(wIf) {
+		if s.next(); s.word(wExists) {
+			s.next()
+		} else {
+			s.unclear = true
+		}
 	}
 	for {
 		last, ok := s.nameEnd()

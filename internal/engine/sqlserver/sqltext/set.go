@@ -92,9 +92,9 @@ func (s *scan) set() {
 		s.fips()
 	case "offsets":
 		s.fixedUnknown = true
-		for s.next(); s.kind != kEOF && !s.word(wOn) && !s.word(wOff); s.next() {
+		for s.next(); s.kind != kEOF && !s.is(';') && !s.word(wOn) && !s.word(wOff); s.next() {
 		}
-		s.next()
+		s.step()
 	default:
 		s.options()
 		return
@@ -240,23 +240,23 @@ func (s *scan) integer() (n int64, ok bool) {
 
 // isolation reads SET TRANSACTION ISOLATION LEVEL.
 func (s *scan) isolation() {
-	s.next()
+	s.step()
 	ok := s.isWord("isolation")
 	if ok {
-		s.next()
+		s.step()
 		ok = s.isWord("level")
-		s.next()
+		s.step()
 	}
 	var level settings.Isolation
 	switch {
 	case s.isWord("read"):
-		if s.next(); s.isWord("uncommitted") {
+		if s.step(); s.isWord("uncommitted") {
 			level = settings.ReadUncommitted
 		} else if s.isWord("committed") {
 			level = settings.ReadCommitted
 		}
 	case s.isWord("repeatable"):
-		if s.next(); s.isWord("read") {
+		if s.step(); s.isWord("read") {
 			level = settings.RepeatableRead
 		}
 	case s.isWord("serializable"):
@@ -314,6 +314,10 @@ func (s *scan) identityInsert() {
 	from := s.start
 	last, ok := s.nameEnd()
 	to := s.end
+	if !ok {
+		s.valueUnknown(setIdentityInsert)
+		return
+	}
 	if s.at(last.start) == '#' || s.at(last.start+1) == '#' {
 		ok = false // it goes with its table
 	}
