@@ -998,7 +998,7 @@ func (s *scan) grant() {
 // dbccHarmless leave nothing in the session.
 var dbccHarmless = map[string]bool{
 	"checkalloc": true, "checkcatalog": true, "checkconstraints": true, "checkdb": true, "checkfilegroup": true,
-	"checkident": true, "checktable": true, "cleantable": true, "dropcleanbuffers": true, "freeproccache": true,
+	"checkident": true, "checktable": true, "cleantable": true, "dbreindex": true, "dropcleanbuffers": true, "freeproccache": true,
 	"freesessioncache": true, "freesystemcache": true, "help": true, "indexdefrag": true, "inputbuffer": true,
 	"opentran": true, "outputbuffer": true, "proccache": true, "show_statistics": true, "showcontig": true,
 	"shrinkdatabase": true, "shrinkfile": true, "sqlperf": true, "tracestatus": true, "updateusage": true,

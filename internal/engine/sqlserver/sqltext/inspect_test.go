@@ -110,7 +110,10 @@ var effects = []struct {
 	{"SETUSER SELECT 1", Reverts},
 
 	// Procedures.
-	{"sp_help t", 0}, {"sp_who2", 0}, {"EXEC sp_help", 0}, {"EXEC sys.sp_columns @table_name = N't'", 0}, {"exec master..sp_help t", 0}, {"EXEC [sys].[sp_help]", 0},
+	{"sp_help t", WritesIdentity}, {"sp_who2", WritesIdentity}, {"EXEC sp_help", WritesIdentity}, {"EXEC sys.sp_columns @table_name = N't'", WritesIdentity},
+	{"exec master..sp_help t", procedure}, {"exec dbo.sp_help t", procedure}, {"EXEC [sys].[sp_help]", WritesIdentity}, {"EXEC master.sys.sp_help", WritesIdentity},
+	{"EXEC dbo.sp_getapplock 'a', 'Shared', 'Session'", procedure | AppLock}, {"EXEC master..sp_set_session_context N'a', 1", procedure | ContextUnknown},
+	{"EXEC dbo.sp_executesql N'CREATE TABLE ##t (a int)'", procedure | DDL | TempTable},
 	{"p", procedure}, {"dbo.p 1, 2", procedure}, {"[dbo].[p] @a = 1", procedure}, {"EXEC p", procedure}, {"EXEC @r = p 1, @b OUTPUT", procedure}, {"EXEC x.sp_help", procedure},
 	{"EXEC a.b.c.p", procedure | Remote}, {"EXEC p SET NOCOUNT ON", procedure | Assigns}, {"EXEC p 'a' WITH RECOMPILE SELECT 1", procedure}, {"EXEC p;2 'a'", procedure},
 	{"SELECT 1 p", 0}, {"SELECT 1; p", Unknown | Unclear}, {"EXEC @p", dynamic}, {"EXEC (@a)", dynamic}, {"EXEC ('SELECT ' + @a)", dynamic}, {"EXEC ('SELECT 1')", 0},
