@@ -172,6 +172,10 @@ var reported = [...]struct {
 	{2048, AnsiNullDfltOff}, {4096, ConcatNullYieldsNull}, {8192, NumericRoundAbort}, {16384, XactAbort},
 }
 
+// Reported are the options that @@OPTIONS tells.
+const Reported = AnsiNulls | AnsiNullDfltOn | AnsiNullDfltOff | AnsiPadding | AnsiWarnings | ArithAbort | ArithIgnore |
+	ConcatNullYieldsNull | CursorCloseOnCommit | ImplicitTransactions | NoCount | NumericRoundAbort | QuotedIdentifier | XactAbort
+
 // WithOptions returns s with the options that @@OPTIONS tells.
 func (s Set) WithOptions(mask uint32) Set {
 	for _, r := range reported {

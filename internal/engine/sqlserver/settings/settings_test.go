@@ -33,6 +33,9 @@ func TestLogIn(t *testing.T) {
 	if got := s.WithOptions(5496).Options; got != LogIn(LoginOptions{ODBC: true}).Options|ArithAbort {
 		t.Errorf("@@OPTIONS 5496 is %b", got)
 	}
+	if got := s.WithOptions(1<<15 - 1).Options; got != Reported {
+		t.Errorf("all of @@OPTIONS is %b, want %b", got, Reported)
+	}
 	if s = LogIn(LoginOptions{Language: "Klingon"}); s.Language != "Klingon" {
 		t.Error("a language that is not known is lost")
 	}

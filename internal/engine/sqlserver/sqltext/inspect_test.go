@@ -76,9 +76,9 @@ var effects = []struct {
 	{"SET NOCOUNT ON", Assigns}, {"SET ANSI_NULLS, QUOTED_IDENTIFIER ON", Assigns}, {"SET STATISTICS IO, TIME ON", Assigns},
 	{"SET DATEFIRST 1 SET DATEFORMAT dmy SET LANGUAGE us_english SET LOCK_TIMEOUT -1 SELECT 1", Assigns}, {"USE a", Assigns}, {"USE [a b] SELECT 1", Assigns},
 	{"SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED SELECT 1", Assigns}, {"SET DEADLOCK_PRIORITY LOW; SET CONTEXT_INFO 0x01", Assigns},
-	{"SET IDENTITY_INSERT a.b ON INSERT a.b VALUES (1)", Assigns | insert}, {"SET IDENTITY_INSERT #t ON", SettingUnknown}, {"SET FIPS_FLAGGER 'full'", Assigns},
+	{"SET IDENTITY_INSERT a.b ON INSERT a.b VALUES (1)", Assigns | insert}, {"SET IDENTITY_INSERT #t ON", SettingLost}, {"SET FIPS_FLAGGER 'full'", Assigns},
 	{"SET DATEFIRST @a", SettingUnknown}, {"SET LANGUAGE @a", SettingUnknown}, {"SET CONTEXT_INFO @a", ContextUnknown}, {"SET DATEFIRST 8", SettingUnknown},
-	{"SET ROWCOUNT @a", SettingUnknown}, {"IF 1 = 1 SET NOCOUNT ON", SettingUnknown}, {"IF 1 = 1 SET QUOTED_IDENTIFIER OFF", Assigns},
+	{"SET ROWCOUNT @a", SettingLost}, {"IF 1 = 1 SET STATISTICS IO ON", SettingLost}, {"SET DEADLOCK_PRIORITY @a", SettingUnknown}, {"IF 1 = 1 SET NOCOUNT ON", SettingUnknown}, {"IF 1 = 1 SET QUOTED_IDENTIFIER OFF", Assigns},
 	{"IF 1 = 1 SELECT 1 SET NOCOUNT ON", Assigns}, {"IF 1 = 1 BEGIN SELECT 1 END ELSE BEGIN SELECT 2 END SET NOCOUNT ON", Assigns},
 	{"IF @@TRANCOUNT > 0 COMMIT TRAN set implicit_transactions off", TxCommit | ReadsTransaction | Assigns}, {"RETURN SET NOCOUNT ON", SettingUnknown},
 	{"BEGIN TRY SET NOCOUNT ON END TRY BEGIN CATCH SELECT 1 END CATCH", SettingUnknown}, {"BEGIN SET NOCOUNT ON END", Assigns}, {"a: SET NOCOUNT ON", SettingUnknown},
@@ -87,7 +87,7 @@ var effects = []struct {
 	{"ALTER DATABASE SCOPED CONFIGURATION FOR SECONDARY SET MAXDOP = 1 SET NOCOUNT ON", DDL | Triggers | Assigns},
 	{"ALTER TABLE t ADD a int SET NOCOUNT ON", DDL | Triggers | Assigns}, {"ALTER TABLE t SET (LOCK_ESCALATION = AUTO)", DDL | Triggers},
 	{"SET SHOWPLAN_ALL ON", Fixed}, {"SET NOEXEC ON", Fixed}, {"SET PARSEONLY ON", Fixed}, {"SET FMTONLY ON SELECT 1 SET FMTONLY OFF", FixedEnds},
-	{"SET NOEXEC OFF", FixedEnds}, {"SET FMTONLY ON SET NOCOUNT ON SET FMTONLY OFF", FixedEnds | Assigns | SettingUnknown}, {"SET OFFSETS SELECT, FROM ON", Fixed},
+	{"SET NOEXEC OFF", FixedEnds}, {"SET FMTONLY ON SET NOCOUNT ON SET FMTONLY OFF", FixedEnds | Assigns | SettingUnknown | SettingLost}, {"SET OFFSETS SELECT, FROM ON", Fixed},
 	{"SET XYZ ON", Unknown}, {"SET ERRLVL 1", Unknown}, {"SET ANSI_NULLS @a", Unknown},
 
 	// What a session holds.
