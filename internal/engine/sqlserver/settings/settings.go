@@ -39,8 +39,6 @@ const (
 	StatisticsTime
 	StatisticsXML
 	XactAbort
-
-	lastOption = XactAbort
 )
 
 // AnsiDefaults are the options that SET ANSI_DEFAULTS sets together.
@@ -167,9 +165,20 @@ var reported = [...]struct {
 	bit uint32
 	o   Options
 }{
-	{2, ImplicitTransactions}, {4, CursorCloseOnCommit}, {8, AnsiWarnings}, {16, AnsiPadding}, {32, AnsiNulls},
-	{64, ArithAbort}, {128, ArithIgnore}, {256, QuotedIdentifier}, {512, NoCount}, {1024, AnsiNullDfltOn},
-	{2048, AnsiNullDfltOff}, {4096, ConcatNullYieldsNull}, {8192, NumericRoundAbort}, {16384, XactAbort},
+	{2, ImplicitTransactions},
+	{4, CursorCloseOnCommit},
+	{8, AnsiWarnings},
+	{16, AnsiPadding},
+	{32, AnsiNulls},
+	{64, ArithAbort},
+	{128, ArithIgnore},
+	{256, QuotedIdentifier},
+	{512, NoCount},
+	{1024, AnsiNullDfltOn},
+	{2048, AnsiNullDfltOff},
+	{4096, ConcatNullYieldsNull},
+	{8192, NumericRoundAbort},
+	{16384, XactAbort},
 }
 
 // Reported are the options that @@OPTIONS tells.
@@ -306,8 +315,10 @@ func (s Set) String() string {
 	if s.HasContextInfo {
 		has = 1
 	}
-	for _, n := range [...]int64{int64(s.DateFirst), int64(s.Isolation), int64(s.FIPS), int64(s.DeadlockPriority),
-		int64(s.Options), int64(s.LockTimeout), int64(s.TextSize), int64(s.CostLimit), s.RowCount, has} {
+	for _, n := range [...]int64{
+		int64(s.DateFirst), int64(s.Isolation), int64(s.FIPS), int64(s.DeadlockPriority),
+		int64(s.Options), int64(s.LockTimeout), int64(s.TextSize), int64(s.CostLimit), s.RowCount, has,
+	} {
 		b = strconv.AppendInt(b, n, 10)
 		b = append(b, ' ')
 	}

@@ -110,10 +110,14 @@ func TestText(t *testing.T) {
 			s.SetOption(NoCount|ImplicitTransactions, true)
 		}), "SET IDENTITY_INSERT [d]..[t] OFF;USE [a]]b];SET LANGUAGE N'British';SET DATEFORMAT dmy;SET DATEFIRST 1;" +
 			"SET IDENTITY_INSERT [a]]b].[s].[u] ON;SET NOCOUNT ON;"},
-		{func() Set { s := from; s.SetContextInfo(nil); s.SetContext("k'", "N'v'"); return s }(),
-			"SET CONTEXT_INFO 0x00;EXEC sys.sp_set_session_context @key=N'k''',@value=N'v';"},
-		{func() Set { s := from; s.Isolation, s.FIPS, s.RowCount = Serializable, FIPSFull, 7; return s }(),
-			"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;SET ROWCOUNT 7;SET FIPS_FLAGGER 'FULL';"},
+		{
+			func() Set { s := from; s.SetContextInfo(nil); s.SetContext("k'", "N'v'"); return s }(),
+			"SET CONTEXT_INFO 0x00;EXEC sys.sp_set_session_context @key=N'k''',@value=N'v';",
+		},
+		{
+			func() Set { s := from; s.Isolation, s.FIPS, s.RowCount = Serializable, FIPSFull, 7; return s }(),
+			"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;SET ROWCOUNT 7;SET FIPS_FLAGGER 'FULL';",
+		},
 	} {
 		if diff := cmp.Diff(c.want, string(from.Text(c.to))); diff != "" {
 			t.Error(diff)

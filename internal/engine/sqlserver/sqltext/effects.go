@@ -143,8 +143,6 @@ const (
 	Unknown
 	// Unclear means that the server may cut the text otherwise, or refuses it. Unknown is set, too.
 	Unclear
-
-	lastEffect = Unclear
 )
 
 // leaves is what may outlive the text in its session, other than by triggers or an open transaction.

@@ -497,6 +497,9 @@ func (s *scan) body(head kwid) {
 func (s *scan) inner(id kwid) {
 	switch id {
 	case wInsert, wMerge:
+		if x := s.peek(); x.word(wJoin) {
+			return // a hint
+		}
 		s.add(Writes | Triggers | WritesIdentity | WritesScopeIdentity)
 	case wUpdate, wDelete:
 		if s.prevKw != wOn { // ON DELETE, of a foreign key

@@ -107,7 +107,6 @@ func (s *scan) options() {
 	var o settings.Options
 	var f fixed
 	for {
-		w := string(s.folded[:s.nFolded])
 		switch {
 		case s.isWord("statistics"):
 			for s.next(); ; s.next() {
@@ -122,10 +121,10 @@ func (s *scan) options() {
 				}
 				s.next()
 			}
-		case s.kind == kWord && optionWords[w] != 0:
-			o |= optionWords[w]
-		case s.kind == kWord && fixedWords[w] != 0:
-			f |= fixedWords[w]
+		case s.kind == kWord && optionWords[string(s.folded[:s.nFolded])] != 0:
+			o |= optionWords[string(s.folded[:s.nFolded])]
+		case s.kind == kWord && fixedWords[string(s.folded[:s.nFolded])] != 0:
+			f |= fixedWords[string(s.folded[:s.nFolded])]
 		default:
 			s.unknownSet()
 			return
