@@ -141,7 +141,8 @@ type LoginOptions struct {
 }
 
 // LogIn returns the settings of a session that has just logged in. ([MS-TDS] 2.2.6.4, OptionFlags2) A server whose
-// configuration has "user options" begins otherwise: see [Set.WithOptions].
+// configuration has "user options" begins otherwise: see [Set.WithOptions]. Of a language that is not
+// known here DateFormat and DateFirst are those of us_english until they are asked for.
 func LogIn(o LoginOptions) Set {
 	s := Set{
 		Database: o.Database, Isolation: ReadCommitted, LockTimeout: NoLockTimeout, TextSize: TextSizeDefault,
