@@ -16,6 +16,7 @@ import (
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql"
 	"forebay/internal/engine/postgres"
+	"forebay/internal/engine/sqlserver"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
 )
@@ -60,7 +61,7 @@ func startForebay(ctx context.Context, p resource.Proxy, cert tls.Certificate, v
 	plane, err := dataplane.New(dataplane.Options{
 		Log: log, Secrets: secrets{}, Loops: 1,
 		Engines: map[resource.EngineFamily]engine.Engine{
-			resource.PostgreSQL: postgres.New(log, secrets{}), resource.MySQL: mysql.New(log),
+			resource.PostgreSQL: postgres.New(log, secrets{}), resource.MySQL: mysql.New(log), resource.SQLServer: sqlserver.New(log),
 		},
 		Certificates: func(*resource.Proxy) (*tls.Config, error) { return cfg, nil },
 	})
