@@ -128,7 +128,7 @@ func (s *session) handleCall(r *tds.RPC, first bool, o *engine.Output) (op, bool
 		return s.strange(r)
 	}
 	own, ok := v.prepared[t.key]
-	if !ok {
+	if !ok || v.resetDue { // the reset, which goes with the step, takes away what there is
 		s.steps = append(s.steps, step{kind: stepPrepare, stmt: t})
 		return op{}, false
 	}
@@ -176,7 +176,9 @@ func (s *session) oldHandle(r *tds.RPC, p *op) {
 	}
 	p.at = at
 	if t := s.stmts[int32(h)]; t != nil {
-		p.value, p.old = s.srv.prepared[t.key], int32(h)
+		if p.old = int32(h); !s.srv.resetDue {
+			p.value = s.srv.prepared[t.key]
+		}
 	}
 }
 
