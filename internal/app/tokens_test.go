@@ -114,7 +114,7 @@ func TestTokenUser(t *testing.T) {
 	ann := sigv4.Credentials{AccessKeyID: "AKIAANN", SecretKey: "ann-secret"}
 	for token, want := range map[string]string{
 		sigv4.SignToken("h", 1433, testRegion, "app", ann, time.Now()): "app",
-		"hunter2":          "",
+		"hunter2":                            "",
 		"eyJhIjoxfQ.eyJzdWIiOiJhcHAifQ.c2ln": "", // a JWT, and no issuer
 	} {
 		if got, ok := users.TokenUser(secret.Password(token)); got != want || ok != (want != "") {

@@ -106,6 +106,12 @@ func (d *database) prepare(ctx context.Context, s *login.Server) (facts, error) 
 			return f, fmt.Errorf("settings after init_query: %w", err)
 		}
 	}
+	if (s.Settings.Options|initial.Options)&settings.ImplicitTransactions != 0 {
+		// Then what has been asked here has begun a transaction.
+		if err := s.Exec(ctx, "IF @@TRANCOUNT > 0 COMMIT TRANSACTION"); err != nil {
+			return f, fmt.Errorf("end the transaction of the questions: %w", err)
+		}
+	}
 	told := *s
 	told.Conn = nil
 	d.initial.Store(&initial)
@@ -237,19 +243,23 @@ func ask(ctx context.Context, s *login.Server) (f facts, err error) {
 	return f, nil
 }
 
-// presentQuery asks for the settings of the session itself, which needs no privilege; moreQuery for those that only a view
-// tells.
-const (
-	presentQuery = "SELECT DB_NAME(), @@LANGUAGE, CONVERT(nvarchar(20), @@OPTIONS), CONVERT(nvarchar(20), @@DATEFIRST), " +
-		"CONVERT(nvarchar(20), @@LOCK_TIMEOUT), CONVERT(nvarchar(20), @@TEXTSIZE)"
-	moreQuery = "SELECT CONVERT(nvarchar(20), date_format), CONVERT(nvarchar(20), transaction_isolation_level), " +
-		"CONVERT(nvarchar(20), deadlock_priority) FROM sys.dm_exec_sessions WHERE session_id = @@SPID"
-)
+// presentQuery asks for less than settings.Ask: a server that is only like SQL Server may lack a column of the view.
+const presentQuery = "SELECT DB_NAME(), @@LANGUAGE, CONVERT(nvarchar(20), @@OPTIONS), CONVERT(nvarchar(20), @@DATEFIRST), " +
+	"CONVERT(nvarchar(20), @@LOCK_TIMEOUT), CONVERT(nvarchar(20), @@TEXTSIZE)"
 
-// present are the settings of a session as they are now, as far as the server tells: the rest is as after log-in. What an
-// init query does to CONTEXT_INFO and session_context is not looked for.
+// present are the settings of a session as they are now, as far as the server tells: the rest is as after log-in.
 func present(ctx context.Context, s *login.Server) (settings.Set, error) {
 	out := s.Settings
+	rows, err := s.Query(ctx, settings.Ask)
+	if err == nil && len(rows) == 1 {
+		if all, ok := out.Answer(rows[0]); ok {
+			return all, nil
+		}
+	}
+	var unknown *login.ServerError
+	if err != nil && !errors.As(err, &unknown) {
+		return out, err
+	}
 	row, err := one(ctx, s, presentQuery, 6)
 	if err != nil {
 		return out, err
@@ -267,27 +277,7 @@ func present(ctx context.Context, s *login.Server) (settings.Set, error) {
 	}
 	out = out.WithOptions(uint32(number(row[2])))
 	out.DateFirst, out.LockTimeout = uint8(number(row[3])), int32(number(row[4]))
-	if n := number(row[5]); n < 1<<31-1 { // which is what the server makes of no limit
-		out.SetTextSize(int32(n))
-	} else {
-		out.SetTextSize(-1)
-	}
-	if err != nil {
-		return out, err
-	}
-	var unknown *login.ServerError
-	row, err = one(ctx, s, moreQuery, 3)
-	if errors.As(err, &unknown) { // by a server that is only like SQL Server
-		return out, nil
-	}
-	if err != nil {
-		return out, err
-	}
-	out.SetDateFormat(row[0])
-	if n := number(row[1]); n > 0 {
-		out.Isolation = settings.Isolation(n)
-	}
-	out.DeadlockPriority = int8(number(row[2]))
+	out.SetTextSize(int32(number(row[5])))
 	return out, err
 }
 
