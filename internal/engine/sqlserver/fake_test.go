@@ -319,8 +319,8 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			r.texts(strings.Repeat("x", 8000))
 			count = 1
 		case s == "SELECT @i=1 WHERE 1=0":
-		case s == "SELECT @i=1":
-			count = 1
+		case strings.HasPrefix(s, "SELECT 1 UNION ALL"):
+			count = strings.Count(s, "SELECT")
 		case strings.HasPrefix(s, "SELECT TOP("):
 			count, _ = strconv.Atoi(s[len("SELECT TOP("):strings.Index(s, ")")])
 		case strings.HasPrefix(s, "SELECT"):

@@ -355,3 +355,8 @@ func selfMade() (tls.Certificate, error) {
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
+
+// TLS is a configuration with the server's certificate, for what stands before it.
+func (s *Server) TLS() *tls.Config {
+	return &tls.Config{Certificates: s.tls.Certificates, MinVersion: tls.VersionTLS12}
+}
