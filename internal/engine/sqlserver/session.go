@@ -386,7 +386,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 	if v == nil {
 		return false
 	}
-	sticky := v.unsure && v.survivors.Isolation || s.sticky()
+	sticky := v.unsure && v.survivors.ContextInfo || s.sticky()
 	s.unpinAll()
 	if v.step != 0 || s.streams || v.retire || sticky || v.bulk {
 		return false
@@ -417,6 +417,6 @@ func (s *session) clean() bool {
 func (s *session) cleanUp(o *engine.Output) {
 	s.forgetState()
 	s.cleaning = true
-	s.steps = append(s.steps[:0], step{kind: stepClean, text: textNothing, reset: true})
+	s.steps = append(s.steps[:0], step{kind: stepClean, text: textNothing + ";" + s.srv.isolate(), reset: true})
 	s.next(o)
 }
