@@ -79,6 +79,8 @@ type command struct {
 	count   uint64
 	bulk    bool // its text asks for rows in a message of their own
 	cursor  int  // change of the number of open cursors
+	single  bool // it is one procedure call, of which only the end is not looked into; so it seems
+	batched bool // the server says that there are several
 	lock    int  // the same of application locks, by a call
 	digest  string
 }

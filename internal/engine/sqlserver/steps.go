@@ -215,6 +215,10 @@ func (s *session) resetFor(skip bool) (now, bit bool) {
 	}
 	s.clientResets()
 	s.resetYet = true
+	if !v.inTx && !v.dirty && v.have == s.want {
+		s.insert = true // it is as a reset would leave it
+		return true, false
+	}
 	after := v.have.Reset(v.login, v.survivors)
 	if s.initAgain() { // the rest of the settings follows
 		s.steps[len(s.steps)-1].keep = skip && v.inTx
