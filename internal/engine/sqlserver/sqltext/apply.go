@@ -8,7 +8,8 @@ import (
 
 // Apply returns s with what the analysed text, which has to be the same, assigns in its order. Call it when the text has
 // run without an error: behind one it may not have reached its end, and settings are not known then. It reports false if a
-// value is none that s can hold; the settings are not known then, either.
+// value is none that s can hold; the settings are not known then, either. What [SettingUnknown], [SettingLost] and
+// [ContextUnknown] stand for is not in it.
 func (a *Analysis) Apply(text []byte, s settings.Set) (settings.Set, bool) {
 	was := s
 	for i := range a.nAssignments {

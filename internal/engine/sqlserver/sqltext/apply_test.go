@@ -66,7 +66,7 @@ func TestApply(t *testing.T) {
 func TestTextReads(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var a Analysis
-	for range 5000 {
+	for range 1000 {
 		from, to := random(r), random(r)
 		text := wire(string(from.Text(to)))
 		Inspect(text, batch, &a)

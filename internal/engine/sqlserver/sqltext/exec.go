@@ -22,7 +22,8 @@ const (
 	resets
 )
 
-// procedures are those of the server's own that are known. They cannot be replaced: a name in sys goes first.
+// procedures are those of the server's own that are known. Without a schema, or with sys, a name means these even if the
+// database has a procedure of the same name; with dbo, it means that one first. ("CREATE PROCEDURE")
 var procedures = func() map[string]procedure {
 	m := map[string]procedure{}
 	for p, names := range map[procedure]string{
@@ -121,8 +122,7 @@ func (x *lexer) word(id kwid) bool { return x.kind == kWord && x.kw.id == id }
 // call reads the call of a procedure from its name on.
 func (s *scan) call() {
 	from := s.start
-	x := s.lexer
-	parts := 1
+	first, parts := s.lexer, 1
 	for y := s.peek(); y.is('.'); y = s.peek() {
 		s.next()
 		parts++
@@ -142,7 +142,8 @@ func (s *scan) call() {
 		return
 	}
 	last, to := s.lexer, s.end
-	if parts > 1 && !known(&x, &last, parts) {
+	sure := parts == 1 || inSys(&first, &last, parts)
+	if parts > 3 {
 		last = lexer{}
 	}
 	s.next()
@@ -161,8 +162,12 @@ func (s *scan) call() {
 			p = procedures[string(name)]
 		}
 	}
+	if !sure && p != anyProcedure {
+		s.calls(from, to, parts)
+	}
 	switch p {
 	case harmless:
+		s.add(WritesIdentity) // it may have tables of its own
 	case executesText:
 		i, ok := find(args[:n], "stmt", "statement", 0)
 		if v := args[max(i, 0)]; ok && i >= 0 && v.value.kind == kString {
@@ -176,9 +181,9 @@ func (s *scan) call() {
 			s.add(AppLock)
 		}
 	case setsContext:
-		s.setsContext(args[:n], all)
+		s.setsContext(args[:n], all && sure)
 	case changes:
-		s.add(DDL | Triggers)
+		s.add(DDL | Triggers | WritesIdentity)
 	case administers:
 		s.add(Admin)
 	case releases:
@@ -196,40 +201,39 @@ func (s *scan) call() {
 	case resets:
 		s.add(Resets)
 	default:
-		if parts > 3 {
-			s.add(Remote)
-		}
-		s.add(Exec | WritesIdentity)
-		if s.texts > 0 || s.a.nCalls == maxCalls {
-			s.a.MoreCalls = true
-		} else {
-			s.a.calls[s.a.nCalls] = span{from, to}
-			s.a.nCalls++
-		}
+		s.calls(from, to, parts)
 	}
 	s.body(wExec)
 }
 
-// known reports whether a name of several parts may be one of the server's own procedures: in sys, or in dbo, where they
-// are found, too. first is the name's first part.
-func known(first, last *lexer, parts int) bool {
+// calls notes the call of a procedure that is not known, or may be another than the server's own.
+func (s *scan) calls(from, to, parts int) {
+	s.add(Exec | WritesIdentity)
 	if parts > 3 {
-		return false
+		s.add(Remote)
 	}
-	// The schema is the part before the last one, or was left out.
-	x := *first
-	schema := *first
+	if s.texts > 0 || s.a.nCalls == maxCalls {
+		s.a.MoreCalls = true
+		return
+	}
+	s.a.calls[s.a.nCalls] = span{from, to}
+	s.a.nCalls++
+}
+
+// inSys reports whether the schema of a name of two or three parts is sys. first is the name's first part.
+func inSys(first, last *lexer, parts int) bool {
+	x, schema := *first, *first
 	for x.start < last.start {
 		if x.isName() {
 			schema = x
 		} else if y := x; y.is('.') {
 			if y.next(); y.is('.') {
-				return true // database..name
+				return false // the schema was left out
 			}
 		}
 		x.next()
 	}
-	return schema.textIs("sys") || schema.textIs("dbo")
+	return parts <= 3 && schema.textIs("sys")
 }
 
 // arguments reads those of a procedure. all says that there was room for all, and that each was understood.

@@ -13,7 +13,7 @@ func Inspect(text []byte, m Mode, a *Analysis) {
 		a.Effects |= Fixed
 	}
 	if a.Effects&(Fixed|FixedEnds) != 0 && a.Effects&Assigns != 0 {
-		a.Effects |= SettingUnknown // it may not have run
+		a.Effects |= SettingUnknown | SettingLost // it may not have run
 	}
 	if a.Effects&Unclear != 0 {
 		a.Effects |= Unknown
@@ -497,6 +497,9 @@ func (s *scan) body(head kwid) {
 func (s *scan) inner(id kwid) {
 	switch id {
 	case wInsert, wMerge:
+		if x := s.peek(); x.word(wJoin) {
+			return // a hint
+		}
 		s.add(Writes | Triggers | WritesIdentity | WritesScopeIdentity)
 	case wUpdate, wDelete:
 		if s.prevKw != wOn { // ON DELETE, of a foreign key
@@ -998,7 +1001,7 @@ func (s *scan) grant() {
 // dbccHarmless leave nothing in the session.
 var dbccHarmless = map[string]bool{
 	"checkalloc": true, "checkcatalog": true, "checkconstraints": true, "checkdb": true, "checkfilegroup": true,
-	"checkident": true, "checktable": true, "cleantable": true, "dropcleanbuffers": true, "freeproccache": true,
+	"checkident": true, "checktable": true, "cleantable": true, "dbreindex": true, "dropcleanbuffers": true, "freeproccache": true,
 	"freesessioncache": true, "freesystemcache": true, "help": true, "indexdefrag": true, "inputbuffer": true,
 	"opentran": true, "outputbuffer": true, "proccache": true, "show_statistics": true, "showcontig": true,
 	"shrinkdatabase": true, "shrinkfile": true, "sqlperf": true, "tracestatus": true, "updateusage": true,
@@ -1037,17 +1040,13 @@ func (s *scan) use() {
 
 // assign notes what a setting is set to.
 func (s *scan) assign(x assignment) {
-	context := x.kind == setContextInfo || x.kind == setContext
-	unknown := SettingUnknown
-	if context {
-		unknown = ContextUnknown
-	} else if s.within {
+	if s.within && x.kind != setContextInfo && x.kind != setContext {
 		return // it ends with the text
 	}
 	// QUOTED_IDENTIFIER is set when the text is parsed, whether or not the statement runs. ("SET QUOTED_IDENTIFIER")
 	parsed := x.kind == setOption && x.option == settings.QuotedIdentifier
 	if !s.certain() && !parsed || s.texts > 0 || s.a.nAssignments == maxAssignments {
-		s.add(unknown)
+		s.unknown(x)
 		return
 	}
 	s.a.assignments[s.a.nAssignments] = x

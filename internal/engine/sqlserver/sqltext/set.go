@@ -107,7 +107,6 @@ func (s *scan) options() {
 	var o settings.Options
 	var f fixed
 	for {
-		w := string(s.folded[:s.nFolded])
 		switch {
 		case s.isWord("statistics"):
 			for s.next(); ; s.next() {
@@ -122,10 +121,10 @@ func (s *scan) options() {
 				}
 				s.next()
 			}
-		case s.kind == kWord && optionWords[w] != 0:
-			o |= optionWords[w]
-		case s.kind == kWord && fixedWords[w] != 0:
-			f |= fixedWords[w]
+		case s.kind == kWord && optionWords[string(s.folded[:s.nFolded])] != 0:
+			o |= optionWords[string(s.folded[:s.nFolded])]
+		case s.kind == kWord && fixedWords[string(s.folded[:s.nFolded])] != 0:
+			f |= fixedWords[string(s.folded[:s.nFolded])]
 		default:
 			s.unknownSet()
 			return
@@ -186,19 +185,34 @@ func (s *scan) take(x assignment, ok bool) {
 	if ok && s.alone() {
 		s.assign(x)
 	} else {
-		s.valueUnknown(x.kind)
+		s.unknown(x)
 	}
 	if s.kind != kEOF && !s.is(';') && !(s.kind == kWord && s.kw.starts) {
 		s.next()
 	}
 }
 
-// valueUnknown notes that a setting gets a value that the text does not tell.
-func (s *scan) valueUnknown(k assignKind) {
-	switch {
-	case k == setContextInfo || k == setContext:
+// unknown notes that a setting may get a value that the text does not tell.
+func (s *scan) unknown(x assignment) {
+	switch x.kind {
+	case setContextInfo, setContext:
 		s.add(ContextUnknown)
-	case !s.within:
+		return
+	}
+	if s.within {
+		return
+	}
+	switch x.kind {
+	case setRowCount, setCostLimit, setFIPS, setIdentityInsert:
+		s.add(SettingLost)
+	case setOption:
+		if x.option&^settings.Reported != 0 {
+			s.add(SettingLost)
+		}
+		if x.option&settings.Reported != 0 {
+			s.add(SettingUnknown)
+		}
+	default:
 		s.add(SettingUnknown)
 	}
 }
@@ -315,7 +329,7 @@ func (s *scan) identityInsert() {
 	last, ok := s.nameEnd()
 	to := s.end
 	if !ok {
-		s.valueUnknown(setIdentityInsert)
+		s.unknown(assignment{kind: setIdentityInsert})
 		return
 	}
 	if s.at(last.start) == '#' || s.at(last.start+1) == '#' {
