@@ -502,8 +502,11 @@ func (s *session) calls(body []byte, whole bool, o *engine.Output) (ok bool, err
 	for first := true; first || len(body) > 0; first = false {
 		rest, err := r.Next(body, v.version, v.features)
 		if err == tds.ErrShort && !whole {
-			c.eff |= sqltext.Unknown | sqltext.WritesIdentity
-			return s.call(r, false, o), nil
+			if c.single = first && r.Params >= textParams(r.ID); !c.single {
+				c.eff |= sqltext.Unknown | sqltext.WritesIdentity
+				return true, nil
+			}
+			return s.call(r, true, o), nil
 		}
 		if err != nil {
 			return false, err
@@ -517,6 +520,17 @@ func (s *session) calls(body []byte, whole bool, o *engine.Output) (ok bool, err
 		body = rest
 	}
 	return true, nil
+}
+
+// textParams is how many parameters of a call say what it does; the others may be as long as they like.
+func textParams(id tds.ProcID) int {
+	switch id {
+	case tds.ProcExecuteSQL, tds.ProcExecute:
+		return 1
+	case tds.ProcPrepExec:
+		return 3
+	}
+	return tds.MaxParams + 1
 }
 
 // call looks into one procedure call.

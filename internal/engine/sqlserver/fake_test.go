@@ -274,12 +274,14 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 		}
 		stmts = []string{probePlain}
 	}
-	if text == textNothing {
+	if strings.HasPrefix(text, textNothing) {
 		if f.tran > 0 {
 			f.rollback(r, f.tells)
 		}
-		stmts = nil
-		r.done(token, 0, 0)
+		stmts = stmts[1:]
+		if len(stmts) == 0 {
+			r.done(token, 0, 0)
+		}
 	}
 	for i, s := range stmts {
 		status, count := 0, 0
@@ -319,8 +321,8 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			r.texts(strings.Repeat("x", 8000))
 			count = 1
 		case s == "SELECT @i=1 WHERE 1=0":
-		case s == "SELECT @i=1":
-			count = 1
+		case strings.HasPrefix(s, "SELECT 1 UNION ALL"):
+			count = strings.Count(s, "SELECT")
 		case strings.HasPrefix(s, "SELECT TOP("):
 			count, _ = strconv.Atoi(s[len("SELECT TOP("):strings.Index(s, ")")])
 		case strings.HasPrefix(s, "SELECT"):
@@ -355,7 +357,9 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			if name == "TRANSACTION" {
 				name = "ISOLATION"
 			}
-			f.vars[name] = words[len(words)-1]
+			if f.vars[name] = words[len(words)-1]; name == "ISOLATION" && f.vars[name] == "COMMITTED" {
+				delete(f.vars, name) // as after log-in
+			}
 		case words[0] == "SET":
 		case words[0] == "CREATE":
 			f.temp[words[2]] = true

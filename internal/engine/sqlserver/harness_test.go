@@ -351,6 +351,12 @@ func (w *stage) calls(status tds.PacketStatus, calls ...call) []byte {
 			if j == len(c.texts)-1 {
 				n = c.named
 			}
+			if t == "big" {
+				b.name(n).u8(0, 0xE7).u16(0xFFFF).u8(0, 0, 0, 0, 0).u32(-2).u32(-1).u32(2 * maxInspected)
+				b.b = append(b.b, make([]byte, 2*maxInspected)...)
+				b.u32(0)
+				continue
+			}
 			b.name(n).u8(0, 0xE7).u16(8000).u8(0, 0, 0, 0, 0).u16(2 * len(t))
 			b.b = tds.AppendText(b.b, t)
 		}

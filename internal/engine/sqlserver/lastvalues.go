@@ -49,6 +49,9 @@ func (s *session) identityRead(o *engine.Output) {
 	}
 	x := &s.values
 	x.identityKnown, x.identity, x.scope = true, literal(row[0]), literal(row[1])
+	if x.count == 1 && x.number == 0 { // as this has left them, too
+		s.srv.lastOwner, s.srv.lastTurn = s, x.countTurn
+	}
 }
 
 func literal(cell []byte) string {
@@ -108,11 +111,11 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 		if x.lost || e&sqltext.ReadsError != 0 && x.number != 0 || x.count > maxRestored || s.want.RowCount != 0 && int64(x.count) > s.want.RowCount {
 			return s.cannotRestore()
 		}
-		switch x.count {
-		case 0:
+		switch {
+		case x.count == 0:
 			b.WriteString("DECLARE @i int;SELECT @i=1 WHERE 1=0")
-		case 1:
-			b.WriteString("DECLARE @i int;SELECT @i=1")
+		case x.count <= 64:
+			b.WriteString("SELECT 1" + strings.Repeat(" UNION ALL SELECT 1", int(x.count)-1))
 		default:
 			b.WriteString("DECLARE @i int;SELECT TOP(" + strconv.FormatUint(x.count, 10) + ")@i=1 FROM sys.all_columns a CROSS JOIN sys.all_columns b")
 		}

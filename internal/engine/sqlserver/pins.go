@@ -84,11 +84,26 @@ func (s *session) pinFor(e sqltext.Effects, more bool) {
 	}
 }
 
-// tooLarge pins for a request that is not looked into.
+// tooLarge pins for a request that is not looked into. That of a call whose text is known may end with the answer: singleEnds.
 func (s *session) tooLarge() {
 	s.pin(pinLarge, "(too large to be kept)")
-	s.srv.unsure = true
 	s.srv.dirty = true
+	if !s.srv.cmd.single {
+		s.srv.unsure = true
+	}
+}
+
+// singleEnds ends the pin of a request of one call, which the answer has shown to be the only one. Another one behind it has
+// not been looked into.
+func (s *session) singleEnds() {
+	v := s.srv
+	if v.cmd.batched || v.survivors.ContextInfo { // Babelfish does not say so
+		v.unsure = true
+		return
+	}
+	if !v.unsure {
+		s.unpin(pinLarge)
+	}
 }
 
 // pin keeps the server connection for the session, for one more reason. It is logged and counted once.

@@ -201,6 +201,7 @@ func (s *session) done(d tds.Done) {
 		c.count = 0
 	}
 	if d.Proc && d.Status&tds.DoneRPCBatch != 0 {
+		c.batched = true
 		s.callEnds()
 	}
 }
@@ -326,6 +327,9 @@ func (s *session) replied(o *engine.Output) {
 	}
 	if len(c.objects) > 0 || c.cursor != 0 || len(s.temps) > 0 || c.eff&sqltext.AppLock != 0 || s.locks != 0 {
 		s.objectsEnd()
+	}
+	if c.single {
+		s.singleEnds()
 	}
 	if v.retire && c.failed { // the server closes it
 		s.end()

@@ -58,18 +58,16 @@ type server struct {
 	since    int64    // when the request was sent, by the loop's clock
 }
 
-// resetsAllMajor is the first major version of SQL Server at which a reset restores all settings. Babelfish, where it does
-// not, calls itself an older one.
-const resetsAllMajor = 13
+// resetsContextMajor is the first major version of SQL Server that is known to be none of Babelfish, where a reset leaves
+// CONTEXT_INFO as it is. The isolation level is taken to survive everywhere, as it did before SQL Server 2014.
+const resetsContextMajor = 13
 
 func newServer(db *database, s *login.Server) engine.Server {
 	v := &server{
 		db: db, version: s.Version, features: s.Features, packetSize: s.PacketSize, spid: s.SPID, collation: s.Collation,
 		login: s.Settings,
 	}
-	if major := s.ProgVersion >> 24; major < resetsAllMajor {
-		v.survivors = settings.Survivors{Isolation: true, ContextInfo: true}
-	}
+	v.survivors = settings.Survivors{Isolation: true, ContextInfo: s.ProgVersion>>24 < resetsContextMajor}
 	v.have = v.login
 	if initial, ok := db.begin(); ok {
 		v.have = initial // init_query has run
@@ -95,6 +93,11 @@ func (v *server) Cancel(context.Context, engine.Member) error { return errNoCanc
 
 // idle reports that nothing is under way and no transaction is open.
 func (v *server) idle() bool { return !v.due && v.step == 0 && !v.inTx && !v.bulk }
+
+// isolate is a text that gives the session the isolation level of its log-in.
+func (v *server) isolate() string {
+	return "SET TRANSACTION ISOLATION LEVEL " + v.login.Isolation.String() + ";"
+}
 
 // nobody is who has set an identity that is nobody's any more.
 var nobody = new(session)

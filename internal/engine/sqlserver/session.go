@@ -79,6 +79,8 @@ type command struct {
 	count   uint64
 	bulk    bool // its text asks for rows in a message of their own
 	cursor  int  // change of the number of open cursors
+	single  bool // it is one procedure call, of which only the end is not looked into; so it seems
+	batched bool // the server says that there are several
 	lock    int  // the same of application locks, by a call
 	digest  string
 }
@@ -386,7 +388,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 	if v == nil {
 		return false
 	}
-	sticky := v.unsure && v.survivors.Isolation || s.sticky()
+	sticky := v.unsure && v.survivors.ContextInfo || s.sticky()
 	s.unpinAll()
 	if v.step != 0 || s.streams || v.retire || sticky || v.bulk {
 		return false
@@ -417,6 +419,6 @@ func (s *session) clean() bool {
 func (s *session) cleanUp(o *engine.Output) {
 	s.forgetState()
 	s.cleaning = true
-	s.steps = append(s.steps[:0], step{kind: stepClean, text: textNothing, reset: true})
+	s.steps = append(s.steps[:0], step{kind: stepClean, text: textNothing + ";" + s.srv.isolate(), reset: true})
 	s.next(o)
 }

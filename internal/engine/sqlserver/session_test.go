@@ -80,6 +80,12 @@ func TestClientsOwnReset(t *testing.T) {
 		t.Errorf("pinned: %q", a.s.Pinned())
 	}
 	a.want(a.ask("SELECT VAR LOCK_TIMEOUT"), "NULL .")
+	// One on which nothing is left need not be reset: only the client is to see it.
+	n := (*a.servers)[0].f.resets
+	a.want(a.exchange(a.batchOf("SELECT VAR LOCK_TIMEOUT", tds.StatusResetConnection)), "env 18 NULL .")
+	if got := (*a.servers)[0].f.resets - n; got != 0 {
+		t.Errorf("%d resets", got)
+	}
 	// On a connection that is not as its log-in: a batch of ours goes first, and the client sees an acknowledgement all the same.
 	a.s.startup.LockTimeout = 7
 	a.want(a.exchange(a.batchOf("SELECT VAR LOCK_TIMEOUT", tds.StatusResetConnection)), "env 18 7 .")
@@ -135,7 +141,7 @@ func TestIsolationOfRequests(t *testing.T) {
 	b := a.another()
 	a.exchange(a.say(tds.PacketTransaction, 0, append(a.headers(), 5, 0, 4, 0)))
 	a.exchange(a.say(tds.PacketTransaction, 0, append(a.headers(), 7, 0, 0, 0)))
-	b.want(b.ask("SELECT VAR ISOLATION"), "COMMITTED .")
+	b.want(b.ask("SELECT VAR ISOLATION"), "NULL .")
 	a.want(a.ask("SELECT VAR ISOLATION"), "SERIALIZABLE .")
 }
 
@@ -322,6 +328,30 @@ func TestLargeRequest(t *testing.T) {
 		if w.s.Pinned() != string(pinLarge) {
 			t.Errorf("pinned: %q", w.s.Pinned())
 		}
+	}
+}
+
+// A procedure call with large values is known by its text, and pins no longer than it is seen to be the only one.
+func TestLargeCall(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		calls []call
+		pin   pinReason
+	}{
+		{[]call{{id: tds.ProcExecuteSQL, texts: []string{"SELECT @a", "@a nvarchar(max)", "big"}}}, ""},
+		{[]call{{id: tds.ProcExecuteSQL, texts: []string{"SELECT @a", "@a nvarchar(max)", "big"}}, {name: "leaks"}}, pinLarge},
+	} {
+		w := newStage(t, setup{})
+		w.split = func() int { return 64 << 10 }
+		w.want(w.call(c.calls...), strings.Repeat("1 ", 1)+".")
+		if w.s.Pinned() != string(c.pin) {
+			t.Errorf("%d calls: pinned: %q", len(c.calls), w.s.Pinned())
+		}
+		x := w.another()
+		if w.on != nil {
+			w.leave()
+		}
+		x.want(x.ask("SELECT VAR leak"), "NULL .")
 	}
 }
 

@@ -117,6 +117,8 @@ func (s *session) stepped(o *engine.Output) {
 		}
 		s.cleaning = false
 		v.owner = nil
+		v.have.Isolation = v.login.Isolation
+		v.fit = v.have.Fit()
 	case stepIdentity:
 		s.identityRead(o)
 	case stepRestore:
@@ -189,7 +191,7 @@ func (s *session) initAgain() bool {
 	if q == "" {
 		return false
 	}
-	s.steps = append(s.steps, step{kind: stepInit, text: q, reset: true})
+	s.steps = append(s.steps, step{kind: stepInit, text: s.srv.isolate() + q, reset: true})
 	return true
 }
 
@@ -213,6 +215,10 @@ func (s *session) resetFor(skip bool) (now, bit bool) {
 	}
 	s.clientResets()
 	s.resetYet = true
+	if !v.inTx && !v.dirty && v.have == s.want {
+		s.insert = true // it is as a reset would leave it
+		return true, false
+	}
 	after := v.have.Reset(v.login, v.survivors)
 	if s.initAgain() { // the rest of the settings follows
 		s.steps[len(s.steps)-1].keep = skip && v.inTx
