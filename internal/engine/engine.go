@@ -264,6 +264,13 @@ type Session interface {
 	Describe() SessionInfo
 }
 
+// Withdrawer is a Session of a protocol in which a client withdraws its request over its own connection.
+type Withdrawer interface {
+	// Withdraws reports, of a session that waits for a server connection, whether the client has sent, in b, a request and
+	// that it is not to be run any more: then FromClient answers and consumes both.
+	Withdraws(b []byte) bool
+}
+
 // SessionInfo is what an operator sees of a session.
 type SessionInfo struct {
 	PID         uint32 // as the client knows it

@@ -46,8 +46,6 @@ func (d *database) begin() (s settings.Set, ok bool) {
 	return s, false
 }
 
-func (d *database) maxPrepared() int { return max(1, d.proxy.Load().Pool.MaxPreparedStatements) }
-
 // Apply implements engine.Database.
 func (d *database) Apply(p *resource.Proxy) { d.proxy.Store(p) }
 
@@ -104,6 +102,12 @@ func (d *database) prepare(ctx context.Context, s *login.Server) (facts, error) 
 		}
 		if initial, err = present(ctx, s); err != nil {
 			return f, fmt.Errorf("settings after init_query: %w", err)
+		}
+	}
+	if (s.Settings.Options|initial.Options)&settings.ImplicitTransactions != 0 {
+		// Then what has been asked here has begun a transaction.
+		if err := s.Exec(ctx, "IF @@TRANCOUNT > 0 COMMIT TRANSACTION"); err != nil {
+			return f, fmt.Errorf("end the transaction of the questions: %w", err)
 		}
 	}
 	told := *s
@@ -199,23 +203,31 @@ type facts struct {
 	options    uint32 // @@OPTIONS
 }
 
-// factsQuery asks for all of them. A database that is set to be read-only is no replica for that: there is_read_only is set.
+// factsQuery asks for all of them. A database that is set to be read-only is no replica for that: its is_read_only is set.
 const factsQuery = "SELECT CONVERT(nvarchar(20), @@MAX_CONNECTIONS), CONVERT(nvarchar(20), @@OPTIONS), " +
 	"CONVERT(nvarchar(20), DATABASEPROPERTYEX(DB_NAME(), 'Updateability')), " +
-	"CONVERT(nvarchar(20), (SELECT is_read_only FROM sys.databases WHERE database_id = DB_ID()))"
+	"CONVERT(nvarchar(20), (SELECT is_read_only FROM sys.databases WHERE name = DB_NAME()))"
 
 // ask asks a server connection. What a server does not know, as one that is only like SQL Server may, stays unknown.
 func ask(ctx context.Context, s *login.Server) (f facts, err error) {
 	row, err := one(ctx, s, factsQuery, 4)
 	var refused *login.ServerError
-	if errors.As(err, &refused) {
-		if row, err = one(ctx, s, "SELECT CONVERT(nvarchar(20), @@MAX_CONNECTIONS)", 1); errors.As(err, &refused) {
-			return f, nil
+	for _, less := range []struct {
+		sql string
+		n   int
+	}{
+		{"SELECT CONVERT(nvarchar(20), @@MAX_CONNECTIONS), CONVERT(nvarchar(20), @@OPTIONS)", 2},
+		{"SELECT CONVERT(nvarchar(20), @@MAX_CONNECTIONS)", 1},
+	} {
+		if !errors.As(err, &refused) {
+			break
 		}
-		if err == nil {
-			row = append(row, "", "", "")
-		}
+		row, err = one(ctx, s, less.sql, less.n)
 	}
+	if errors.As(err, &refused) {
+		return f, nil
+	}
+	row = append(row, make([]string, 4)...)
 	if err != nil {
 		return f, err
 	}
@@ -229,23 +241,31 @@ func ask(ctx context.Context, s *login.Server) (f facts, err error) {
 	return f, nil
 }
 
-// presentQuery asks for the settings of the session itself, which needs no privilege.
+// presentQuery asks for less than settings.Ask: a server that is only like SQL Server may lack a column of the view.
 const presentQuery = "SELECT DB_NAME(), @@LANGUAGE, CONVERT(nvarchar(20), @@OPTIONS), CONVERT(nvarchar(20), @@DATEFIRST), " +
-	"CONVERT(nvarchar(20), @@LOCK_TIMEOUT), CONVERT(nvarchar(20), @@TEXTSIZE), CONVERT(nvarchar(20), date_format), " +
-	"CONVERT(nvarchar(20), transaction_isolation_level), CONVERT(nvarchar(20), deadlock_priority), CONVERT(nvarchar(20), row_count) " +
-	"FROM sys.dm_exec_sessions WHERE session_id = @@SPID"
+	"CONVERT(nvarchar(20), @@LOCK_TIMEOUT), CONVERT(nvarchar(20), @@TEXTSIZE)"
 
 // present are the settings of a session as they are now, as far as the server tells: the rest is as after log-in.
 func present(ctx context.Context, s *login.Server) (settings.Set, error) {
 	out := s.Settings
-	row, err := one(ctx, s, presentQuery, 10)
+	rows, err := s.Query(ctx, settings.Ask)
+	if err == nil && len(rows) == 1 {
+		if all, ok := out.Answer(rows[0]); ok {
+			return all, nil
+		}
+	}
+	var unknown *login.ServerError
+	if err != nil && !errors.As(err, &unknown) {
+		return out, err
+	}
+	row, err := one(ctx, s, presentQuery, 6)
 	if err != nil {
 		return out, err
 	}
-	number := func(i int) int64 {
-		n, bad := strconv.ParseInt(row[i], 10, 64)
+	number := func(text string) int64 {
+		n, bad := strconv.ParseInt(text, 10, 64)
 		if bad != nil && err == nil {
-			err = fmt.Errorf("unexpected answer %q", row[i])
+			err = fmt.Errorf("unexpected answer %q", text)
 		}
 		return n
 	}
@@ -253,19 +273,9 @@ func present(ctx context.Context, s *login.Server) (settings.Set, error) {
 	if !out.SetLanguage(row[1]) {
 		out.Language = row[1]
 	}
-	out.SetDateFormat(row[6])
-	out = out.WithOptions(uint32(number(2)))
-	out.DateFirst, out.LockTimeout = uint8(number(3)), int32(number(4))
-	// 2 GiB is what the server makes of no limit.
-	if n := number(5); n < 1<<31-1 {
-		out.SetTextSize(int32(n))
-	} else {
-		out.SetTextSize(-1)
-	}
-	if n := number(7); n > 0 {
-		out.Isolation = settings.Isolation(n)
-	}
-	out.DeadlockPriority, out.RowCount = int8(number(8)), number(9)
+	out = out.WithOptions(uint32(number(row[2])))
+	out.DateFirst, out.LockTimeout = uint8(number(row[3])), int32(number(row[4]))
+	out.SetTextSize(int32(number(row[5])))
 	return out, err
 }
 

@@ -23,13 +23,12 @@ type monitor struct {
 	o        engine.MonitorOptions
 	rotation engine.Rotation
 	server   *login.Server // nil: not logged in
-	alone    bool          // the server knows no availability groups, or does not let the user see them
+	alone    bool          // the server has no availability groups, or does not let the user see them
 	said     bool          // the log has it that the user may not see them
 }
 
 // groupsQuery asks for the replicas of this server in its availability groups, as it sees them: for each database or group
-// its role, and how far it is behind. Without groups there is no row. is_hadr tells servers without the feature, which have the
-// views all the same.
+// its role, and how far it is behind. Without groups there is no row.
 const groupsQuery = "SELECT CONVERT(nvarchar(4000), r.role_desc), CONVERT(nvarchar(4000), r.operational_state_desc), " +
 	"CONVERT(nvarchar(4000), r.synchronization_health_desc), CONVERT(nvarchar(4000), s.primary_replica), " +
 	"(SELECT CONVERT(nvarchar(30), MAX(d.secondary_lag_seconds)) FROM sys.dm_hadr_database_replica_states d " +
@@ -37,9 +36,8 @@ const groupsQuery = "SELECT CONVERT(nvarchar(4000), r.role_desc), CONVERT(nvarch
 	"FROM sys.dm_hadr_availability_replica_states r JOIN sys.dm_hadr_availability_group_states s ON s.group_id = r.group_id " +
 	"WHERE r.is_local = 1"
 
-// deniedNumbers are the errors of a question that the user may not ask, or that the server does not understand: permission
-// denied (229, 297, 300), an unknown object or column (208, 207), and what a server that is only like SQL Server says.
-var deniedNumbers = map[int32]bool{229: true, 297: true, 300: true, 207: true, 208: true, 33557097: true}
+// deniedNumbers are the errors of a question that the user may not ask.
+var deniedNumbers = map[int32]bool{229: true, 297: true, 300: true, 371: true}
 
 // Look implements engine.Monitor.
 func (m *monitor) Look(ctx context.Context) (engine.Status, error) {
@@ -176,7 +174,13 @@ func (m *monitor) login(ctx context.Context) error {
 		m.o.Log.Warn("the database has refused the current password of the monitoring user's secret, and taken the previous one",
 			slog.String("secret", sec.Name))
 	}
-	m.server, m.alone = s, false
+	hadr, err := one(ctx, s, "SELECT CONVERT(nvarchar(20), SERVERPROPERTY('IsHadrEnabled'))", 1)
+	var unknown *login.ServerError
+	if err != nil && !errors.As(err, &unknown) {
+		s.Close()
+		return fmt.Errorf("sqlserver: ask %s what it is: %w", m.address(), err)
+	}
+	m.server, m.alone = s, err != nil || hadr[0] != "1"
 	return nil
 }
 

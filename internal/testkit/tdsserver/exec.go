@@ -76,9 +76,7 @@ func (x *exec) done(cmd uint16, rows int64, status uint16) {
 		}
 		status &^= doneCount
 	}
-	d := x.s.doneToken(kind, status, cmd, rows)
-	x.r.token(nil)
-	x.r.done = d
+	x.r.last(x.s.doneToken(kind, status, cmd, rows))
 }
 
 func (x *exec) runList(list []stmt) error {

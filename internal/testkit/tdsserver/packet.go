@@ -137,6 +137,12 @@ func (r *reply) token(b []byte) {
 	r.raw(b)
 }
 
+// last appends a DONE token that is kept back until it is known whether another token follows.
+func (r *reply) last(done []byte) {
+	r.token(nil)
+	r.done = done
+}
+
 func (r *reply) raw(b []byte) {
 	r.sent += len(b)
 	for len(b) > 0 && r.err == nil {

@@ -88,7 +88,9 @@ func init() {
 		"sp_who":               sessionsOf,
 		"toy_echo":             echo,
 		"toy_outputs":          outputs,
-		"sp_datatype_info_100": func(*exec, []*arg) (int64, error) { return 0, nil },
+		"sp_datatype_info":     typeInfo,
+		"sp_datatype_info_90":  typeInfo,
+		"sp_datatype_info_100": typeInfo,
 	}
 }
 
@@ -134,6 +136,42 @@ func outputs(_ *exec, args []*arg) (int64, error) {
 func sessionsOf(x *exec, _ []*arg) (int64, error) {
 	q := &query{items: []item{{star: true}}, from: &source{parts: []string{"sys", "dm_exec_sessions"}}}
 	return 0, q.run(x)
+}
+
+// typeInfo is what ODBC drivers ask for their SQLGetTypeInfo. It knows the types whose sizes they want to know.
+func typeInfo(x *exec, args []*arg) (int64, error) {
+	want := argInt(args, "@data_type", 0, 0)
+	name, small, whole := nvarchar(128), typeSmall, typeInt
+	cols := []outCol{
+		{name: "TYPE_NAME", t: name}, {name: "DATA_TYPE", t: small}, {name: "PRECISION", t: whole}, {name: "LITERAL_PREFIX", t: name},
+		{name: "LITERAL_SUFFIX", t: name}, {name: "CREATE_PARAMS", t: name}, {name: "NULLABLE", t: small}, {name: "CASE_SENSITIVE", t: small},
+		{name: "SEARCHABLE", t: small}, {name: "UNSIGNED_ATTRIBUTE", t: small}, {name: "MONEY", t: small}, {name: "AUTO_INCREMENT", t: small},
+		{name: "LOCAL_TYPE_NAME", t: name}, {name: "MINIMUM_SCALE", t: small}, {name: "MAXIMUM_SCALE", t: small}, {name: "SQL_DATA_TYPE", t: small},
+		{name: "SQL_DATETIME_SUB", t: small}, {name: "NUM_PREC_RADIX", t: whole}, {name: "INTERVAL_PRECISION", t: small}, {name: "USERTYPE", t: small},
+	}
+	x.s.columns(x.r, cols)
+	n := int64(0)
+	for _, t := range []struct {
+		name string
+		id   int64
+		size int64
+	}{
+		{"nvarchar", -9, 4000}, {"nchar", -8, 4000}, {"bit", -7, 1}, {"tinyint", -6, 3}, {"bigint", -5, 19}, {"varbinary", -3, 8000}, {"binary", -2, 8000},
+		{"char", 1, 8000}, {"numeric", 2, 38}, {"decimal", 3, 38}, {"int", 4, 10}, {"smallint", 5, 5}, {"float", 6, 53}, {"real", 7, 24}, {"varchar", 12, 8000},
+		{"datetime2", 93, 27}, {"datetime", 11, 23},
+	} {
+		if want != 0 && want != t.id {
+			continue
+		}
+		vals := make([]any, len(cols))
+		vals[0], vals[1], vals[2], vals[6], vals[8], vals[12], vals[15] = t.name, t.id, t.size, int64(1), int64(3), t.name, t.id
+		if err := x.s.row(x.r, cols, vals); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	x.done(cmdSelect, n, doneCount)
+	return 0, nil
 }
 
 // declarations parses what sp_executesql and sp_prepare take as @params.
@@ -537,6 +575,11 @@ func (x *exec) call(parts []string, args []*arg) (int64, error) {
 	if err != nil {
 		return x.finish(0, err)
 	}
+	for i, a := range args { // what comes back has the procedure's names
+		if a.name == "" && i < len(proc.params) {
+			a.name = proc.params[i].name
+		}
+	}
 	return x.finish(runText(x, proc.body, back))
 }
 
@@ -649,8 +692,7 @@ func (p *parser) execute() stmt {
 			return nil
 		}
 		x.r.token(returnStatus(status))
-		x.r.token(nil)
-		x.r.done = x.s.doneToken(tokenDoneProc, 0, cmdExec, 0)
+		x.r.last(x.s.doneToken(tokenDoneProc, 0, cmdExec, 0))
 		return nil
 	})
 }

@@ -147,8 +147,7 @@ func (s *session) callRPC(name string, args []*arg, r *reply) error {
 	if x.failed != before {
 		flags = doneError
 	}
-	r.token(nil)
-	r.done = s.doneToken(tokenDoneProc, flags, cmdExec, 0)
+	r.last(s.doneToken(tokenDoneProc, flags, cmdExec, 0))
 	return nil
 }
 
@@ -311,6 +310,6 @@ func (s *session) bulkRows(data []byte, r *reply) error {
 		return err
 	}
 	s.rowcount, s.errno = int64(len(rows)), 0
-	r.token(s.doneToken(tokenDone, doneCount, cmdBulk, int64(len(rows))))
+	r.last(s.doneToken(tokenDone, doneCount, cmdBulk, int64(len(rows))))
 	return nil
 }

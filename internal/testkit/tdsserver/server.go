@@ -62,7 +62,7 @@ type Options struct {
 	InTransactionBit   bool // DONE says that a transaction is open; SQL Server never does
 	KeepsIsolation     bool // a reset leaves the isolation level as it is, as before SQL Server 2014
 	NoTransactionEnv   bool // transactions that a batch begins or ends send no ENVCHANGE, as in Babelfish
-	AttentionApart     bool // an attention is acknowledged in a message of its own, after the end of what it interrupted
+	AttentionInside    bool // an attention is acknowledged in the message that it interrupts, not in one of its own after that
 	ResetAfterDone     bool // ENVCHANGE 18 comes after a first DONE, as in Babelfish
 	SkipTransactionBad bool // RESETCONNECTIONSKIPTRAN closes the connection, as in Babelfish
 }
@@ -354,4 +354,9 @@ func selfMade() (tls.Certificate, error) {
 		return tls.Certificate{}, err
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+// TLS is a configuration with the server's certificate, for what stands before it.
+func (s *Server) TLS() *tls.Config {
+	return &tls.Config{Certificates: s.tls.Certificates, MinVersion: tls.VersionTLS12}
 }

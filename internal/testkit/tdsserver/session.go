@@ -58,7 +58,7 @@ type session struct {
 	apiCursors    map[int64]*cursor
 	bulk          *bulkLoad
 	before        uint64 // descriptor before the reset that a request asks for, which it may name
-	inside        bool // the store's mu is held by this session
+	inside        bool   // the store's mu is held by this session
 }
 
 func newSession(srv *Server, c net.Conn) *session {
@@ -257,9 +257,12 @@ func (s *session) handle(m message) error {
 		if s.set["XACT_ABORT"] == "ON" {
 			s.rollbackEnv(r)
 		}
-		if s.srv.o.AttentionApart {
+		if !s.srv.o.AttentionInside {
 			r.token(s.doneToken(tokenDone, doneError, 0, 0))
-			return r.end() // the attention itself is next
+			if err := r.end(); err != nil {
+				return err
+			}
+			r = s.w.newReply()
 		}
 		s.acked++
 		s.skip++
@@ -278,7 +281,7 @@ func (s *session) handle(m message) error {
 	case err != nil:
 		return err
 	}
-	if r.done == nil && r.sent == 0 {
+	if r.done == nil { // the last statement has none of its own
 		r.token(s.doneToken(tokenDone, 0, 0, 0))
 	}
 	return r.end()
@@ -524,6 +527,6 @@ func (s *session) transaction(data []byte, r *reply) error {
 	if err != nil {
 		return err
 	}
-	r.token(s.doneToken(tokenDone, 0, cmd, 0))
+	r.last(s.doneToken(tokenDone, 0, cmd, 0))
 	return nil
 }

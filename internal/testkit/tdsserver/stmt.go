@@ -144,6 +144,7 @@ func (p *parser) statementOf() stmt {
 			}
 			x.r.token(x.s.messageToken(tokenInfo, &Error{State: 1, Message: v.String(), Line: w.line}))
 			x.s.rowcount, x.s.errno = 0, 0
+			x.done(cmdPrint, 0, 0)
 			return nil
 		})
 	case p.kw("IF"):
@@ -445,6 +446,7 @@ func (p *parser) raiserror() stmt {
 			e.Class = 0
 			x.r.token(x.s.messageToken(tokenInfo, e))
 			x.s.rowcount, x.s.errno = 0, 0
+			x.done(cmdPrint, 0, 0)
 			return nil
 		}
 		return &raised{e, false}

@@ -47,6 +47,7 @@ const (
 	cmdSave     = 0xD3
 	cmdExec     = 0xE0
 	cmdUse      = 0xE2
+	cmdPrint    = 0xF7
 	cmdSet      = 0xF9
 	cmdBulk     = 0xF0
 )

@@ -216,8 +216,10 @@ func (l *Login7) Append(b []byte) ([]byte, error) {
 	var err error
 	put := func(at int, name string, units int, encoded []byte) {
 		from := len(b) - start
-		if from > 0xFFFF || units > 0xFFFF {
+		if err == nil && (from > 0xFFFF || units > 0xFFFF) {
 			err = &MalformedError{"LOGIN7", name}
+		}
+		if err != nil {
 			return
 		}
 		le.PutUint16(head()[at:], uint16(from))

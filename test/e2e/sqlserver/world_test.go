@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	"forebay/internal/testkit"
 	"forebay/internal/testkit/tdsserver"
 )
 
@@ -39,6 +40,17 @@ func direct(t *testing.T, o tdsserver.Options) place {
 	}
 }
 
+// throughForebay is a Forebay before the server.
+func throughForebay(t *testing.T, o tdsserver.Options) place {
+	t.Helper()
+	p := direct(t, o)
+	f := testkit.StartForebaySQLServer(t, p.host, p.port, testkit.ForebayOptions{
+		Users: map[string]string{p.user: p.password}, TLS: p.server.TLS(),
+	})
+	p.host, p.port = f.Host, f.Port
+	return p
+}
+
 // places are all ways to a server with these options: a test of a driver runs at each.
 func places(t *testing.T, o tdsserver.Options, test func(t *testing.T, p place)) {
 	t.Helper()
@@ -47,7 +59,11 @@ func places(t *testing.T, o tdsserver.Options, test func(t *testing.T, p place))
 		open func(t *testing.T, o tdsserver.Options) place
 	}{
 		{"direct", direct},
+		{"forebay", throughForebay},
 	} {
+		if way.name == "forebay" && o.Encryption != tdsserver.EncryptOff {
+			continue // what a client sees is Forebay's own encryption, the same before every server
+		}
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
 			test(t, way.open(t, o))

@@ -39,8 +39,6 @@ const (
 	StatisticsTime
 	StatisticsXML
 	XactAbort
-
-	lastOption = XactAbort
 )
 
 // AnsiDefaults are the options that SET ANSI_DEFAULTS sets together.
@@ -143,7 +141,8 @@ type LoginOptions struct {
 }
 
 // LogIn returns the settings of a session that has just logged in. ([MS-TDS] 2.2.6.4, OptionFlags2) A server whose
-// configuration has "user options" begins otherwise: see [Set.WithOptions].
+// configuration has "user options" begins otherwise: see [Set.WithOptions]. Of a language that is not
+// known here DateFormat and DateFirst are those of us_english until they are asked for.
 func LogIn(o LoginOptions) Set {
 	s := Set{
 		Database: o.Database, Isolation: ReadCommitted, LockTimeout: NoLockTimeout, TextSize: TextSizeDefault,
@@ -167,10 +166,25 @@ var reported = [...]struct {
 	bit uint32
 	o   Options
 }{
-	{2, ImplicitTransactions}, {4, CursorCloseOnCommit}, {8, AnsiWarnings}, {16, AnsiPadding}, {32, AnsiNulls},
-	{64, ArithAbort}, {128, ArithIgnore}, {256, QuotedIdentifier}, {512, NoCount}, {1024, AnsiNullDfltOn},
-	{2048, AnsiNullDfltOff}, {4096, ConcatNullYieldsNull}, {8192, NumericRoundAbort}, {16384, XactAbort},
+	{2, ImplicitTransactions},
+	{4, CursorCloseOnCommit},
+	{8, AnsiWarnings},
+	{16, AnsiPadding},
+	{32, AnsiNulls},
+	{64, ArithAbort},
+	{128, ArithIgnore},
+	{256, QuotedIdentifier},
+	{512, NoCount},
+	{1024, AnsiNullDfltOn},
+	{2048, AnsiNullDfltOff},
+	{4096, ConcatNullYieldsNull},
+	{8192, NumericRoundAbort},
+	{16384, XactAbort},
 }
+
+// Reported are the options that @@OPTIONS tells.
+const Reported = AnsiNulls | AnsiNullDfltOn | AnsiNullDfltOff | AnsiPadding | AnsiWarnings | ArithAbort | ArithIgnore |
+	ConcatNullYieldsNull | CursorCloseOnCommit | ImplicitTransactions | NoCount | NumericRoundAbort | QuotedIdentifier | XactAbort
 
 // WithOptions returns s with the options that @@OPTIONS tells.
 func (s Set) WithOptions(mask uint32) Set {
@@ -302,8 +316,10 @@ func (s Set) String() string {
 	if s.HasContextInfo {
 		has = 1
 	}
-	for _, n := range [...]int64{int64(s.DateFirst), int64(s.Isolation), int64(s.FIPS), int64(s.DeadlockPriority),
-		int64(s.Options), int64(s.LockTimeout), int64(s.TextSize), int64(s.CostLimit), s.RowCount, has} {
+	for _, n := range [...]int64{
+		int64(s.DateFirst), int64(s.Isolation), int64(s.FIPS), int64(s.DeadlockPriority),
+		int64(s.Options), int64(s.LockTimeout), int64(s.TextSize), int64(s.CostLimit), s.RowCount, has,
+	} {
 		b = strconv.AppendInt(b, n, 10)
 		b = append(b, ' ')
 	}

@@ -7,10 +7,10 @@ const (
 	maxAssignments = 32
 	maxObjects     = 8
 	maxCalls       = 8
-	maxDepth       = 64      // of statements within statements
-	maxTexts       = 4       // of texts within texts
-	maxName        = 128     // UTF-16 units of a part of a name ("Database Identifiers")
-	maxWithin      = 1 << 20 // bytes of a text within that is read
+	maxDepth       = 64  // of statements within statements
+	maxTexts       = 4   // of texts within texts
+	maxArgs        = 8   // of a procedure that are looked at
+	maxName        = 128 // UTF-16 units of a part of a name ("Database Identifiers")
 )
 
 // Mode says how a text is run.
@@ -87,22 +87,17 @@ type Analysis struct {
 	// MoreCalls says the same of procedures.
 	MoreCalls bool
 
-	mode         Mode
 	nAssignments int
 	nObjects     int
 	nCalls       int
 	assignments  [maxAssignments]assignment
 	objects      [maxObjects]Object
 	calls        [maxCalls]span
-	within       []byte // a text within, without its quotes
 }
 
-func (a *Analysis) reset(m Mode) {
-	within := a.within[:0]
-	if cap(within) > 64<<10 {
-		within = nil
-	}
-	*a = Analysis{mode: m, within: within}
+func (a *Analysis) reset() {
+	a.Effects, a.Statements, a.MoreObjects, a.MoreCalls = 0, 0, false, false
+	a.nAssignments, a.nObjects, a.nCalls = 0, 0, 0
 }
 
 // ObjectLen returns how many objects there are, in the order of the text.

@@ -36,8 +36,11 @@ const (
 	// Assigns means that Analysis.Apply tells settings that the text gives to the session, surely and as literals.
 	Assigns Effects = 1 << iota
 	// SettingUnknown means that settings may have other values that the text does not tell: from a variable, behind IF,
-	// in a TRY. Ask for them, or pin.
+	// in a TRY. Ask for them, or pin: all of these are in @@OPTIONS, sys.dm_exec_sessions and DB_NAME().
 	SettingUnknown
+	// SettingLost is SettingUnknown for settings that no query tells: ROWCOUNT, IDENTITY_INSERT, FIPS_FLAGGER,
+	// QUERY_GOVERNOR_COST_LIMIT, FORCEPLAN, REMOTE_PROC_TRANSACTIONS, STATISTICS. It pins.
+	SettingLost
 	// ContextUnknown means that CONTEXT_INFO or session_context may have values that the text does not tell. session_context
 	// cannot be listed, so it pins.
 	ContextUnknown
@@ -140,12 +143,10 @@ const (
 	Unknown
 	// Unclear means that the server may cut the text otherwise, or refuses it. Unknown is set, too.
 	Unclear
-
-	lastEffect = Unclear
 )
 
 // leaves is what may outlive the text in its session, other than by triggers or an open transaction.
-const leaves = Assigns | SettingUnknown | ContextUnknown | Fixed | FixedEnds | Resets | Impersonates | Reverts |
+const leaves = Assigns | SettingUnknown | SettingLost | ContextUnknown | Fixed | FixedEnds | Resets | Impersonates | Reverts |
 	Distributed | BoundSession | TempTable | TempProcedure | Cursor | AppLock | Key | Trace | Prepared | Document | Exec |
 	Dynamic | Unknown | Unclear
 
@@ -155,7 +156,7 @@ const leaves = Assigns | SettingUnknown | ContextUnknown | Fixed | FixedEnds | R
 func (e Effects) Clean() bool { return e&leaves == 0 }
 
 // effectNames are the names of the bits, in their order.
-var effectNames = strings.Fields(`Assigns SettingUnknown ContextUnknown Fixed FixedEnds Resets Impersonates Reverts TxBegin
+var effectNames = strings.Fields(`Assigns SettingUnknown SettingLost ContextUnknown Fixed FixedEnds Resets Impersonates Reverts TxBegin
 	TxCommit TxRollback TxSave Distributed BoundSession TempTable TempProcedure Cursor UsesCursor AppLock Key Trace Prepared
 	Document Ends Exec Dynamic Remote Writes DDL Triggers BulkLoad Admin Kill Waits WritesIdentity WritesScopeIdentity
 	ReadsIdentity ReadsScopeIdentity ReadsOwnIdentity ReadsRowCount ReadsError ReadsFetch ReadsTransaction ReadsContext
