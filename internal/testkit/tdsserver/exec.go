@@ -262,7 +262,6 @@ func newGUID() guid {
 // query is a SELECT.
 type query struct {
 	items   []item
-	star    bool
 	top     *expr
 	from    *source
 	where   cond
@@ -415,9 +414,15 @@ func (src *source) view(s *session, name string) *opened {
 			rows = append(rows, vals)
 		}
 		return &opened{cols: []column{
-			{name: "session_id", t: typeSmall, notNull: true}, {name: "login_name", t: sysName}, {name: "program_name", t: sysName},
-			{name: "transaction_isolation_level", t: typeSmall}, {name: "open_transaction_count", t: typeInt}, {name: "language", t: sysName},
-			{name: "database_name", t: sysName}, {name: "date_format", t: sysName}, {name: "context_info", t: varbinary(128)},
+			{name: "session_id", t: typeSmall, notNull: true},
+			{name: "login_name", t: sysName},
+			{name: "program_name", t: sysName},
+			{name: "transaction_isolation_level", t: typeSmall},
+			{name: "open_transaction_count", t: typeInt},
+			{name: "language", t: sysName},
+			{name: "database_name", t: sysName},
+			{name: "date_format", t: sysName},
+			{name: "context_info", t: varbinary(128)},
 		}, each: eachOf(rows)}
 	case schema == "sys" && name == "databases":
 		defer s.srv.store.enter(s)()

@@ -143,11 +143,26 @@ func typeInfo(x *exec, args []*arg) (int64, error) {
 	want := argInt(args, "@data_type", 0, 0)
 	name, small, whole := nvarchar(128), typeSmall, typeInt
 	cols := []outCol{
-		{name: "TYPE_NAME", t: name}, {name: "DATA_TYPE", t: small}, {name: "PRECISION", t: whole}, {name: "LITERAL_PREFIX", t: name},
-		{name: "LITERAL_SUFFIX", t: name}, {name: "CREATE_PARAMS", t: name}, {name: "NULLABLE", t: small}, {name: "CASE_SENSITIVE", t: small},
-		{name: "SEARCHABLE", t: small}, {name: "UNSIGNED_ATTRIBUTE", t: small}, {name: "MONEY", t: small}, {name: "AUTO_INCREMENT", t: small},
-		{name: "LOCAL_TYPE_NAME", t: name}, {name: "MINIMUM_SCALE", t: small}, {name: "MAXIMUM_SCALE", t: small}, {name: "SQL_DATA_TYPE", t: small},
-		{name: "SQL_DATETIME_SUB", t: small}, {name: "NUM_PREC_RADIX", t: whole}, {name: "INTERVAL_PRECISION", t: small}, {name: "USERTYPE", t: small},
+		{name: "TYPE_NAME", t: name},
+		{name: "DATA_TYPE", t: small},
+		{name: "PRECISION", t: whole},
+		{name: "LITERAL_PREFIX", t: name},
+		{name: "LITERAL_SUFFIX", t: name},
+		{name: "CREATE_PARAMS", t: name},
+		{name: "NULLABLE", t: small},
+		{name: "CASE_SENSITIVE", t: small},
+		{name: "SEARCHABLE", t: small},
+		{name: "UNSIGNED_ATTRIBUTE", t: small},
+		{name: "MONEY", t: small},
+		{name: "AUTO_INCREMENT", t: small},
+		{name: "LOCAL_TYPE_NAME", t: name},
+		{name: "MINIMUM_SCALE", t: small},
+		{name: "MAXIMUM_SCALE", t: small},
+		{name: "SQL_DATA_TYPE", t: small},
+		{name: "SQL_DATETIME_SUB", t: small},
+		{name: "NUM_PREC_RADIX", t: whole},
+		{name: "INTERVAL_PRECISION", t: small},
+		{name: "USERTYPE", t: small},
 	}
 	x.s.columns(x.r, cols)
 	n := int64(0)
@@ -156,9 +171,23 @@ func typeInfo(x *exec, args []*arg) (int64, error) {
 		id   int64
 		size int64
 	}{
-		{"nvarchar", -9, 4000}, {"nchar", -8, 4000}, {"bit", -7, 1}, {"tinyint", -6, 3}, {"bigint", -5, 19}, {"varbinary", -3, 8000}, {"binary", -2, 8000},
-		{"char", 1, 8000}, {"numeric", 2, 38}, {"decimal", 3, 38}, {"int", 4, 10}, {"smallint", 5, 5}, {"float", 6, 53}, {"real", 7, 24}, {"varchar", 12, 8000},
-		{"datetime2", 93, 27}, {"datetime", 11, 23},
+		{"nvarchar", -9, 4000},
+		{"nchar", -8, 4000},
+		{"bit", -7, 1},
+		{"tinyint", -6, 3},
+		{"bigint", -5, 19},
+		{"varbinary", -3, 8000},
+		{"binary", -2, 8000},
+		{"char", 1, 8000},
+		{"numeric", 2, 38},
+		{"decimal", 3, 38},
+		{"int", 4, 10},
+		{"smallint", 5, 5},
+		{"float", 6, 53},
+		{"real", 7, 24},
+		{"varchar", 12, 8000},
+		{"datetime2", 93, 27},
+		{"datetime", 11, 23},
 	} {
 		if want != 0 && want != t.id {
 			continue

@@ -473,8 +473,11 @@ func (p *parser) dbcc() stmt {
 		cols := []outCol{{name: "Set Option", t: nvarchar(128)}, {name: "Value", t: nvarchar(128)}}
 		s.columns(x.r, cols)
 		rows := [][2]string{
-			{"textsize", s.set["TEXTSIZE"]}, {"language", s.set["LANGUAGE"]}, {"dateformat", s.set["DATEFORMAT"]},
-			{"datefirst", s.set["DATEFIRST"]}, {"lock_timeout", s.set["LOCK_TIMEOUT"]},
+			{"textsize", s.set["TEXTSIZE"]},
+			{"language", s.set["LANGUAGE"]},
+			{"dateformat", s.set["DATEFORMAT"]},
+			{"datefirst", s.set["DATEFIRST"]},
+			{"lock_timeout", s.set["LOCK_TIMEOUT"]},
 		}
 		for _, o := range options {
 			if o.bit > 0 && s.set[o.name] == "ON" {

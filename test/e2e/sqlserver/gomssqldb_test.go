@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	mssql "github.com/microsoft/go-mssqldb"
+	"github.com/microsoft/go-mssqldb/msdsn"
 
 	"forebay/internal/testkit/tdsserver"
 )
@@ -585,6 +586,165 @@ func TestGoIdentity(t *testing.T) {
 		var s string
 		if err := c.QueryRowContext(ctx, "SELECT TOP 1 s FROM dbo.i ORDER BY id").Scan(&s); err != nil || s != "b!" {
 			t.Errorf("%q, %v", s, err)
+		}
+	})
+}
+
+// TestGoToken logs in with tokens: one that is in LOGIN7, and one that the server asks for.
+func TestGoToken(t *testing.T) {
+	t.Parallel()
+	o := tdsserver.Options{Token: func(token string) (string, bool) { return "alice", token == "good" }}
+	places(t, o, func(t *testing.T, p place) {
+		u := url.URL{Scheme: "sqlserver", Host: p.addr(), RawQuery: url.Values{"database": {p.database}, "certificate": {p.ca}, "hostNameInCertificate": {"localhost"}, "encrypt": {"true"}}.Encode()}
+		config, err := msdsn.Parse(u.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range []string{"good", "bad"} {
+			security, err := mssql.NewSecurityTokenConnector(config, func(context.Context) (string, error) { return token, nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked, err := mssql.NewActiveDirectoryTokenConnector(config, mssql.FedAuthADALWorkflowPassword, func(_ context.Context, spn, sts string) (string, error) {
+				if spn == "" || sts == "" {
+					return "", errors.New("FEDAUTHINFO names no service")
+				}
+				return token, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, c := range map[string]*mssql.Connector{"in LOGIN7": security, "asked for": asked} {
+				db := sql.OpenDB(c)
+				var user string
+				err := db.QueryRow("SELECT SUSER_SNAME()").Scan(&user)
+				switch {
+				case token == "good" && (err != nil || user != "alice"):
+					t.Errorf("%s: user %q, %v", name, user, err)
+				case token == "bad" && errNumber(err) != 18456:
+					t.Errorf("%s, a bad token: %v", name, err)
+				}
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+}
+
+// TestGoRoute is sent elsewhere when it logs in.
+func TestGoRoute(t *testing.T) {
+	t.Parallel()
+	to := direct(t, tdsserver.Options{Name: "there"})
+	from := direct(t, tdsserver.Options{Name: "here", RouteTo: to.addr()})
+	var name string
+	// The certificate is the other server's.
+	from.ca = to.ca
+	if err := openGo(t, from, "encrypt=disable").QueryRow("SELECT @@SERVERNAME").Scan(&name); err != nil || name != "there" {
+		t.Errorf("at %q, %v", name, err)
+	}
+}
+
+func TestGoAppLock(t *testing.T) {
+	t.Parallel()
+	places(t, tdsserver.Options{}, func(t *testing.T, p place) {
+		db := openGo(t, p)
+		ctx := context.Background()
+		take := func(c *sql.Conn, owner string) (n int) {
+			t.Helper()
+			text := "DECLARE @r int; EXEC @r = sp_getapplock 'job', 'Exclusive', '" + owner + "', 0; SELECT @r"
+			if err := c.QueryRowContext(ctx, text).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		a, err := db.Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		b, err := db.Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		if n := take(a, "Session"); n != 0 {
+			t.Errorf("taken: %d", n)
+		}
+		if n := take(b, "Session"); n != -1 {
+			t.Errorf("taken twice: %d", n)
+		}
+		if _, err := a.ExecContext(ctx, "EXEC sp_releaseapplock 'job', 'Session'"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.ExecContext(ctx, "BEGIN TRAN"); err != nil {
+			t.Fatal(err)
+		}
+		if n := take(b, "Transaction"); n != 0 {
+			t.Errorf("taken by a transaction: %d", n)
+		}
+		if n := take(a, "Session"); n != -1 {
+			t.Errorf("taken beside a transaction: %d", n)
+		}
+		if _, err := b.ExecContext(ctx, "COMMIT"); err != nil {
+			t.Fatal(err)
+		}
+		if n := take(a, "Session"); n != 0 {
+			t.Errorf("taken after the transaction: %d", n)
+		}
+	})
+}
+
+// TestGoCursorProcedures uses the cursors of sp_cursoropen.
+func TestGoCursorProcedures(t *testing.T) {
+	t.Parallel()
+	places(t, tdsserver.Options{}, func(t *testing.T, p place) {
+		ctx := context.Background()
+		c, err := openGo(t, p).Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		var handle, rows int
+		text := "DECLARE @c int, @n int; EXEC sp_cursoropen @c OUTPUT, N'SELECT n FROM dbo.numbers(5)', 8, 1, @n OUTPUT; SELECT @c, @n"
+		all, err := c.QueryContext(ctx, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all.Next() || !all.NextResultSet() || !all.Next() {
+			t.Fatal("the cursor's columns and the answer are wanted")
+		}
+		if err := all.Scan(&handle, &rows); err != nil || rows != 5 {
+			t.Fatalf("cursor %d of %d rows, %v", handle, rows, err)
+		}
+		if err := all.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for range 3 {
+			r, err := c.QueryContext(ctx, "sp_cursorfetch", handle, 2, 0, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for r.Next() {
+				var n int
+				if err := r.Scan(&n); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, n)
+			}
+			if err := r.Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff([]int{1, 2, 3, 4, 5}, got); diff != "" {
+			t.Error(diff)
+		}
+		if _, err := c.ExecContext(ctx, "sp_cursorclose", handle); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.ExecContext(ctx, "sp_cursorfetch", handle, 2, 0, 2); errNumber(err) != 16909 {
+			t.Errorf("a cursor that is closed: %v", err)
 		}
 	})
 }
