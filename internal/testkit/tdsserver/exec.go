@@ -35,7 +35,9 @@ var (
 // stmt is a statement.
 type stmt struct {
 	line   int
-	always bool // runs under NOEXEC too
+	always bool   // runs under NOEXEC too
+	option string // SHOWPLAN_* or PARSEONLY, which it sets
+	on     string // to what
 	run    func(x *exec) error
 }
 
@@ -53,6 +55,15 @@ func (x *exec) text(text string) error {
 	if e != nil {
 		x.sendError(e)
 		return errAbort
+	}
+	for _, st := range list {
+		switch {
+		case st.option == "PARSEONLY": // is obeyed while the text is parsed
+			x.s.set["PARSEONLY"] = st.on
+		case st.option != "" && len(list) > 1:
+			x.sendError(&Error{Number: 1067, Class: 15, State: 1, Message: "The SET SHOWPLAN statements must be the only statements in the batch.", Line: st.line})
+			return errAbort
+		}
 	}
 	return x.runList(list)
 }

@@ -2,6 +2,7 @@ package tdsserver
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -304,9 +305,34 @@ func (x *exec) bind(proc string, params []param, args []*arg) (back func(), err 
 	}, nil
 }
 
-// text runs a procedure's text in an exec that is bound.
+// scope is left with the options, the database and SCOPE_IDENTITY() that it was entered with, and without the tables and
+// procedures that were made for the time of it: so it is with procedures and with dynamic SQL.
+func (x *exec) scope() (leave func()) {
+	s := x.s
+	set, db, identity, tables, procs := maps.Clone(s.set), s.database, s.scopeIdentity, maps.Clone(s.temp), maps.Clone(s.tempProcs)
+	resets := s.resetted.Load()
+	return func() {
+		if s.resetted.Load() != resets { // sp_reset_connection has left nothing to go back to
+			return
+		}
+		if s.set["LANGUAGE"] != set["LANGUAGE"] {
+			x.r.token(envStrings(envLanguage, set["LANGUAGE"], s.set["LANGUAGE"]))
+		}
+		if s.database != db {
+			x.r.token(envStrings(envDatabase, db, s.database))
+			s.use(db)
+		}
+		s.set, s.scopeIdentity = set, identity
+		maps.DeleteFunc(s.temp, func(name string, _ *table) bool { _, was := tables[name]; return !was })
+		maps.DeleteFunc(s.tempProcs, func(name string, _ *procedure) bool { _, was := procs[name]; return !was })
+	}
+}
+
+// runText runs a procedure's text in an exec that is bound.
 func runText(x *exec, text string, back func()) (int64, error) {
+	leave := x.scope()
 	err := x.text(text)
+	leave()
 	if errors.Is(err, errReturn) {
 		err = nil
 	}
@@ -637,7 +663,10 @@ func (p *parser) execute() stmt {
 				return err
 			}
 			in := &exec{s: x.s, r: x.r, vars: map[string]*value{}, inProc: x.inProc, nest: x.nest + 1, trying: x.trying}
-			return x.inner(in, in.text(v.String()))
+			leave := in.scope()
+			err = in.text(v.String())
+			leave()
+			return x.inner(in, err)
 		})
 	}
 	rc := ""

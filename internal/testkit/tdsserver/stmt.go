@@ -564,6 +564,14 @@ func (p *parser) setStatement() stmt {
 		on := onOff()
 		return set(func(s *session) { s.set["STATISTICS "+kind] = on })
 	}
+	if p.kw("OFFSETS") {
+		for p.cur().kind == kName && !p.isKw("ON") && p.cur().up != "OFF" {
+			p.i++
+			p.op(",")
+		}
+		onOff()
+		return set(func(*session) {})
+	}
 	if p.kw("CONTEXT_INFO") {
 		e := p.expr()
 		st := plain(cmdSet, func(x *exec) error {
@@ -621,7 +629,7 @@ func (p *parser) setStatement() stmt {
 		}
 	}
 	on := onOff()
-	return set(func(s *session) {
+	st := set(func(s *session) {
 		for _, n := range names {
 			s.set[n] = on
 			switch n {
@@ -636,6 +644,13 @@ func (p *parser) setStatement() stmt {
 			}
 		}
 	})
+	st.on = on
+	for _, n := range names {
+		if n == "PARSEONLY" || strings.HasPrefix(n, "SHOWPLAN_") {
+			st.option = n
+		}
+	}
+	return st
 }
 
 func (x *exec) setOption(name, v string) error {

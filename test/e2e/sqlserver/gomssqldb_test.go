@@ -748,3 +748,74 @@ func TestGoCursorProcedures(t *testing.T) {
 		}
 	})
 }
+
+// TestGoScopes changes a session inside of dynamic SQL, where most of it ends.
+func TestGoScopes(t *testing.T) {
+	t.Parallel()
+	places(t, tdsserver.Options{}, func(t *testing.T, p place) {
+		ctx := context.Background()
+		c, err := openGo(t, p).Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.ExecContext(ctx, "CREATE TABLE dbo.s (id int IDENTITY(9,1), n int); CREATE TABLE #mine (n int)"); err != nil {
+			t.Fatal(err)
+		}
+		text := "SET DATEFIRST 2; SET XACT_ABORT ON; USE master; CREATE TABLE #t (n int); INSERT INTO #mine VALUES (@p1); SET CONTEXT_INFO 0x07; " +
+			"INSERT INTO " + p.database + ".dbo.s (n) VALUES (@p1)"
+		if _, err := c.ExecContext(ctx, text, 5); err != nil {
+			t.Fatal(err)
+		}
+		var first, abort, identity, mine int
+		var scope, temp sql.NullInt64
+		var db string
+		var info []byte
+		look := "SELECT @@DATEFIRST, SESSIONPROPERTY('XACT_ABORT'), DB_NAME(), OBJECT_ID('tempdb..#t'), CAST(@@IDENTITY AS int), SCOPE_IDENTITY(), CONTEXT_INFO(), (SELECT COUNT(*) FROM #mine)"
+		if err := c.QueryRowContext(ctx, look).Scan(&first, &abort, &db, &temp, &identity, &scope, &info, &mine); err != nil {
+			t.Fatal(err)
+		}
+		if first != 7 || abort != 0 || db != p.database || temp.Valid || scope.Valid {
+			t.Errorf("left behind: DATEFIRST %d, XACT_ABORT %d, database %s, #t %v, SCOPE_IDENTITY() %v", first, abort, db, temp, scope)
+		}
+		if identity != 9 || mine != 1 || len(info) == 0 || info[0] != 7 {
+			t.Errorf("lost: @@IDENTITY %d, %d rows, CONTEXT_INFO %x", identity, mine, info)
+		}
+	})
+}
+
+// TestGoOdd has the options that keep statements from running.
+func TestGoOdd(t *testing.T) {
+	t.Parallel()
+	places(t, tdsserver.Options{}, func(t *testing.T, p place) {
+		ctx := context.Background()
+		c, err := openGo(t, p).Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.ExecContext(ctx, "CREATE TABLE dbo.o (n int)"); err != nil {
+			t.Fatal(err)
+		}
+		for _, option := range []string{"NOEXEC", "PARSEONLY", "SHOWPLAN_ALL", "SHOWPLAN_TEXT"} {
+			for _, text := range []string{"SET " + option + " ON", "INSERT INTO dbo.o VALUES (1)", "SET " + option + " OFF"} {
+				if _, err := c.ExecContext(ctx, text); err != nil {
+					t.Errorf("%s: %v", text, err)
+				}
+			}
+		}
+		var n int
+		if err := c.QueryRowContext(ctx, "SELECT COUNT(*) FROM dbo.o").Scan(&n); err != nil || n != 0 {
+			t.Errorf("%d rows, %v", n, err)
+		}
+		if _, err := c.ExecContext(ctx, "SET SHOWPLAN_ALL ON; SELECT 1"); errNumber(err) != 1067 {
+			t.Errorf("SHOWPLAN_ALL beside another statement: %v", err)
+		}
+		if _, err := c.ExecContext(ctx, "SET FMTONLY ON"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.QueryRowContext(ctx, "SELECT 1").Scan(&n); !errors.Is(err, sql.ErrNoRows) {
+			t.Errorf("FMTONLY: %d, %v", n, err)
+		}
+	})
+}
