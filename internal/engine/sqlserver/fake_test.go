@@ -3,8 +3,6 @@ package sqlserver
 import (
 	"encoding/binary"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -80,10 +78,12 @@ func (r *reply) u16(v int) *reply {
 	r.b = binary.LittleEndian.AppendUint16(r.b, uint16(v))
 	return r
 }
+
 func (r *reply) u32(v int) *reply {
 	r.b = binary.LittleEndian.AppendUint32(r.b, uint32(v))
 	return r
 }
+
 func (r *reply) name(s string) *reply {
 	r.u8(byte(len(s)))
 	r.b = tds.AppendText(r.b, s)
@@ -468,14 +468,4 @@ func (f *fake) rpc(r *reply, body []byte) {
 			return
 		}
 	}
-}
-
-// state is what a session of the server has, for comparisons.
-func (f *fake) state() string {
-	keys := slices.Sorted(maps.Keys(f.vars))
-	var b strings.Builder
-	for _, k := range keys {
-		fmt.Fprintf(&b, "%s=%s ", k, f.vars[k])
-	}
-	return b.String() + f.db
 }

@@ -62,10 +62,20 @@ var pinOf = [...]struct {
 	eff    sqltext.Effects
 	reason pinReason
 }{
-	{sqltext.SettingUnknown | sqltext.SettingLost, pinSettings}, {sqltext.ContextUnknown, pinContext}, {sqltext.Fixed, pinFixed}, {sqltext.Impersonates, pinImpersonates},
-	{sqltext.Distributed, pinDistributed}, {sqltext.BoundSession, pinBound}, {sqltext.Key, pinKey}, {sqltext.Trace, pinTrace},
-	{sqltext.Prepared, pinPrepared}, {sqltext.Document, pinDocument}, {sqltext.Unknown | sqltext.Unclear, pinUnknown},
-	{sqltext.TempTable | sqltext.TempProcedure, pinTemporary}, {sqltext.Cursor, pinCursor}, {sqltext.AppLock, pinAppLock},
+	{sqltext.SettingUnknown | sqltext.SettingLost, pinSettings},
+	{sqltext.ContextUnknown, pinContext},
+	{sqltext.Fixed, pinFixed},
+	{sqltext.Impersonates, pinImpersonates},
+	{sqltext.Distributed, pinDistributed},
+	{sqltext.BoundSession, pinBound},
+	{sqltext.Key, pinKey},
+	{sqltext.Trace, pinTrace},
+	{sqltext.Prepared, pinPrepared},
+	{sqltext.Document, pinDocument},
+	{sqltext.Unknown | sqltext.Unclear, pinUnknown},
+	{sqltext.TempTable | sqltext.TempProcedure, pinTemporary},
+	{sqltext.Cursor, pinCursor},
+	{sqltext.AppLock, pinAppLock},
 }
 
 // pinFor pins for what a text does.

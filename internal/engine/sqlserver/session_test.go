@@ -187,6 +187,22 @@ func TestPreparedAfterReset(t *testing.T) {
 	}
 }
 
+// Handles of a server connection are as many as max_prepared_statements, and some: then it is reset.
+func TestManyHandles(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	for range 20 {
+		w.call(call{id: tds.ProcPrepExec, handle: -1, texts: []string{"", "SELECT 5"}})
+	}
+	f := (*w.servers)[0].f
+	if len(f.handles) > 6 || f.resets == 0 {
+		t.Errorf("%d handles after %d resets", len(f.handles), f.resets)
+	}
+	for h := range 20 {
+		w.want(w.call(call{id: tds.ProcExecute, handle: h + 1}), "1 .")
+	}
+}
+
 func TestPins(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -196,10 +212,12 @@ func TestPins(t *testing.T) {
 		{pinTemporary, func(w *stage) string { return w.ask("CREATE TABLE #t (a int)") }, func(w *stage) string { return w.ask("DROP TABLE #t") }},
 		{pinTemporary, func(w *stage) string { return w.ask("CREATE TABLE ##t (a int)") }, func(w *stage) string { return w.ask("DROP TABLE ##t") }},
 		{pinCursor, func(w *stage) string { return w.ask("DECLARE c CURSOR FOR SELECT 1") }, nil},
-		{pinCursor, func(w *stage) string {
-			return w.call(call{id: tds.ProcCursorOpen, handle: -1, texts: []string{"SELECT 1"}})
+		{
+			pinCursor, func(w *stage) string {
+				return w.call(call{id: tds.ProcCursorOpen, handle: -1, texts: []string{"SELECT 1"}})
+			},
+			func(w *stage) string { return w.call(call{id: tds.ProcCursorClose, handle: 180150003}) },
 		},
-			func(w *stage) string { return w.call(call{id: tds.ProcCursorClose, handle: 180150003}) }},
 		{pinAppLock, func(w *stage) string {
 			return w.call(call{name: "sp_getapplock", texts: []string{"r", "Exclusive", "Session"}, named: "@LockOwner"})
 		}, func(w *stage) string {
@@ -449,8 +467,13 @@ func TestClientGone(t *testing.T) {
 		text string
 		keep bool
 	}{
-		{"SELECT 1", true}, {"BEGIN TRAN", true}, {"CREATE TABLE #t (a int)", true}, {"WAITFOR DELAY '1:00'", true},
-		{"SET LOCK_TIMEOUT 5; SELECT 1/0", true}, {"SET FMTONLY ON", false}, {"INSERT BULK t (a int)", false},
+		{"SELECT 1", true},
+		{"BEGIN TRAN", true},
+		{"CREATE TABLE #t (a int)", true},
+		{"WAITFOR DELAY '1:00'", true},
+		{"SET LOCK_TIMEOUT 5; SELECT 1/0", true},
+		{"SET FMTONLY ON", false},
+		{"INSERT BULK t (a int)", false},
 	} {
 		w := newStage(t, setup{})
 		w.ask(c.text)

@@ -162,7 +162,7 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 // adapt has the server connection made ready for a request of the session. It reports false when steps go first.
 func (s *session) adapt() bool {
 	v := s.srv
-	foreign := v.owner != s && v.dirty
+	foreign := v.owner != s && v.dirty || v.handles > v.db.maxPrepared() && len(s.pins) == 0
 	if v.fit == s.fit && !foreign {
 		return true
 	}
