@@ -449,7 +449,8 @@ func (s *session) ran(text []byte, a *analysis) {
 		}
 		next, ok := a.Apply(text, from)
 		if !ok {
-			c.eff |= sqltext.SettingUnknown
+			c.eff |= sqltext.SettingLost
+			e |= sqltext.SettingLost
 		} else {
 			c.assigns, c.next = true, next
 		}

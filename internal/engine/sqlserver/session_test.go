@@ -224,8 +224,7 @@ func TestPins(t *testing.T) {
 			return w.call(call{name: "sp_releaseapplock", texts: []string{"r", "Session"}, named: "@LockOwner"})
 		}},
 		{pinAppLock, func(w *stage) string { return w.ask("EXEC sp_getapplock 'r', 'Exclusive', 'Session'") }, nil},
-		{pinSettings, func(w *stage) string { return w.ask("DECLARE @n int; SET LOCK_TIMEOUT @n") }, nil},
-		{pinSettings, func(w *stage) string { return w.ask("SET LOCK_TIMEOUT 5; SELECT 1/0") }, nil},
+		{pinSettings, func(w *stage) string { return w.ask("SET ROWCOUNT 5; SELECT 1/0") }, nil},
 		{pinDistributed, func(w *stage) string {
 			return w.exchange(w.say(tds.PacketTransaction, 0, append(w.headers(), 1, 0, 0, 0)))
 		}, nil},
@@ -251,6 +250,35 @@ func TestPins(t *testing.T) {
 			if w.s.Pinned() != "" || w.on != nil || w.s.l.counters.Pinned != 0 {
 				t.Errorf("%s: pinned still: %q", c.reason, w.s.Pinned())
 			}
+		}
+	}
+}
+
+// Settings that a text does not tell are asked for, behind the transaction.
+func TestAskedSettings(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"DECLARE @n int = 5; SET LOCK_TIMEOUT @n", "SET LOCK_TIMEOUT 5; SELECT 1/0"} {
+		for _, tx := range []bool{false, true} {
+			w := newStage(t, setup{})
+			if tx {
+				w.ask("BEGIN TRAN")
+			}
+			w.ask(text)
+			if tx {
+				if w.s.want.LockTimeout == 5 {
+					t.Error("it was asked in the transaction")
+				}
+				w.ask("COMMIT TRAN")
+			}
+			if w.s.Pinned() != "" || w.on != nil || w.s.want.LockTimeout != 5 {
+				t.Errorf("%s: pinned: %q, LOCK_TIMEOUT %d", text, w.s.Pinned(), w.s.want.LockTimeout)
+			}
+		}
+		w := newStage(t, setup{})
+		(*w.servers)[0].f.mute = true
+		w.ask(text)
+		if w.s.Pinned() != string(pinSettings) {
+			t.Errorf("%s: the server does not answer, pinned: %q", text, w.s.Pinned())
 		}
 	}
 }
