@@ -328,7 +328,7 @@ func (s *session) request(msg []byte, h tds.Header, whole bool, o *engine.Output
 		s.unpend()
 		return true
 	}
-	if ok && v.resetDue && c.eff&(sqltext.Assigns|sqltext.SettingUnknown|sqltext.Unknown|sqltext.Resets) != 0 {
+	if ok && v.resetDue && c.eff&(sqltext.Assigns|sqltext.SettingUnknown|sqltext.SettingLost|sqltext.Unknown|sqltext.Resets) != 0 {
 		// It could not be told what of the answer is about the reset, and what about the request.
 		s.steps = append(s.steps, step{kind: stepSet, text: textNothing, reset: true})
 		ok = false
@@ -449,7 +449,8 @@ func (s *session) ran(text []byte, a *analysis) {
 		}
 		next, ok := a.Apply(text, from)
 		if !ok {
-			c.eff |= sqltext.SettingUnknown
+			c.eff |= sqltext.SettingLost
+			e |= sqltext.SettingLost
 		} else {
 			c.assigns, c.next = true, next
 		}

@@ -46,6 +46,9 @@ func (d *database) begin() (s settings.Set, ok bool) {
 	return s, false
 }
 
+// maxPrepared is how many statements may be prepared on one server connection.
+func (d *database) maxPrepared() int { return max(1, d.proxy.Load().Pool.MaxPreparedStatements) }
+
 // Apply implements engine.Database.
 func (d *database) Apply(p *resource.Proxy) { d.proxy.Store(p) }
 

@@ -3,8 +3,6 @@ package sqlserver
 import (
 	"encoding/binary"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +36,7 @@ type fake struct {
 
 	said    []string // texts of batches, in order
 	resets  int
+	mute    bool // it does not tell settings
 	noReset bool // it does not acknowledge resets
 }
 
@@ -80,10 +79,12 @@ func (r *reply) u16(v int) *reply {
 	r.b = binary.LittleEndian.AppendUint16(r.b, uint16(v))
 	return r
 }
+
 func (r *reply) u32(v int) *reply {
 	r.b = binary.LittleEndian.AppendUint32(r.b, uint32(v))
 	return r
 }
+
 func (r *reply) name(s string) *reply {
 	r.u8(byte(len(s)))
 	r.b = tds.AppendText(r.b, s)
@@ -122,6 +123,24 @@ func (r *reply) texts(v ...string) *reply {
 			continue
 		}
 		r.u16(len(s)).u8([]byte(s)...)
+	}
+	return r
+}
+
+// wide is a result of one row of Unicode texts.
+func (r *reply) wide(v ...string) *reply {
+	r.u8(0x81).u16(len(v))
+	for range v {
+		r.u32(0).u16(0).u8(0xE7).u16(8000).u8(0, 0, 0, 0, 0).name("s")
+	}
+	r.u8(0xD1)
+	for _, s := range v {
+		if s == "NULL" {
+			r.u16(0xFFFF)
+			continue
+		}
+		r.u16(2 * len(s))
+		r.b = tds.AppendText(r.b, s)
 	}
 	return r
 }
@@ -291,6 +310,15 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 		}
 		f.errNumber = 0
 		switch words := strings.Fields(s); {
+		case s == askSettings && f.mute:
+			r.err(208)
+			status |= tds.DoneError
+		case s == askSettings:
+			lock := "-1"
+			if v, ok := f.vars["LOCK_TIMEOUT"]; ok {
+				lock = strings.Replace(v, "@n", "5", 1)
+			}
+			r.wide(f.db, "5496", "us_english", "mdy", "7", "2", lock, "-1", "0", "NULL")
 		case s == probePlain:
 			r.ints(f.tran)
 			count = 1
@@ -468,14 +496,4 @@ func (f *fake) rpc(r *reply, body []byte) {
 			return
 		}
 	}
-}
-
-// state is what a session of the server has, for comparisons.
-func (f *fake) state() string {
-	keys := slices.Sorted(maps.Keys(f.vars))
-	var b strings.Builder
-	for _, k := range keys {
-		fmt.Fprintf(&b, "%s=%s ", k, f.vars[k])
-	}
-	return b.String() + f.db
 }

@@ -56,6 +56,7 @@ func newDatabase(u setup) *database {
 	e := New(slog.New(slog.NewTextHandler(io.Discard, nil)))
 	p := &resource.Proxy{Name: "p"}
 	p.Pool.InitQuery = u.initQuery
+	p.Pool.MaxPreparedStatements = 5
 	d := e.Open(p, engine.Key{User: "alice", Database: "shop", Protocol: keyClient}, nil).(*database)
 	initial := loginSettings()
 	d.initial.Store(&initial)

@@ -53,7 +53,7 @@ var fixes = map[pinReason]string{
 }
 
 // pinning are the effects that pin, or may end a pin.
-const pinning = sqltext.SettingUnknown | sqltext.ContextUnknown | sqltext.Fixed | sqltext.Impersonates | sqltext.Distributed |
+const pinning = sqltext.SettingLost | sqltext.ContextUnknown | sqltext.Fixed | sqltext.Impersonates | sqltext.Distributed |
 	sqltext.BoundSession | sqltext.TempTable | sqltext.TempProcedure | sqltext.Cursor | sqltext.AppLock | sqltext.Key | sqltext.Trace |
 	sqltext.Prepared | sqltext.Document | sqltext.Unknown | sqltext.Unclear
 
@@ -62,10 +62,20 @@ var pinOf = [...]struct {
 	eff    sqltext.Effects
 	reason pinReason
 }{
-	{sqltext.SettingUnknown, pinSettings}, {sqltext.ContextUnknown, pinContext}, {sqltext.Fixed, pinFixed}, {sqltext.Impersonates, pinImpersonates},
-	{sqltext.Distributed, pinDistributed}, {sqltext.BoundSession, pinBound}, {sqltext.Key, pinKey}, {sqltext.Trace, pinTrace},
-	{sqltext.Prepared, pinPrepared}, {sqltext.Document, pinDocument}, {sqltext.Unknown | sqltext.Unclear, pinUnknown},
-	{sqltext.TempTable | sqltext.TempProcedure, pinTemporary}, {sqltext.Cursor, pinCursor}, {sqltext.AppLock, pinAppLock},
+	{sqltext.SettingLost, pinSettings},
+	{sqltext.ContextUnknown, pinContext},
+	{sqltext.Fixed, pinFixed},
+	{sqltext.Impersonates, pinImpersonates},
+	{sqltext.Distributed, pinDistributed},
+	{sqltext.BoundSession, pinBound},
+	{sqltext.Key, pinKey},
+	{sqltext.Trace, pinTrace},
+	{sqltext.Prepared, pinPrepared},
+	{sqltext.Document, pinDocument},
+	{sqltext.Unknown | sqltext.Unclear, pinUnknown},
+	{sqltext.TempTable | sqltext.TempProcedure, pinTemporary},
+	{sqltext.Cursor, pinCursor},
+	{sqltext.AppLock, pinAppLock},
 }
 
 // pinFor pins for what a text does.
@@ -79,7 +89,7 @@ func (s *session) pinFor(e sqltext.Effects, more bool) {
 	if more {
 		s.pin(pinUnknown, digest)
 	}
-	if e&(sqltext.SettingUnknown|sqltext.Unknown|sqltext.Unclear|sqltext.Fixed) != 0 {
+	if e&(sqltext.SettingLost|sqltext.Unknown|sqltext.Unclear|sqltext.Fixed) != 0 {
 		s.srv.unsure = true
 	}
 }

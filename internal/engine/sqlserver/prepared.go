@@ -16,7 +16,6 @@ import (
 const (
 	maxStmts     = 4096    // of a session
 	maxStmtBytes = 4 << 20 // of their texts, of a session, in bytes
-	maxHandles   = 1024    // of a server connection, before it is reset for them
 )
 
 // stmt is a prepared statement.
@@ -245,7 +244,7 @@ func (v *server) keep(t *stmt, handle int32) {
 		v.prepared = make(map[string]int32)
 	}
 	v.prepared[t.key] = handle
-	if v.handles++; v.handles > maxHandles {
+	if v.handles++; v.handles > v.db.maxPrepared() {
 		v.dirty = true // the next session's first request resets it
 	}
 }

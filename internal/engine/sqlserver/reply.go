@@ -322,6 +322,9 @@ func (s *session) replied(o *engine.Output) {
 	if c.assigns || c.failed && c.eff&sqltext.Assigns != 0 {
 		s.assigned()
 	}
+	if c.eff&sqltext.SettingUnknown != 0 {
+		s.askDue = true
+	}
 	if c.eff&sqltext.Resets != 0 {
 		s.procedureResets()
 	}
@@ -337,6 +340,9 @@ func (s *session) replied(o *engine.Output) {
 	}
 	if s.doubts(c) {
 		s.probe()
+	}
+	if s.askDue && !v.inTx && !v.bulk && len(s.steps) == 0 {
+		s.steps = append(s.steps, step{kind: stepAsk, text: askSettings})
 	}
 	if s.wantsIdentity() {
 		s.steps = append(s.steps, step{kind: stepIdentity, text: askIdentity})
@@ -358,17 +364,18 @@ func (s *session) end() {
 func (s *session) assigned() {
 	v := s.srv
 	c := &v.cmd
-	if c.failed && c.eff&sqltext.Assigns != 0 {
+	switch {
+	case c.failed && c.eff&sqltext.Assigns != 0:
 		// How far it has come is not known.
-		s.pin(pinSettings, c.digest)
-		v.unsure = true
-		v.dirty = true
+		if c.assigns && asked(s.want, c.next) {
+			s.askDue = true
+			return
+		}
+		s.unknownSettings()
+	case c.assigns:
+		s.setWant(c.next)
+		v.have, v.fit = s.want, s.fit
 	}
-	if !c.assigns || c.failed && c.eff&sqltext.Assigns != 0 {
-		return
-	}
-	s.setWant(c.next)
-	v.have, v.fit = s.want, s.fit
 }
 
 // procedureResets takes notice of an sp_reset_connection of the client's: it has been made.

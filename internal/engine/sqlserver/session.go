@@ -45,6 +45,7 @@ type session struct {
 	restored bool // what the request reads of the last one has been put back
 	sentSome bool // the client has had some of the answer's packets
 	insert   bool // the answer is to begin with the acknowledgement of a reset
+	askDue   bool // the server is to be asked for the session's settings, once no transaction is open
 	resetYet bool // the request's own reset has been made
 
 	id          engine.SessionID
@@ -379,7 +380,7 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 }
 
 // forgetState forgets what is gone with a server connection.
-func (s *session) forgetState() { s.temps, s.cursors, s.locks = nil, 0, 0 }
+func (s *session) forgetState() { s.temps, s.cursors, s.locks, s.askDue = nil, 0, 0, false }
 
 // ClientGone implements engine.Session. What runs is cancelled; the connection is made clean, and kept.
 func (s *session) ClientGone(o *engine.Output) bool {
@@ -388,7 +389,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 	if v == nil {
 		return false
 	}
-	sticky := v.unsure && v.survivors.ContextInfo || s.sticky()
+	sticky := (v.unsure || s.pinnedFor(pinContext)) && v.survivors.ContextInfo || s.sticky()
 	s.unpinAll()
 	if v.step != 0 || s.streams || v.retire || sticky || v.bulk {
 		return false

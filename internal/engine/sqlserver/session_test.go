@@ -187,6 +187,22 @@ func TestPreparedAfterReset(t *testing.T) {
 	}
 }
 
+// Handles of a server connection are as many as max_prepared_statements, and some: then it is reset.
+func TestManyHandles(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	for range 20 {
+		w.call(call{id: tds.ProcPrepExec, handle: -1, texts: []string{"", "SELECT 5"}})
+	}
+	f := (*w.servers)[0].f
+	if len(f.handles) > 6 || f.resets == 0 {
+		t.Errorf("%d handles after %d resets", len(f.handles), f.resets)
+	}
+	for h := range 20 {
+		w.want(w.call(call{id: tds.ProcExecute, handle: h + 1}), "1 .")
+	}
+}
+
 func TestPins(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -196,18 +212,19 @@ func TestPins(t *testing.T) {
 		{pinTemporary, func(w *stage) string { return w.ask("CREATE TABLE #t (a int)") }, func(w *stage) string { return w.ask("DROP TABLE #t") }},
 		{pinTemporary, func(w *stage) string { return w.ask("CREATE TABLE ##t (a int)") }, func(w *stage) string { return w.ask("DROP TABLE ##t") }},
 		{pinCursor, func(w *stage) string { return w.ask("DECLARE c CURSOR FOR SELECT 1") }, nil},
-		{pinCursor, func(w *stage) string {
-			return w.call(call{id: tds.ProcCursorOpen, handle: -1, texts: []string{"SELECT 1"}})
+		{
+			pinCursor, func(w *stage) string {
+				return w.call(call{id: tds.ProcCursorOpen, handle: -1, texts: []string{"SELECT 1"}})
+			},
+			func(w *stage) string { return w.call(call{id: tds.ProcCursorClose, handle: 180150003}) },
 		},
-			func(w *stage) string { return w.call(call{id: tds.ProcCursorClose, handle: 180150003}) }},
 		{pinAppLock, func(w *stage) string {
 			return w.call(call{name: "sp_getapplock", texts: []string{"r", "Exclusive", "Session"}, named: "@LockOwner"})
 		}, func(w *stage) string {
 			return w.call(call{name: "sp_releaseapplock", texts: []string{"r", "Session"}, named: "@LockOwner"})
 		}},
 		{pinAppLock, func(w *stage) string { return w.ask("EXEC sp_getapplock 'r', 'Exclusive', 'Session'") }, nil},
-		{pinSettings, func(w *stage) string { return w.ask("DECLARE @n int; SET LOCK_TIMEOUT @n") }, nil},
-		{pinSettings, func(w *stage) string { return w.ask("SET LOCK_TIMEOUT 5; SELECT 1/0") }, nil},
+		{pinSettings, func(w *stage) string { return w.ask("SET ROWCOUNT 5; SELECT 1/0") }, nil},
 		{pinDistributed, func(w *stage) string {
 			return w.exchange(w.say(tds.PacketTransaction, 0, append(w.headers(), 1, 0, 0, 0)))
 		}, nil},
@@ -233,6 +250,35 @@ func TestPins(t *testing.T) {
 			if w.s.Pinned() != "" || w.on != nil || w.s.l.counters.Pinned != 0 {
 				t.Errorf("%s: pinned still: %q", c.reason, w.s.Pinned())
 			}
+		}
+	}
+}
+
+// Settings that a text does not tell are asked for, behind the transaction.
+func TestAskedSettings(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"DECLARE @n int = 5; SET LOCK_TIMEOUT @n", "SET LOCK_TIMEOUT 5; SELECT 1/0"} {
+		for _, tx := range []bool{false, true} {
+			w := newStage(t, setup{})
+			if tx {
+				w.ask("BEGIN TRAN")
+			}
+			w.ask(text)
+			if tx {
+				if w.s.want.LockTimeout == 5 {
+					t.Error("it was asked in the transaction")
+				}
+				w.ask("COMMIT TRAN")
+			}
+			if w.s.Pinned() != "" || w.on != nil || w.s.want.LockTimeout != 5 {
+				t.Errorf("%s: pinned: %q, LOCK_TIMEOUT %d", text, w.s.Pinned(), w.s.want.LockTimeout)
+			}
+		}
+		w := newStage(t, setup{})
+		(*w.servers)[0].f.mute = true
+		w.ask(text)
+		if w.s.Pinned() != string(pinSettings) {
+			t.Errorf("%s: the server does not answer, pinned: %q", text, w.s.Pinned())
 		}
 	}
 }
@@ -449,8 +495,13 @@ func TestClientGone(t *testing.T) {
 		text string
 		keep bool
 	}{
-		{"SELECT 1", true}, {"BEGIN TRAN", true}, {"CREATE TABLE #t (a int)", true}, {"WAITFOR DELAY '1:00'", true},
-		{"SET LOCK_TIMEOUT 5; SELECT 1/0", true}, {"SET FMTONLY ON", false}, {"INSERT BULK t (a int)", false},
+		{"SELECT 1", true},
+		{"BEGIN TRAN", true},
+		{"CREATE TABLE #t (a int)", true},
+		{"WAITFOR DELAY '1:00'", true},
+		{"SET LOCK_TIMEOUT 5; SELECT 1/0", true},
+		{"SET FMTONLY ON", false},
+		{"INSERT BULK t (a int)", false},
 	} {
 		w := newStage(t, setup{})
 		w.ask(c.text)

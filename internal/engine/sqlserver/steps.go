@@ -27,6 +27,7 @@ const (
 	stepClean                        // makes the connection clean: the client has left
 	stepIdentity                     // asks what @@IDENTITY and SCOPE_IDENTITY() are
 	stepInit                         // runs init_query again, which a reset has undone
+	stepAsk                          // asks what the settings are
 	stepRestore                      // puts back what the last request has left
 )
 
@@ -110,6 +111,11 @@ func (s *session) stepped(o *engine.Output) {
 		v.owner = s
 	case stepProbe:
 		s.probed(st, o)
+		if s.askDue && !v.inTx && !o.CloseServer {
+			s.steps = append(s.steps, step{kind: stepAsk, text: askSettings})
+		}
+	case stepAsk:
+		s.told()
 	case stepClean:
 		if v.inTx {
 			o.CloseServer = true
@@ -137,6 +143,14 @@ func (s *session) stepped(o *engine.Output) {
 // stepFailed handles the failure of a step.
 func (s *session) stepFailed(st step, o *engine.Output) {
 	v := s.srv
+	if st.kind == stepAsk { // a server that is only like SQL Server
+		s.unknownSettings()
+		s.next(o)
+		if len(s.steps) == 0 {
+			s.end()
+		}
+		return
+	}
 	m := &tds.Message{Number: v.stepErr.Number, State: v.stepErr.State, Class: 16, Line: 1}
 	switch st.kind {
 	case stepSet:
@@ -162,7 +176,7 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 // adapt has the server connection made ready for a request of the session. It reports false when steps go first.
 func (s *session) adapt() bool {
 	v := s.srv
-	foreign := v.owner != s && v.dirty
+	foreign := v.owner != s && v.dirty || v.handles > v.db.maxPrepared() && len(s.pins) == 0
 	if v.fit == s.fit && !foreign {
 		return true
 	}

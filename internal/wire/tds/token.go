@@ -157,7 +157,7 @@ const (
 	maxAlts     = 1 << 10
 	maxAltCols  = 1 << 16
 	maxHold     = 1 << 10 // of an ENVCHANGE
-	maxCell     = 512
+	maxCell     = 1 << 10
 	keepScanner = 256 // columns, between messages
 )
 

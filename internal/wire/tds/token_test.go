@@ -20,6 +20,7 @@ func (t *tokens) u16(v int) *tokens {
 	t.b = binary.LittleEndian.AppendUint16(t.b, uint16(v))
 	return t
 }
+
 func (t *tokens) u32(v int) *tokens {
 	t.b = binary.LittleEndian.AppendUint32(t.b, uint32(v))
 	return t
@@ -206,34 +207,49 @@ func TestScanner(t *testing.T) {
 		{name: "every type, TDS 7.4", version: V74, reply: everyType(V74), want: "columns 68\ndone false false 0x10 2\n"},
 		{name: "every type, TDS 8.0", version: V80, reply: everyType(V74), want: "columns 68\ndone false false 0x10 2\n"},
 		{name: "every type, TDS 7.1", version: V71R, reply: everyType(V71R), want: "columns 68\ndone false false 0x10 2\n"},
-		{name: "done of a procedure", version: V74,
+		{
+			name: "done of a procedure", version: V74,
 			reply: new(tokens).done(tokenDoneInProc, DoneMore|DoneCount, 7).u8(tokenReturnStatus).u32(-3).done(tokenDoneProc, 0, 0).b,
-			want:  "done false true 0x11 7\nstatus -3\ndone true false 0x0 0\n"},
+			want:  "done false true 0x11 7\nstatus -3\ndone true false 0x0 0\n",
+		},
 		{name: "environment", version: V74, reply: new(tokens).u8(tokenEnvChange).u16(len(envBegin)).u8(envBegin...).b, want: "env 0808010203040506070800\n"},
-		{name: "a long change of the environment", version: V74, reply: new(tokens).u8(tokenEnvChange).u16(5000).u8(15).zero(4999).done(tokenDone, 0, 0).b,
-			want: "env 0f\ndone false false 0x0 0\n"},
-		{name: "messages", version: V74,
+		{
+			name: "a long change of the environment", version: V74, reply: new(tokens).u8(tokenEnvChange).u16(5000).u8(15).zero(4999).done(tokenDone, 0, 0).b,
+			want: "env 0f\ndone false false 0x0 0\n",
+		},
+		{
+			name: "messages", version: V74,
 			reply: new(tokens).u8(tokenError).u16(6+5).u32(1205).u8(45, 13).zero(5).u8(tokenInfo).u16(8).u32(5701).u8(2, 0).zero(2).b,
-			want:  "error {Number:1205 State:45 Class:13}\ninfo {Number:5701 State:2 Class:0}\n"},
-		{name: "tokens that pass", version: V74,
+			want:  "error {Number:1205 State:45 Class:13}\ninfo {Number:5701 State:2 Class:0}\n",
+		},
+		{
+			name: "tokens that pass", version: V74,
 			reply: new(tokens).u8(tokenOrder).u16(4).zero(4).u8(tokenTabName).u16(3).zero(3).u8(tokenColInfo).u16(2).zero(2).
 				u8(tokenLoginAck).u16(9).zero(9).u8(tokenSSPI).u16(1).zero(1).u8(tokenSessionState).u32(300).zero(300).u8(tokenFedAuthInfo).u32(5).zero(5).
 				u8(tokenOffset).zero(4).u8(tokenFeatureAck, 4).u32(1).u8(1).u8(9).u32(0).u8(0xFF).done(tokenDone, 0, 0).b,
-			want: "done false false 0x0 0\n"},
-		{name: "classification", version: V74, features: Features{DataClassification: 2},
+			want: "done false false 0x0 0\n",
+		},
+		{
+			name: "classification", version: V74, features: Features{DataClassification: 2},
 			reply: new(tokens).u8(tokenDataClass).u16(2).name("a").name("id").name("b").name("").u16(1).name("type").name("id").
 				u32(10).u16(2).u16(1).u16(0).u16(0).u32(10).u16(0).done(tokenDone, 0, 0).b,
-			want: "done false false 0x0 0\n"},
-		{name: "classification, version 1", version: V74, features: Features{DataClassification: 1},
+			want: "done false false 0x0 0\n",
+		},
+		{
+			name: "classification, version 1", version: V74, features: Features{DataClassification: 1},
 			reply: new(tokens).u8(tokenDataClass).u16(0).u16(0).u16(1).u16(1).u16(0).u16(0).done(tokenDone, 0, 0).b,
-			want:  "done false false 0x0 0\n"},
-		{name: "COMPUTE", version: V71,
+			want:  "done false false 0x0 0\n",
+		},
+		{
+			name: "COMPUTE", version: V71,
 			reply: new(tokens).u8(tokenColMetadata).u16(1).u16(0).u16(0).u8(0x38).name("a").
 				u8(tokenAltMetadata).u16(1).u16(9).u8(1).u16(0).u8(0x4D).u16(0).u16(0).u16(0).u8(0x26, 4).name("").
 				u8(tokenRow).u32(5).u8(tokenAltRow).u16(9).u8(4).u32(5).u8(tokenDone).u16(0).u16(0).u32(0).b,
-			want: "columns 1\ndone false false 0x0 0\n"},
+			want: "columns 1\ndone false false 0x0 0\n",
+		},
 		{name: "no metadata", version: V74, reply: new(tokens).u8(tokenColMetadata).u16(0xFFFF).done(tokenDone, 0, 0).b, want: "columns 0\ndone false false 0x0 0\n"},
-		{name: "encrypted columns", version: V74, features: Features{ColumnEncryption: 1},
+		{
+			name: "encrypted columns", version: V74, features: Features{ColumnEncryption: 1},
 			reply: new(tokens).u8(tokenColMetadata).u16(2).
 				u16(1).u32(1).u32(2).u32(3).u64(4).u8(1).u16(10).zero(10).name("store").nameU("path").name("RSA").
 				u32(0).u16(0x0800).u8(0xA5).u16(65).u16(0).u32(0).u8(0x26, 4).u8(0).name("AEAD").u8(1, 1).name("ssn").
@@ -241,8 +257,10 @@ func TestScanner(t *testing.T) {
 				u8(tokenRow).u16(3).zero(3).u32(1).
 				u8(tokenReturnValue).u16(0).name("@p").u8(1).u32(0).u16(0x0800).u8(0xA5).u16(65).u32(0).u8(0x26, 4).u8(2).u8(1, 1).u16(4).zero(4).
 				done(tokenDone, 0, 0).b,
-			want: "columns 2\nreturn {Ordinal:0 Integer:false Null:false Value:0 Patched:false}\ndone false false 0x0 0\n"},
-		{name: "values returned", version: V74, patch: 77,
+			want: "columns 2\nreturn {Ordinal:0 Integer:false Null:false Value:0 Patched:false}\ndone false false 0x0 0\n",
+		},
+		{
+			name: "values returned", version: V74, patch: 77,
 			reply: new(tokens).u8(tokenReturnValue).u16(0).name("@h").u8(1).u32(0).u16(0).u8(0x26, 4).u8(4).u32(1234).
 				u8(tokenReturnValue).u16(1).name("").u8(1).u32(0).u16(0).u8(0x26, 4).u8(4).u32(55).
 				u8(tokenReturnValue).u16(2).name("").u8(1).u32(0).u16(0).u8(0x26, 4).u8(0).
@@ -250,16 +268,21 @@ func TestScanner(t *testing.T) {
 				u8(tokenReturnValue).u16(4).name("").u8(1).u32(0).u16(0).u8(0x38).u32(5).b,
 			want: "return {Ordinal:0 Integer:true Null:false Value:1234 Patched:true}\nreturn {Ordinal:1 Integer:true Null:false Value:55 Patched:false}\n" +
 				"return {Ordinal:2 Integer:true Null:true Value:0 Patched:false}\nreturn {Ordinal:3 Integer:false Null:false Value:0 Patched:false}\n" +
-				"return {Ordinal:4 Integer:false Null:false Value:0 Patched:false}\n"},
-		{name: "values kept", version: V74, capture: true,
+				"return {Ordinal:4 Integer:false Null:false Value:0 Patched:false}\n",
+		},
+		{
+			name: "values kept", version: V74, capture: true,
 			reply: new(tokens).u8(tokenColMetadata).u16(3).u32(0).u16(0).u8(0x38).name("").u32(0).u16(0).u8(0xA7).u16(9).zero(5).name("").u32(0).u16(0).u8(0x26, 8).name("").
 				u8(tokenRow).u32(5).u16(2).u8('h', 'i').u8(0).u8(tokenNBCRow, 2).u32(6).u8(1, 9).b,
-			want: "columns 3\nrow [\"\\x05\\x00\\x00\\x00\" \"hi\" \"\"]\nrow [\"\\x06\\x00\\x00\\x00\" \"\" \"\\t\"]\n"},
+			want: "columns 3\nrow [\"\\x05\\x00\\x00\\x00\" \"hi\" \"\"]\nrow [\"\\x06\\x00\\x00\\x00\" \"\" \"\\t\"]\n",
+		},
 		{name: "an unknown token", version: V74, reply: []byte{0x11}, want: "error tds: malformed reply: token\n"},
 		{name: "an unknown type", version: V74, reply: new(tokens).u8(tokenColMetadata).u16(1).u32(0).u16(0).u8(0x99, 0, 0).b, want: "error tds: malformed COLMETADATA: type\n"},
 		{name: "an empty change of the environment", version: V74, reply: new(tokens).u8(tokenEnvChange).u16(0).u8(0).b, want: "error tds: malformed ENVCHANGE: length\n"},
-		{name: "a token that goes on behind the message", version: V74, reply: new(tokens).u8(tokenInfo).u16(800).zero(20).b,
-			want: "info {Number:0 State:0 Class:0}\nend: tds: malformed reply: end of the message within a token\n"},
+		{
+			name: "a token that goes on behind the message", version: V74, reply: new(tokens).u8(tokenInfo).u16(800).zero(20).b,
+			want: "info {Number:0 State:0 Class:0}\nend: tds: malformed reply: end of the message within a token\n",
+		},
 	} {
 		for _, n := range []int{1 << 20, 1, 2, 3, 7, 64} {
 			s := &Scanner{Version: c.version, Features: c.features, Capture: c.capture, Patch: c.patch, PatchNext: c.patch != 0}

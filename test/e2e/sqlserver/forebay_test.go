@@ -29,8 +29,8 @@ func narrow(t *testing.T, o tdsserver.Options) (place, *testkit.Forebay) {
 // likes are servers that differ from one another as SQL Server's versions and Babelfish do.
 var likes = map[string]tdsserver.Options{
 	"sqlserver": {},
-	"babelfish": {NoTransactionEnv: true, KeepsIsolation: true, AttentionApart: true, ResetAfterDone: true, SkipTransactionBad: true},
-	"talkative": {InTransactionBit: true, AttentionApart: true},
+	"babelfish": {NoTransactionEnv: true, KeepsIsolation: true, ResetAfterDone: true, SkipTransactionBad: true},
+	"talkative": {InTransactionBit: true, AttentionInside: true},
 }
 
 func conn(t *testing.T, db *sql.DB) *sql.Conn {

@@ -19,6 +19,7 @@ type place struct {
 	password string
 	database string
 	ca       string               // a file with the certificate that it shows
+	through  bool                 // it is a Forebay
 	strict   bool                 // TDS 8.0 is understood there
 	server   *tdsserver.Server    // behind it, for a test to look at
 	encrypt  tdsserver.Encryption // what it answers
@@ -47,7 +48,7 @@ func throughForebay(t *testing.T, o tdsserver.Options) place {
 	f := testkit.StartForebaySQLServer(t, p.host, p.port, testkit.ForebayOptions{
 		Users: map[string]string{p.user: p.password}, TLS: p.server.TLS(),
 	})
-	p.host, p.port = f.Host, f.Port
+	p.host, p.port, p.through = f.Host, f.Port, true
 	return p
 }
 

@@ -37,7 +37,7 @@ public class UseJTDS {
 
     public static void main(String[] args) throws Exception {
         Class.forName("net.sourceforge.jtds.jdbc.Driver");
-        for (String version : new String[] {"8.0", "7.0"}) {
+        for (String version : args[4].split(",")) {
             for (int prepare = 0; prepare <= 3; prepare++) {
                 if (version.equals("7.0") && prepare > 0) {
                     continue;
