@@ -488,7 +488,6 @@ func (s *Store) Shutdown(ctx context.Context) {
 	if failed != nil {
 		s.o.Log.Warn("database users that were made for Forebay could not all be ended: they end with their leases", "secret", s.o.Where, "err", failed)
 	}
-	s.o.Watch.Stands(0, time.Time{})
 }
 
 // Lives reports, of a closed store, whether it has users that have not ended.
