@@ -273,7 +273,9 @@ func (s *Store) step() (wait time.Duration, rest bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ctx.Err() == nil {
-		s.tell(err)
+		if !idle {
+			s.tell(err)
+		}
 		s.publishLocked(err)
 	}
 	s.last = time.Now()
