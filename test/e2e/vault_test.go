@@ -98,7 +98,10 @@ proxies:
 		running.Go(func() {
 			for n := 0; !done.Load(); n++ {
 				sql := "SELECT session_user"
-				if n%2 == 0 {
+				switch n % 4 {
+				case 1: // what it leaves behind is looked at, and carried to other server connections
+					sql = fmt.Sprintf("SELECT set_config('application_name', 'client %d', false); SELECT session_user", n)
+				case 0, 2:
 					sql = fmt.Sprintf("BEGIN; CREATE TABLE t%d_%d (a int); DROP TABLE t%d_%d; SELECT session_user; COMMIT; SELECT session_user", i, n, i, n)
 				}
 				user, err := ask(c, sql)

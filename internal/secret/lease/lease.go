@@ -285,6 +285,9 @@ func (s *Store) step() (wait time.Duration, rest bool) {
 		s.running, s.login, s.err, s.last = false, nil, nil, time.Time{}
 		return 0, true
 	}
+	if s.ctx.Err() != nil {
+		return 0, true // what has come of it is of no matter
+	}
 	if err != nil {
 		pause := min(againFirst<<min(s.failures-1, 10), againLast)
 		return pause - rand.N(pause/4+1), false

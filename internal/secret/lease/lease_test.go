@@ -26,6 +26,7 @@ type vault struct {
 	ttl, max time.Duration
 	fixed    bool // leases cannot be renewed
 	down     bool
+	hangs    bool
 	denied   error // of renewals
 	session  lease.Session
 	made     int
@@ -52,11 +53,17 @@ func (v *vault) Session(context.Context) (lease.Session, error) {
 	return v.session, nil
 }
 
-func (v *vault) Obtain(context.Context) (lease.Grant, error) {
+func (v *vault) Obtain(ctx context.Context) (lease.Grant, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.down {
 		return lease.Grant{}, errDown
+	}
+	if v.hangs {
+		v.mu.Unlock()
+		<-ctx.Done()
+		v.mu.Lock()
+		return lease.Grant{}, ctx.Err()
 	}
 	v.made++
 	id := fmt.Sprint("lease/", v.made)
@@ -361,6 +368,30 @@ func present(t *testing.T, s *lease.Store) *secret.Login {
 		t.Fatal(err)
 	}
 	return got.Login
+}
+
+// TestHang: nobody waits for longer than they say, and a store closes in the middle of a request.
+func TestHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v, s := open(t, time.Hour, time.Hour)
+		v.hangs = true
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.Get(ctx, "app"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		got := make(chan error)
+		go func() {
+			_, err := s.Get(context.Background(), "app")
+			got <- err
+		}()
+		synctest.Wait()
+		s.Close()
+		if err := <-got; !errors.Is(err, lease.ErrClosed) {
+			t.Errorf("closed: %v", err)
+		}
+	})
 }
 
 // TestRest: a user that nobody asks for is ended, and another one made for who does.
