@@ -37,6 +37,7 @@ type Vault struct {
 	leases  map[string]*vaultLease // guarded by mu; those that there are
 	made    []string               // guarded by mu; users
 	dropped []string               // guarded by mu
+	revoked int                    // guarded by mu; of these, because they were asked for
 	work    sync.WaitGroup
 }
 
@@ -83,6 +84,13 @@ func (v *Vault) Users() (made, dropped []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return append(made, v.made...), append(dropped, v.dropped...)
+}
+
+// Revoked is how many users it has dropped because it was asked to.
+func (v *Vault) Revoked() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.revoked
 }
 
 func (v *Vault) drop(user string) {
@@ -143,6 +151,9 @@ func (v *Vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			vaultAnswer(w, http.StatusBadRequest, map[string]any{"errors": []string{"invalid lease"}})
 			return
 		}
+		v.mu.Lock()
+		v.revoked++
+		v.mu.Unlock()
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		vaultAnswer(w, http.StatusNotFound, map[string]any{"errors": []string{}})

@@ -168,7 +168,11 @@ proxies:
 	done.Store(true)
 	running.Wait()
 	stop()
-	if made, dropped := vault.Users(); len(made) != len(dropped) {
-		t.Errorf("of users %v, %v have been dropped when Forebay has ended", made, dropped)
+	eventually(t, "all users have been dropped, now that Forebay has ended", func() bool {
+		made, dropped := vault.Users()
+		return len(made) == len(dropped)
+	})
+	if n := vault.Revoked(); n == 0 {
+		t.Error("Forebay has ended, and left its user to end by itself")
 	}
 }

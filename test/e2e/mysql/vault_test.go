@@ -61,9 +61,10 @@ proxies:
 		}
 		t.Cleanup(func() {
 			a.Close()
-			if made, dropped := vault.Users(); len(made) != len(dropped) {
-				t.Errorf("of users %v, %v have been dropped when Forebay has ended", made, dropped)
-			}
+			eventually(t, "all users have been dropped, now that Forebay has ended", func() bool {
+				made, dropped := vault.Users()
+				return len(made) == len(dropped)
+			})
 		})
 		open := func() *sql.Conn {
 			clients, err := sql.Open("mysql", fmt.Sprintf("shop:stays-the-same@tcp(%s)/%s?tls=skip-verify", a.Addrs()["test"]["default"], db.Name))
