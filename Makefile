@@ -36,6 +36,7 @@ test: ## everything CI does: lint, build, cross-build, all tests with the race d
 	@scripts/install-servers postgresql mariadb gcc node || test "$(FOREBAY_REQUIRE_SERVERS)" != 1
 	@scripts/install-servers galera || echo 'Galera is missing: its tests are skipped'
 	@scripts/install-servers psycopg jdbc node-postgres mysql2 sequelize pymysql mariadb-jdbc || echo 'some drivers are missing: their tests are skipped'
+	@scripts/install-servers freetds pymssql pyodbc tedious jtds || echo 'some drivers of SQL Server are missing: their tests are skipped'
 	@scripts/install-servers awscli boto3 || echo 'the AWS CLI or boto3 is missing: their tests are skipped'
 	@$(MAKE) --no-print-directory lint build cross race
 

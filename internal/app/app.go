@@ -142,6 +142,9 @@ func (a *App) openAPI(ctx context.Context, cfg *config.Config) error {
 	if a.control == nil {
 		return nil
 	}
+	if s, ok := a.control.store.(interface{ Writable(context.Context) error }); ok {
+		metrics.NewState(a.registry, s.Writable)
+	}
 	o := apiOptions{
 		requests: metrics.NewAPIRequests(a.registry),
 		health:   &health{plane: a.control.plane, targets: a.view.Targets, unserved: &a.unserved},

@@ -337,7 +337,7 @@ func memberName(cfg config.API, file string) string {
 // snapshot is what the state wants of the data plane. What cannot be served is said in the log.
 func (c *control) snapshot() resource.Snapshot {
 	snap, omitted := c.plane.State().Snapshot(controlplane.SnapshotOptions{
-		Families: []resource.EngineFamily{resource.PostgreSQL, resource.MySQL}, CAFile: c.caFile,
+		Families: []resource.EngineFamily{resource.PostgreSQL, resource.MySQL, resource.SQLServer}, CAFile: c.caFile,
 	})
 	said := map[controlplane.Omission]bool{}
 	for _, o := range omitted {

@@ -93,6 +93,19 @@ func (c *controlled) client(t *testing.T, a *app.App) *client.Client {
 	return cl
 }
 
+// TestStateWritable checks that the metrics say whether the state takes changes.
+func TestStateWritable(t *testing.T) {
+	t.Parallel()
+	c := newControlled(t, "")
+	if err := os.WriteFile(c.options.ConfigPath, []byte("admin: {listen: \"127.0.0.1:0\"}\napi: {listen: \"127.0.0.1:0\", data_dir: state, region: eu-west-1}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := c.open(t)
+	if _, body := get(t, "http://"+a.AdminAddr()+"/metrics"); !strings.Contains(body, "forebay_state_writable 1\n") {
+		t.Error("the metrics do not say that the state takes changes")
+	}
+}
+
 // TestFirstStart checks that the root's key is made once, told once, and in a file that is for this user alone.
 func TestFirstStart(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql"
 	"forebay/internal/engine/postgres"
+	"forebay/internal/engine/sqlserver"
 	"forebay/internal/metrics"
 	"forebay/internal/resource"
 )
@@ -18,6 +19,7 @@ func defaultPlane(o PlaneOptions) (Plane, View, error) {
 		Engines: map[resource.EngineFamily]engine.Engine{
 			resource.PostgreSQL: postgres.New(o.Log, o.Secrets),
 			resource.MySQL:      mysql.New(o.Log),
+			resource.SQLServer:  sqlserver.New(o.Log),
 		},
 		Certificates: o.Certificates,
 		Loops:        o.Loops,

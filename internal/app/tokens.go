@@ -17,6 +17,7 @@ import (
 	"forebay/internal/controlplane/identity"
 	"forebay/internal/engine"
 	"forebay/internal/oidc"
+	"forebay/internal/secret"
 	"forebay/internal/sigv4"
 )
 
@@ -54,6 +55,21 @@ func (t *clientTokens) Verify(ctx context.Context, l engine.TokenLogin) error {
 		return refuseToken(engine.TokenMalformed, errNotForFile)
 	}
 	return t.rds.Verify(ctx, l)
+}
+
+// TokenUser implements engine.TokenUsers.
+func (t *clientTokens) TokenUser(p secret.Password) (user string, ok bool) {
+	if engine.IsJWT(p) {
+		if issuer := t.issuer.Load(); issuer != nil {
+			return issuer.verify.UserOf(p)
+		}
+		return "", false
+	}
+	token, err := sigv4.ParseToken(p.Reveal())
+	if err != nil {
+		return "", false
+	}
+	return token.DBUser, true
 }
 
 // next makes what is to be the issuer. One whose settings are the same goes on, with the keys that it knows.

@@ -106,3 +106,19 @@ func TestTokens(t *testing.T) {
 		t.Errorf("a key that cannot be opened: got %v", err)
 	}
 }
+
+// TestTokenUser reads whom a token names, for clients that name no user beside it.
+func TestTokenUser(t *testing.T) {
+	t.Parallel()
+	users := engine.TokenUsers(&clientTokens{})
+	ann := sigv4.Credentials{AccessKeyID: "AKIAANN", SecretKey: "ann-secret"}
+	for token, want := range map[string]string{
+		sigv4.SignToken("h", 1433, testRegion, "app", ann, time.Now()): "app",
+		"hunter2":                            "",
+		"eyJhIjoxfQ.eyJzdWIiOiJhcHAifQ.c2ln": "", // a JWT, and no issuer
+	} {
+		if got, ok := users.TokenUser(secret.Password(token)); got != want || ok != (want != "") {
+			t.Errorf("%q: %q, %t", token, got, ok)
+		}
+	}
+}

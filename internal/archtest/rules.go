@@ -107,6 +107,17 @@ var Rules = []Rule{
 		OnlyIn: []string{"internal/storm/...", "internal/demo/...", "internal/localserver/...", "internal/testkit/...", "test/..."},
 	},
 	{
+		Why:    "go-mssqldb is for being a client: the protocol between Forebay and both sides is our own code",
+		Import: []string{"github.com/microsoft/go-mssqldb/..."},
+		OnlyIn: []string{"internal/storm/...", "internal/testkit/...", "test/..."},
+	},
+	{
+		Why:   "tdsserver is what the TDS of ours is held against: code that both share would hide its own mistakes",
+		Tests: true,
+		In:    []string{"internal/testkit/tdsserver/..."},
+		Not:   []string{"internal/wire/...", "internal/engine/..."},
+	},
+	{
 		Why:    "Edwards25519's arithmetic is needed for MariaDB's client_ed25519, whose keys crypto/ed25519 cannot hold, and for nothing else",
 		Import: []string{"filippo.io/edwards25519/..."},
 		OnlyIn: []string{"internal/engine/mysql/login/..."},

@@ -59,6 +59,7 @@ type Etcd struct {
 	TLS          bool
 	Username     string
 	PasswordFile string
+	AllowPlain   bool // the password may be sent to other machines without TLS
 }
 
 type apiSection struct {
@@ -89,6 +90,7 @@ type etcdSection struct {
 	KeyFile      string   `yaml:"key_file"`
 	Username     string   `yaml:"username"`
 	PasswordFile string   `yaml:"password_file"`
+	AllowPlain   bool     `yaml:"allow_plain"`
 }
 
 type listenersSection struct {
@@ -161,7 +163,7 @@ func (c *checker) kms(s kmsSection) KMS {
 
 func (c *checker) etcd(s etcdSection) Etcd {
 	out := Etcd{
-		Endpoints: s.Endpoints, TLS: s.TLS || s.CAFile != "" || s.CertFile != "", Username: s.Username,
+		Endpoints: s.Endpoints, TLS: s.TLS || s.CAFile != "" || s.CertFile != "", Username: s.Username, AllowPlain: s.AllowPlain,
 		CAFile: c.path(s.CAFile), CertFile: c.path(s.CertFile), KeyFile: c.path(s.KeyFile), PasswordFile: c.path(s.PasswordFile),
 	}
 	for i, e := range s.Endpoints {
@@ -179,6 +181,14 @@ func (c *checker) etcd(s etcdSection) Etcd {
 	}
 	if (s.Username == "") != (s.PasswordFile == "") {
 		c.errorf("api.etcd.username", "expected username and password_file together")
+	}
+	if s.PasswordFile != "" && !out.TLS && !out.AllowPlain {
+		for i, e := range s.Endpoints {
+			if !loopback(e) {
+				c.errorf("api.etcd.password_file", "expected tls: true, a ca_file, or allow_plain: true, since the password would be sent in the clear to endpoints[%d], %s", i, clip(e))
+				break
+			}
+		}
 	}
 	return out
 }

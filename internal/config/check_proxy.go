@@ -140,6 +140,9 @@ func (c *checker) auth(at string, list []authSection, family resource.EngineFami
 
 func (c *checker) pool(at string, s poolSection, family resource.EngineFamily) resource.ConnectionPoolConfig {
 	percent, idle := join(at, "max_connections_percent"), join(at, "max_idle_connections_percent")
+	if own := families[family].percent; own > 0 && !c.has(percent) {
+		s.MaxConnectionsPercent = own
+	}
 	ok := c.count(percent, s.MaxConnectionsPercent, 1, 100)
 	switch {
 	case !c.has(idle):

@@ -31,9 +31,9 @@ func (c *checker) target(at string, s *targetSection, family resource.EngineFami
 		s.Port = f.port
 	}
 	c.count(join(at, "port"), s.Port, 1, 65535)
-	c.targetTLS(at, s.TLS)
+	c.targetTLS(at, s.TLS, family)
 	c.span(join(at, "connect_timeout"), s.ConnectTimeout, leastConnectTimeout, false)
-	out := resource.Target{Cluster: s.Cluster, Members: c.members(at, s), Discover: s.Discover, Patroni: c.patroni(join(at, "patroni"), s.Patroni, family)}
+	out := resource.Target{Cluster: s.Cluster, Members: c.members(at, s, family), Discover: s.Discover, Patroni: c.patroni(join(at, "patroni"), s.Patroni, family)}
 	if c.has(join(at, "cluster")) {
 		c.identifier(join(at, "cluster"), s.Cluster)
 	}
@@ -42,7 +42,7 @@ func (c *checker) target(at string, s *targetSection, family resource.EngineFami
 }
 
 // members are the servers of a target: those of its list, or the one that it is itself.
-func (c *checker) members(at string, s *targetSection) []resource.Member {
+func (c *checker) members(at string, s *targetSection, family resource.EngineFamily) []resource.Member {
 	list := join(at, "members")
 	if !c.has(list) {
 		own := memberSection{Host: s.Host, Port: s.Port, TLS: s.TLS, ConnectTimeout: s.ConnectTimeout}
@@ -66,7 +66,7 @@ func (c *checker) members(at string, s *targetSection) []resource.Member {
 		}
 		c.memberHost(join(path, "host"), m.Host, "the server's host name or address")
 		c.count(join(path, "port"), m.Port, 1, 65535)
-		c.targetTLS(path, m.TLS)
+		c.targetTLS(path, m.TLS, family)
 		c.span(join(path, "connect_timeout"), m.ConnectTimeout, leastConnectTimeout, false)
 		if m.Host != "" && !c.skip(path) {
 			address := net.JoinHostPort(canonical(m.Host), strconv.Itoa(m.Port))
@@ -110,14 +110,19 @@ func (c *checker) memberHost(path, host, what string) {
 }
 
 func verifies(mode string) bool {
-	return mode == string(resource.TLSVerifyCA) || mode == string(resource.TLSVerifyFull)
+	return mode == string(resource.TLSVerifyCA) || mode == string(resource.TLSVerifyFull) || mode == string(resource.TLSStrict)
 }
 
 // targetTLS checks the section tls of a target or of a member.
-func (c *checker) targetTLS(at string, s targetTLSSection) {
+func (c *checker) targetTLS(at string, s targetTLSSection, family resource.EngineFamily) {
 	mode, ca := join(at, "tls.mode"), join(at, "tls.ca_file")
-	c.oneOf(mode, s.Mode, string(resource.TLSDisable), string(resource.TLSPrefer), string(resource.TLSRequire),
-		string(resource.TLSVerifyCA), string(resource.TLSVerifyFull))
+	words := []string{
+		string(resource.TLSDisable), string(resource.TLSPrefer), string(resource.TLSRequire), string(resource.TLSVerifyCA), string(resource.TLSVerifyFull),
+	}
+	if family == resource.SQLServer {
+		words = append(words, string(resource.TLSStrict))
+	}
+	c.oneOf(mode, s.Mode, words...)
 	if s.CAFile == "" || !c.has(ca) {
 		return
 	}
@@ -130,8 +135,8 @@ func (c *checker) targetTLS(at string, s targetTLSSection) {
 
 // patroni checks the addresses of Patroni's REST API.
 func (c *checker) patroni(at string, list []string, family resource.EngineFamily) []string {
-	if len(list) > 0 && family == resource.MySQL {
-		c.errorf(at, "expected none with engine_family MYSQL: Patroni is for PostgreSQL")
+	if _, known := families[family]; len(list) > 0 && known && family != resource.PostgreSQL {
+		c.errorf(at, "expected none with engine_family %s: Patroni is for PostgreSQL", family)
 		return nil
 	}
 	seen := map[string]string{}

@@ -12,6 +12,7 @@ import (
 type family struct {
 	port      int                               // of a target, unless the file says otherwise
 	authTypes []resource.ClientPasswordAuthType // the contract's default first (its section 3.2)
+	percent   int                               // default of max_connections_percent (contract 3.3); 0: that of most
 }
 
 // families are those that this version supports.
@@ -24,16 +25,16 @@ var families = map[resource.EngineFamily]family{
 		port:      3306,
 		authTypes: []resource.ClientPasswordAuthType{resource.MySQLCachingSHA2, resource.MySQLNative, resource.MySQLCleartext},
 	},
+	resource.SQLServer: {
+		port:      1433,
+		authTypes: []resource.ClientPasswordAuthType{resource.SQLServerAuthentication},
+		percent:   10,
+	},
 }
 
 func (c *checker) engineFamily(path, word string) resource.EngineFamily {
 	f := resource.EngineFamily(word)
-	if _, ok := families[f]; ok || !c.required(path, word, "the engine family, POSTGRESQL or MYSQL") {
-		return f
-	}
-	if f == resource.SQLServer {
-		c.errorf(path, "%s is not supported yet by this version; expected POSTGRESQL or MYSQL", word)
-	} else {
+	if _, ok := families[f]; !ok && c.required(path, word, "the engine family, POSTGRESQL, MYSQL or SQLSERVER") {
 		c.oneOf(path, word, string(resource.PostgreSQL), string(resource.MySQL), string(resource.SQLServer))
 	}
 	return f
@@ -56,7 +57,6 @@ func (c *checker) authType(path, word string, f resource.EngineFamily) resource.
 			others = append(others, o.authTypes...)
 		}
 	}
-	others = append(others, "SQL_SERVER_AUTHENTICATION")
 	switch words := wordsOf(own.authTypes); {
 	case !slices.Contains(others, typ):
 		if !known {
@@ -83,7 +83,7 @@ const excludeVariableSets = "EXCLUDE_VARIABLE_SETS"
 
 // pinningFilters reports whether SET statements are not to pin.
 func (c *checker) pinningFilters(at string, list []string, f resource.EngineFamily) (exclude bool) {
-	if len(list) > 0 && f == resource.PostgreSQL {
+	if _, known := families[f]; len(list) > 0 && known && f != resource.MySQL {
 		c.errorf(at, "expected no filter: %s is for engine_family MYSQL", excludeVariableSets)
 		return false
 	}

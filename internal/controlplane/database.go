@@ -82,7 +82,7 @@ func (d *DatabaseSpec) complete() error {
 	default:
 		d.TLSMode = resource.TLSPrefer
 	}
-	verifies := d.TLSMode == resource.TLSVerifyCA || d.TLSMode == resource.TLSVerifyFull
+	verifies := d.TLSMode == resource.TLSVerifyCA || d.TLSMode == resource.TLSVerifyFull || d.TLSMode == resource.TLSStrict && family == resource.SQLServer
 	known := verifies || d.TLSMode == resource.TLSDisable || d.TLSMode == resource.TLSPrefer || d.TLSMode == resource.TLSRequire
 	for _, c := range []struct {
 		bad           bool
@@ -94,7 +94,7 @@ func (d *DatabaseSpec) complete() error {
 		{!ValidHost(d.Host), "Host", "expected a host name or an IP address, without port"},
 		{d.Port < 1 || d.Port > 65535, "Port", "expected 1 to 65535"},
 		{d.Cluster != "" && !ValidName(d.Cluster), "Cluster", "expected 1 to 63 letters, digits and single hyphens, beginning with a letter"},
-		{!known, "TLSMode", "expected disable, prefer, require, verify-ca or verify-full"},
+		{!known, "TLSMode", "expected disable, prefer, require, verify-ca, verify-full or, for SQL Server, strict"},
 		{d.IAM != "" && d.IAM != IAMByAWS && d.IAM != IAMByForebay, "IAM", "expected aws or forebay"},
 		{d.IAM != "" && family == resource.SQLServer, "IAM", "expected a database of another engine: SQL Server has no end-to-end IAM"},
 		{d.IAM != "" && !verifies && d.TLSMode != resource.TLSRequire, "TLSMode", "expected require, verify-ca or verify-full with IAM: a token is sent over TLS alone"},

@@ -2,6 +2,7 @@ package dataplane_test
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +35,13 @@ func newToyCluster(t *testing.T, change func(*resource.Proxy), says ...engine.St
 
 func newToyClusterOn(t *testing.T, loops int, change func(*resource.Proxy), says ...engine.Status) *toyCluster {
 	t.Helper()
+	return newToyClusterBy(t, toyOptions{loops: loops, change: change}, says...)
+}
+
+func newToyClusterBy(t *testing.T, o toyOptions, says ...engine.Status) *toyCluster {
+	t.Helper()
 	c := &toyCluster{}
+	change := o.change
 	eng := newToyEngine()
 	for i, s := range says {
 		db := startToyDB(t)
@@ -43,7 +50,7 @@ func newToyClusterOn(t *testing.T, loops int, change func(*resource.Proxy), says
 		eng.servers.Store(db.l.Addr().String(), db)
 		c.dbs = append(c.dbs, db)
 	}
-	c.toyWorld = newToyWorld(t, toyOptions{eng: eng, loops: loops, pool: 20, change: func(p *resource.Proxy) {
+	o.eng, o.pool, o.change = eng, 20, func(p *resource.Proxy) {
 		p.Target = resource.Target{Cluster: "toys"}
 		for _, db := range c.dbs {
 			p.Target.Members = append(p.Target.Members, db.member())
@@ -52,7 +59,8 @@ func newToyClusterOn(t *testing.T, loops int, change func(*resource.Proxy), says
 		if change != nil {
 			change(p)
 		}
-	}})
+	}
+	c.toyWorld = newToyWorld(t, o)
 	return c
 }
 
@@ -648,4 +656,55 @@ func TestSplitReadDenied(t *testing.T) {
 	}
 	c.dbs[1].denies.Store(false)
 	c.eventually("the reader serves again", func() bool { return reads(s) == "1" })
+}
+
+// A member that has been demoted lets transactions end, until it claims to be the writer again: then they end at once.
+func TestFencedLater(t *testing.T) {
+	t.Parallel()
+	c := newToyCluster(t, nil, writer(1), reader(0))
+	in := c.login("app toys 0")
+	in.say("sleep")
+	c.eventually("it runs", func() bool { return c.figures().Target.Pool.Borrowed == 1 })
+	c.dbs[0].is(engine.Status{}) // no reader either
+	c.role(0, engine.RoleUnknown)
+	c.dbs[1].is(writer(2))
+	c.role(1, engine.Writer)
+	c.dbs[0].is(writer(1))
+	if got := in.line(); !strings.HasPrefix(got, "lost: ") {
+		t.Fatalf("heard %q, want the loss of the server connection", got)
+	}
+}
+
+// Whoever wants a reader waits while nobody could be asked yet who the members are.
+func TestReadersUnknown(t *testing.T) {
+	t.Parallel()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	c := newToyCluster(t, func(p *resource.Proxy) {
+		p.Target.Discover = true
+		p.Target.Members[0].Port = gone.Addr().(*net.TCPAddr).Port
+	}, writer(1))
+	c.reads().say("where")
+	c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == 1 })
+}
+
+// To a server that has just become the writer only so many connections are opened at once, however many wait.
+func TestPromotedPace(t *testing.T) {
+	t.Parallel()
+	const clients = 30
+	c := newToyClusterOn(t, 1, func(p *resource.Proxy) { p.Pool.MaxConnections = clients }, writer(1), reader(0))
+	c.role(1, engine.Reader)
+	c.dbs[0].die()
+	for range clients {
+		c.login("app toys 0").say("begin")
+	}
+	c.eventually("they wait", func() bool { return c.figures().Target.Pool.Waiting == clients })
+	c.dbs[1].is(writer(2))
+	c.eventually("some are let in", func() bool { return c.figures().Members[1].Pool.Borrowed == 20 })
+	if got := c.figures().Members[1].Pool; got.Open != 20 || got.Waiting != clients-20 {
+		t.Errorf("%d connections, %d clients wait", got.Open, got.Waiting)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"forebay/internal/engine"
@@ -112,6 +113,15 @@ func (t *target) foundLocked(replaced bool) []resource.Member {
 	return slices.DeleteFunc(found, func(f resource.Member) bool { return t.declaredLocked(&f) })
 }
 
+// addressesLocked are those, host:port, by which other members may know it. t.mu is held.
+func (m *member) addressesLocked() []string {
+	at := []string{m.cfg.Address()}
+	for _, a := range m.addresses {
+		at = append(at, net.JoinHostPort(a, strconv.Itoa(m.cfg.Port)))
+	}
+	return at
+}
+
 // declaredLocked reports whether a declared member is the one that is named: by its name there, or by an address that that
 // stands for.
 func (t *target) declaredLocked(f *resource.Member) bool {
@@ -214,11 +224,16 @@ func (m *member) resolve(ctx context.Context) {
 	if moved := len(was) > 0 && !slices.ContainsFunc(was, func(a string) bool { return slices.Contains(now, a) }); moved {
 		m.t.px.log.Warn("the target's name stands for another address: server connections to the old one are replaced",
 			slog.String("target", cfg.Address()), slog.Any("from", was), slog.Any("to", now))
-		m.retire(func(engine.Key) bool { return true })
+		every := func(engine.Key) bool { return true }
+		m.retire(every)
+		m.cut(false, every) // what a pinned session would go on with is the old one, too
 		// Its monitor keeps a connection, which is to the old one.
 		m.t.mu.Lock()
 		stop := m.stopWatch
 		m.stopWatch = nil
+		if len(m.t.cfg.Target.Members) == 1 && m.declared {
+			m.t.newest = 0 // it may be another cluster, whose terms have nothing to do with those of the old one
+		}
 		m.t.mu.Unlock()
 		if stop != nil {
 			stop()

@@ -1,6 +1,10 @@
 package dataplane
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
 
 // Slots is how many places of sessions are taken, those of clients that are to log in included.
 func (p *Plane) Slots() (n int) {
@@ -28,3 +32,6 @@ func (p *Plane) MovedFrom(address string) {
 		}
 	}
 }
+
+// What ends only because it has gone on for so long does not end in any test.
+func init() { drainLimit, promotedRate = time.Hour, rate.Every(time.Hour) }

@@ -223,7 +223,7 @@ func (m *member) cut(busy bool, meant func(engine.Key) bool) {
 }
 
 // drainLimit is how long transactions may go on at a member that is no longer theirs.
-const drainLimit = 30 * time.Second
+var drainLimit = 30 * time.Second
 
 // cutLater cuts what still is at a member after the time that transactions have to end. What has moved back meanwhile stays:
 // where it is a reader that was lost, also transactions of other sessions that only read.

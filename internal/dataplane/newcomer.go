@@ -152,6 +152,9 @@ func (n *newcomer) connect(t *evloop.Task) {
 	o.Block, o.Early = t.Block, n.early
 	if px.plane.opts.Tokens != nil {
 		o.VerifyToken = n.verifyToken
+		if users, ok := px.plane.opts.Tokens.(engine.TokenUsers); ok {
+			o.TokenUser = users.TokenUser
+		}
 	}
 	o.Look = px.lookAs
 	accept := px.eng.Accept

@@ -91,7 +91,7 @@ func leastLoaded(members []*member) *member {
 }
 
 // How fast connections are opened to a server that has just become the writer, and how many at once at first.
-const (
+var (
 	promotedRate  = rate.Limit(100) // a second
 	promotedBurst = 20
 	promotedFor   = 30 * time.Second

@@ -18,7 +18,8 @@ type view struct {
 	answers  bool // its last look was answered, or too short a time ago to give it up
 	checked  bool // it has been looked at
 	status   engine.Status
-	declared int // its place among the members
+	declared int      // its place among the members
+	at       []string // addresses, host:port, by which others may know it
 }
 
 // verdict is who is what.
@@ -83,9 +84,10 @@ func judge(views []view, was *member, newest uint64, maxLag time.Duration) verdi
 	if v.writer == nil || former != nil && v.writer == was && !former.answers {
 		maxLag = 0 // without a writer every reader falls behind, as far as it can tell
 	}
+	strayed := strayed(views, v.fenced)
 	for _, w := range views {
 		reads := w.status.Role == engine.Reader || w.status.Role == engine.Writer && w.status.MultiWriter
-		if !w.answers || !w.checked || !reads || w.status.Unusable != "" || w.member == v.writer {
+		if !w.answers || !w.checked || !reads || w.status.Unusable != "" || w.member == v.writer || slices.Contains(strayed, w.member) {
 			continue
 		}
 		if maxLag > 0 && (w.status.Lag < 0 || w.status.Lag > maxLag) {
@@ -94,6 +96,25 @@ func judge(views []view, was *member, newest uint64, maxLag time.Duration) verdi
 		v.readers = append(v.readers, w.member)
 	}
 	return v
+}
+
+// strayed are those that follow a fenced member, or one that does: what they have is not what the writer has, whatever their lag.
+func strayed(views []view, fenced []*member) []*member {
+	all := slices.Clone(fenced)
+	for found := len(fenced) > 0; found; {
+		found = false
+		for _, w := range views {
+			if w.status.Role != engine.Reader || w.status.Source == "" || slices.Contains(all, w.member) {
+				continue
+			}
+			source := slices.IndexFunc(views, func(o view) bool { return slices.Contains(o.at, w.status.Source) })
+			if source >= 0 && slices.Contains(all, views[source].member) {
+				all = append(all, w.member)
+				found = true
+			}
+		}
+	}
+	return all
 }
 
 // stays reports whether a member that has been the writer is it still, without saying so: it does not answer, and its last answer
@@ -205,6 +226,7 @@ func (t *target) decide() {
 	r := &routes{nowhere: t.nowhere, writerReads: cfg.Target.WriterReads, paused: cfg.Paused}
 	var v verdict
 	promoted := false
+	var fenced []*member // that were not before
 	if len(t.order) == 0 {
 		r.unusable = ErrNoTarget
 	}
@@ -218,13 +240,16 @@ func (t *target) decide() {
 		for i, m := range t.order {
 			// One look may fail that is not the member's fault. A server that is not there at all refuses at once.
 			patient := m.failures < givenUp && !unreachable(m.health) && !m.answeredAt.IsZero()
-			views[i] = view{member: m, answers: m.health == nil || patient, checked: !m.answeredAt.IsZero(), status: m.status, declared: i}
+			views[i] = view{member: m, answers: m.health == nil || patient, checked: !m.answeredAt.IsZero(), status: m.status, declared: i, at: m.addressesLocked()}
 		}
 		v = judge(views, t.writer, t.newest, cfg.Target.MaxReplicaLag)
 		for _, m := range t.order {
-			m.fenced = slices.Contains(v.fenced, m)
+			was := m.fenced
+			if m.fenced = slices.Contains(v.fenced, m); m.fenced && !was {
+				fenced = append(fenced, m)
+			}
 		}
-		r.writer, r.readers, r.hasReaders = v.writer, v.readers, len(t.order) > 1
+		r.writer, r.readers, r.hasReaders = v.writer, v.readers, len(t.order) > 1 || t.mayFindLocked()
 		if v.writer == nil && len(v.fenced) > 0 {
 			r.unusable = fmt.Errorf("%w: %s", engine.ErrNoWriter, v.conflict)
 		}
@@ -255,12 +280,21 @@ func (t *target) decide() {
 	if !was.equal(r) {
 		t.follow(was, r, promoted)
 	}
+	for _, m := range fenced {
+		m.cut(true, func(engine.Key) bool { return true }) // there may be what has been let go on when it was one no more
+	}
 	if was.writer != r.writer && r.writer != nil {
 		select {
 		case t.recheck <- struct{}{}:
 		default:
 		}
 	}
+}
+
+// mayFindLocked reports whether other members are to be discovered, and nobody has been asked for them yet. t.mu is held.
+func (t *target) mayFindLocked() bool {
+	finds := t.cfg.Target.Discover || len(t.cfg.Target.Patroni) > 0
+	return finds && !slices.ContainsFunc(t.order, func(m *member) bool { return !m.answeredAt.IsZero() })
 }
 
 // movesLocked are the readers that sessions of other members may move to. When a member is lost that sessions read at, they may

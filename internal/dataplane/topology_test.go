@@ -19,9 +19,9 @@ func (p placeInLog) String() string                { return fmt.Sprint(int(p)) }
 
 func TestJudge(t *testing.T) {
 	t.Parallel()
-	all := make([]*member, 3)
+	all := make([]*member, 4)
 	for i := range all {
-		all[i] = &member{cfg: resource.Member{Name: fmt.Sprint(i)}}
+		all[i] = &member{cfg: resource.Member{Name: fmt.Sprint(i), Host: fmt.Sprint(i), Port: 5432}, addresses: []string{fmt.Sprintf("192.0.2.%d", i)}}
 	}
 	type says struct {
 		status engine.Status
@@ -36,6 +36,9 @@ func TestJudge(t *testing.T) {
 	behind := func(lag time.Duration) says { return says{status: engine.Status{Role: engine.Reader, Lag: lag}} }
 	many := says{status: engine.Status{Role: engine.Writer, MultiWriter: true}}
 	ill := says{status: engine.Status{Role: engine.Writer, MultiWriter: true, Unusable: "not synced"}}
+	of := func(source string) says {
+		return says{status: engine.Status{Role: engine.Reader, Source: source}}
+	}
 	silent := func(s says) says { s.silent = true; return s }
 	never := says{silent: true, never: true}
 	for _, tt := range []struct {
@@ -69,13 +72,18 @@ func TestJudge(t *testing.T) {
 		{"a reader that cannot tell how late it is", []says{w(1), behind(-1)}, 0, 1, time.Second, 0, "", "", ""},
 		{"there is no writer to be behind of", []says{silent(w(1)), behind(time.Minute)}, 0, 1, time.Second, 0, "1", "", ""},
 		{"it may, without a limit", []says{w(1), behind(-1)}, 0, 1, 0, 0, "1", "", ""},
+		{"a reader of a fenced writer", []says{w(1), w(2), of("0:5432")}, 0, 1, 0, 1, "", "0", "0 (term 1)"},
+		{"by another address of its", []says{w(1), w(2), of("192.0.2.0:5432")}, 0, 1, 0, 1, "", "0", "0 (term 1)"},
+		{"a reader of the writer beside that", []says{w(1), w(2), of("1:5432")}, 0, 1, 0, 1, "2", "0", "0 (term 1)"},
+		{"a reader of such a reader", []says{w(1), w(2), of("3:5432"), of("0:5432")}, 0, 1, 0, 1, "", "0", "0 (term 1)"},
+		{"readers of one another", []says{w(1), w(2), of("3:5432"), of("2:5432")}, 0, 1, 0, 1, "23", "0", "0 (term 1)"},
 		{"a reader that does not answer", []says{w(1), silent(r)}, 0, 1, 0, 0, "", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var views []view
 			for i, s := range tt.says {
-				views = append(views, view{member: all[i], answers: !s.silent, checked: !s.never, status: s.status, declared: i})
+				views = append(views, view{member: all[i], answers: !s.silent, checked: !s.never, status: s.status, declared: i, at: all[i].addressesLocked()})
 			}
 			var was *member
 			if tt.was >= 0 {

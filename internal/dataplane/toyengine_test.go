@@ -391,13 +391,14 @@ func (s *toySession) Describe() engine.SessionInfo {
 // NewMonitor implements engine.Engine.
 func (e *toyEngine) NewMonitor(o engine.MonitorOptions) engine.Monitor {
 	e.monitors.Add(1)
-	return &toyMonitor{e, o.Member}
+	return &toyMonitor{e, o.Member, o}
 }
 
 // toyMonitor asks the toyDB itself, if it can be reached.
 type toyMonitor struct {
 	eng    *toyEngine
 	member engine.Member
+	o      engine.MonitorOptions
 }
 
 // Look implements engine.Monitor.
@@ -411,6 +412,14 @@ func (m *toyMonitor) Look(ctx context.Context) (engine.Status, error) {
 	db, ok := m.eng.servers.Load(cfg.Address())
 	if !ok {
 		return engine.Status{}, fmt.Errorf("toy: no server at %s", cfg.Address())
+	}
+	if db.(*toyDB).blind.Load() {
+		s, err := m.o.Secret(ctx)
+		if err == nil {
+			m.o.Refuse(s)
+			err = errors.New("toy: denied")
+		}
+		return engine.Status{}, &engine.AnswerError{Err: err}
 	}
 	db.(*toyDB).mu.Lock()
 	defer db.(*toyDB).mu.Unlock()

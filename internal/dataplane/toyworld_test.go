@@ -39,6 +39,7 @@ type toyDB struct {
 	l       net.Listener
 	gen     atomic.Int64 // of the connections to come
 	denies  atomic.Bool  // it lets nobody in
+	blind   atomic.Bool  // it lets no monitor in: the password is wrong
 	running sync.WaitGroup
 
 	mu     sync.Mutex
@@ -227,7 +228,8 @@ type toyOptions struct {
 	tokens       engine.Tokens       // nil: none are checked
 	serverTokens engine.ServerTokens // nil: none are made
 	change       func(p *resource.Proxy)
-	log          io.Writer // nil: the test's output
+	secrets      secret.Store // nil: toySecrets
+	log          io.Writer    // nil: the test's output
 }
 
 func newToyWorld(t *testing.T, o toyOptions) *toyWorld {
@@ -237,12 +239,15 @@ func newToyWorld(t *testing.T, o toyOptions) *toyWorld {
 	if o.eng == nil {
 		o.eng = newToyEngine()
 	}
+	if o.secrets == nil {
+		o.secrets = toySecrets{}
+	}
 	if o.log == nil {
 		o.log = toyLog{t}
 	}
 	w := &toyWorld{t: t, eng: o.eng, db: startToyDB(t), tls: &tls.Config{InsecureSkipVerify: true}}
 	plane, err := dataplane.New(dataplane.Options{
-		Log: slog.New(slog.NewTextHandler(o.log, nil)), Secrets: toySecrets{}, Loops: max(1, o.loops),
+		Log: slog.New(slog.NewTextHandler(o.log, nil)), Secrets: o.secrets, Loops: max(1, o.loops),
 		Tokens: o.tokens, ServerTokens: o.serverTokens, ForgetPeers: time.Second,
 		Engines: map[resource.EngineFamily]engine.Engine{resource.MySQL: w.eng},
 		Certificates: func(*resource.Proxy) (*tls.Config, error) {

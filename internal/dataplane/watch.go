@@ -270,6 +270,8 @@ func (m *member) watch(ctx context.Context, as resource.Monitor) {
 	mon := t.px.eng.NewMonitor(engine.MonitorOptions{
 		Member: m, Database: as.Database, Log: t.px.log.With(slog.String("member", nameOf(m))),
 		Secret: func(ctx context.Context) (secret.Secret, error) { return t.px.creds.monitor(ctx, as.Secret) },
+		// Nobody else may use that secret, and so notice that it is another one now.
+		Refused: func(s secret.Secret) { t.px.creds.Doubt(s.Name, s.Version) },
 	})
 	defer mon.Close()
 	m.resolve(ctx)

@@ -62,6 +62,9 @@ type AcceptOptions struct {
 	// VerifyToken judges a token that a client has sent over TLS, as Tokens.Verify does. It may block: call it through Block.
 	// nil: no token can be checked.
 	VerifyToken func(ctx context.Context, user string, token secret.Password) error
+	// TokenUser is whom a token says that it is for, as TokenUsers does: for protocols whose clients name no user beside a
+	// token. It is to be verified for that user afterwards. nil: this cannot be told.
+	TokenUser func(token secret.Password) (user string, ok bool)
 	// Look looks at the target in the name of a user who has just proven who it is, as Database.Maintain does: for engines that
 	// have to know more of a target than Knock can tell. It blocks: call it through Block. nil: there is nobody to do that.
 	Look func(ctx context.Context, k Key) error
@@ -261,6 +264,13 @@ type Session interface {
 	Matches(c *Cancel) bool
 	// Describe is a line about the session for operators, without statement text.
 	Describe() SessionInfo
+}
+
+// Withdrawer is a Session of a protocol in which a client withdraws its request over its own connection.
+type Withdrawer interface {
+	// Withdraws reports, of a session that waits for a server connection, whether the client has sent, in b, a request and
+	// that it is not to be run any more: then FromClient answers and consumes both.
+	Withdraws(b []byte) bool
 }
 
 // SessionInfo is what an operator sees of a session.

@@ -34,10 +34,20 @@ func (r Role) String() string {
 
 // MonitorOptions is what a Monitor needs to know.
 type MonitorOptions struct {
-	Member   Member
-	Secret   func(context.Context) (secret.Secret, error) // of the user to log in as; asked for each log-in
-	Database string                                       // empty: the engine's default
+	Member Member
+	Secret func(context.Context) (secret.Secret, error) // of the user to log in as; asked for each log-in
+	// Refused is told of a secret whose passwords the member has all refused, so that a newer one is looked for. It does not
+	// block; nil: nobody wants to know.
+	Refused  func(secret.Secret)
+	Database string // empty: the engine's default
 	Log      *slog.Logger
+}
+
+// Refuse tells Refused of s.
+func (o *MonitorOptions) Refuse(s secret.Secret) {
+	if o.Refused != nil {
+		o.Refused(s)
+	}
 }
 
 // Monitor asks one member of a cluster how it is, over a connection of its own that it keeps. Only one goroutine uses it.

@@ -18,6 +18,13 @@ type Tokens interface {
 	Verify(ctx context.Context, l TokenLogin) error
 }
 
+// TokenUsers is a Tokens that can tell whom a token is for. It is safe for concurrent use.
+type TokenUsers interface {
+	// TokenUser returns the database user that a token names; nothing of the token is checked, and it does not block. ok is
+	// false where it names none, or several.
+	TokenUser(token secret.Password) (user string, ok bool)
+}
+
 // TokenLogin is a client that wants to log in with a token.
 type TokenLogin struct {
 	Proxy      string   // its name

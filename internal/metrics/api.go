@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,4 +32,21 @@ func NewAPIRequests(r prometheus.Registerer) *APIRequests {
 func (m *APIRequests) Observe(service, action, code string, d time.Duration) {
 	m.requests.WithLabelValues(service, action, code).Inc()
 	m.seconds.WithLabelValues(service).Observe(d.Seconds())
+}
+
+// writableLimit is how long a scrape waits for the store.
+const writableLimit = time.Second
+
+// NewState registers whether the control plane's state takes changes: writable is asked at each scrape, and nil is yes.
+func NewState(r prometheus.Registerer, writable func(context.Context) error) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: prefix + "state_writable", Help: "Whether the control plane's state takes changes (1), or etcd is full, has no leader or does not answer (0).",
+	}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), writableLimit)
+		defer cancel()
+		if writable(ctx) != nil {
+			return 0
+		}
+		return 1
+	}))
 }

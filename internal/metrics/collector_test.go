@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -53,6 +54,7 @@ func registry(t *testing.T, collect func() dataplane.Figures) *prometheus.Regist
 	if err := r.Register(metrics.NewCollector(collect)); err != nil {
 		t.Fatal(err)
 	}
+	metrics.NewState(r, func(context.Context) error { return nil })
 	metrics.NewAPIRequests(r).Observe("rds", "DescribeDBProxies", "", time.Millisecond)
 	metrics.NewSecretReads(r).Of("aws")(nil)
 	leases := metrics.NewSecretLeases(r).Of("app")

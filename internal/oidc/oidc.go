@@ -209,6 +209,26 @@ func (v *Verifier) judge(c *claims, user string) error {
 	return refuse(engine.TokenUser, fmt.Errorf("its claim %s is not for this user", v.o.UserClaim))
 }
 
+// UserOf returns the one database user that a token names, none of which has been verified. ok is false where it names none,
+// or several.
+func (v *Verifier) UserOf(token secret.Password) (user string, ok bool) {
+	_, rest, _ := strings.Cut(token.Reveal(), ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return "", false
+	}
+	var all map[string]any
+	if json.Unmarshal(text, &all) != nil {
+		return "", false
+	}
+	names := values(all[v.o.UserClaim])
+	if len(names) != 1 || names[0] == "" {
+		return "", false
+	}
+	return v.userOf(names[0]), true
+}
+
 // userOf is the database user that a value of the claim stands for.
 func (v *Verifier) userOf(value string) string {
 	if v.o.UserTemplate == "" {

@@ -202,3 +202,28 @@ func TestNowhere(t *testing.T) {
 		t.Error("a file that is not there is no error")
 	}
 }
+
+// TestUserOf reads whom a token names, before anything of it is verified.
+func TestUserOf(t *testing.T) {
+	t.Parallel()
+	i := testkit.StartIssuer(t)
+	o := oidc.Options{Issuer: i.URL, Audience: "forebay", CAFile: i.CAFile, UserClaim: "groups", UserTemplate: "app_{}"}
+	v := verifier(t, o)
+	for name, tt := range map[string]struct {
+		token, want string // want is empty where it names nobody
+	}{
+		"one":              {i.Token("one", nil, claims{"groups": "reports"}), "app_reports"},
+		"a list of one":    {i.Token("one", nil, claims{"groups": []string{"reports"}}), "app_reports"},
+		"several":          {i.Token("one", nil, claims{"groups": []string{"x", "reports"}}), ""},
+		"none":             {i.Token("one", nil, claims{}), ""},
+		"empty":            {i.Token("one", nil, claims{"groups": ""}), ""},
+		"no JWT":           {"Action=connect", ""},
+		"not base64":       {"ey.ey!.x", ""},
+		"not JSON":         {"ey.eyJ4.x", ""},
+		"of another shape": {"ey.W10.x", ""},
+	} {
+		if got, ok := v.UserOf(secret.Password(tt.token)); got != tt.want || ok != (tt.want != "") {
+			t.Errorf("%s: %q, %t", name, got, ok)
+		}
+	}
+}

@@ -25,6 +25,7 @@ const (
 	// DefaultTimeout is for one answer, from the dial to the last byte.
 	DefaultTimeout = 2 * time.Second
 	maxAnswer      = 1 << 20 // bytes
+	maxMembers     = 256     // each is watched by a connection of its own
 	defaultPort    = 5432    // of a member that tells none
 )
 
@@ -226,6 +227,9 @@ func parse(body []byte) (Cluster, error) {
 	}
 	if len(answer.Members) == 0 {
 		return Cluster{}, errors.New("names no members")
+	}
+	if len(answer.Members) > maxMembers {
+		return Cluster{}, fmt.Errorf("names %d members, more than %d", len(answer.Members), maxMembers)
 	}
 	c := Cluster{Scope: answer.Scope, Paused: answer.Pause}
 	for _, a := range answer.Members {

@@ -234,3 +234,18 @@ func TestNew(t *testing.T) {
 		}
 	}
 }
+
+// TestTooManyMembers checks that an answer does not have any number of members watched.
+func TestTooManyMembers(t *testing.T) {
+	t.Parallel()
+	naming := func(n int) []byte {
+		one := `{"name": "m", "host": "db", "port": 5432, "role": "replica"}`
+		return []byte(`{"members": [` + strings.TrimSuffix(strings.Repeat(one+",", n), ",") + `]}`)
+	}
+	if c, err := parse(naming(maxMembers)); err != nil || len(c.Members) != maxMembers {
+		t.Errorf("%d members: %v", maxMembers, err)
+	}
+	if _, err := parse(naming(maxMembers + 1)); err == nil {
+		t.Error("one more: no error")
+	}
+}

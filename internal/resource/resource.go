@@ -81,6 +81,8 @@ const (
 	MySQLNative       ClientPasswordAuthType = "MYSQL_NATIVE_PASSWORD"
 	// MySQLCleartext is PostgresCleartext for MySQL: the client must have enabled mysql_clear_password.
 	MySQLCleartext ClientPasswordAuthType = "MYSQL_CLEARTEXT"
+	// SQLServerAuthentication is SQL Server's only one: LOGIN7 has the password in it.
+	SQLServerAuthentication ClientPasswordAuthType = "SQL_SERVER_AUTHENTICATION"
 )
 
 // IAMAuth says whether a client logs in with a token in place of the password (contract section 3.2).
@@ -123,6 +125,8 @@ const (
 	TLSRequire    TLSMode = "require"
 	TLSVerifyCA   TLSMode = "verify-ca"
 	TLSVerifyFull TLSMode = "verify-full"
+	// TLSStrict is SQL Server's alone: TDS 8, where TLS comes before everything else, with what TLSVerifyFull asks for.
+	TLSStrict TLSMode = "strict"
 )
 
 // Target is what a proxy's sessions go to: one database server, or a cluster of servers that replicate from one another.

@@ -26,13 +26,13 @@ func Command() *cobra.Command {
 		allowErrors  bool
 	)
 	cmd := &cobra.Command{
-		Use:   "storm --target postgres://user@host:port/database | mysql://user@host:port/database",
+		Use:   "storm --target postgres://user@host:port/database | mysql://user@host:port/database | sqlserver://user@host:port/database",
 		Short: "send a storm of short-lived clients at a database or at Forebay, and count what became of them",
-		Long: `Sends a storm of short-lived clients at a PostgreSQL, MySQL or MariaDB server or at Forebay: each connects, runs a
+		Long: `Sends a storm of short-lived clients at a PostgreSQL, MySQL, MariaDB or SQL Server or at Forebay: each connects, runs a
 statement or a transaction, and leaves. Prints how many succeeded, why the others failed, and how long connecting and the
 statement took.
 
-The password is read from the file named by --password-file, or from the environment variable PGPASSWORD or MYSQL_PWD.`,
+The password is read from the file named by --password-file, or from the environment variable PGPASSWORD, MYSQL_PWD or SQLCMDPASSWORD.`,
 		Example: `  PGPASSWORD=... forebay storm --target postgres://app@127.0.0.1:5432/app --clients 2000 --hold 1s
   MYSQL_PWD=... forebay storm --target "mysql://app@127.0.0.1:3306/app?ssl-mode=REQUIRED" --transaction`,
 		Args: cobra.NoArgs,
@@ -67,8 +67,8 @@ The password is read from the file named by --password-file, or from the environ
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&target, "target", "", "where to: postgres://user@host:port/database?sslmode=... or mysql://user@host:port/database?ssl-mode=...")
-	f.StringVar(&passwordFile, "password-file", "", "file with the password (default: the environment variable PGPASSWORD or MYSQL_PWD)")
+	f.StringVar(&target, "target", "", "where to: postgres://user@host:port/database?sslmode=..., mysql://user@host:port/database?ssl-mode=... or sqlserver://user@host:port/database?encrypt=...")
+	f.StringVar(&passwordFile, "password-file", "", "file with the password (default: the environment variable PGPASSWORD, MYSQL_PWD or SQLCMDPASSWORD)")
 	f.IntVar(&o.Clients, "clients", 2000, "how many clients come")
 	f.DurationVar(&o.Window, "window", time.Second, "they arrive within this time")
 	f.IntVar(&o.Concurrency, "concurrency", 0, "most clients at work at once; 0 = no limit")
@@ -76,7 +76,7 @@ The password is read from the file named by --password-file, or from the environ
 	f.BoolVar(&o.Transaction, "transaction", false, "run BEGIN; statement; COMMIT")
 	f.DurationVar(&o.Hold, "hold", 0, "each client stays connected for so long after its statement")
 	f.DurationVar(&o.Timeout, "timeout", 30*time.Second, "give a client up after this time; 0 = never")
-	f.BoolVar(&useTLS, "tls", false, "insist on TLS (as sslmode=require or ssl-mode=REQUIRED in the target)")
+	f.BoolVar(&useTLS, "tls", false, "insist on TLS (as sslmode=require, ssl-mode=REQUIRED or encrypt=true&trustServerCertificate=true in the target)")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	f.BoolVar(&allowErrors, "allow-errors", false, "exit with 0 also if clients failed")
 	_ = cmd.MarkFlagRequired("target") // fails for an unknown flag alone

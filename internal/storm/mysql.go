@@ -5,12 +5,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -74,14 +71,14 @@ func (m *MySQL) Describe(err error) (code, text string) {
 
 // mysqlSession is one logged-in client.
 type mysqlSession struct {
+	noting
 	conn driver.Conn
-	net  *notedConn
 }
 
 // Connect implements Protocol.
 func (m *MySQL) Connect(ctx context.Context) (Session, error) {
 	s := new(mysqlSession)
-	conn, err := m.connector.Connect(context.WithValue(ctx, sessionKey{}, s))
+	conn, err := m.connector.Connect(context.WithValue(ctx, notingKey{}, &s.noting))
 	if err != nil {
 		return nil, s.reason(ctx, err)
 	}
@@ -91,27 +88,7 @@ func (m *MySQL) Connect(ctx context.Context) (Session, error) {
 
 // Run implements Session.
 func (s *mysqlSession) Run(ctx context.Context, statement string) error {
-	rows, err := s.conn.(driver.QueryerContext).QueryContext(ctx, statement, nil)
-	if err != nil {
-		return s.reason(ctx, err)
-	}
-	defer rows.Close()
-	for {
-		row := make([]driver.Value, len(rows.Columns()))
-		for err == nil {
-			err = rows.Next(row)
-		}
-		more, ok := rows.(driver.RowsNextResultSet)
-		switch {
-		case !errors.Is(err, io.EOF):
-			return s.reason(ctx, err)
-		case !ok || !more.HasNextResultSet():
-			return nil
-		}
-		if err = more.NextResultSet(); errors.Is(err, io.EOF) {
-			return nil // what came after the rows had none
-		}
-	}
+	return s.reason(ctx, readAll(s.conn.(driver.QueryerContext).QueryContext(ctx, statement, nil)))
 }
 
 // Close implements Session.
@@ -119,58 +96,11 @@ func (s *mysqlSession) Close() {
 	_ = s.conn.Close() // the server may be gone already, which is all the same now
 }
 
-// reason finds out why a client failed: the driver says little more of a broken connection than that it is one.
+// reason finds out why a client failed.
 func (s *mysqlSession) reason(ctx context.Context, err error) error {
 	var se *mysql.MySQLError
-	if errors.As(err, &se) {
+	if err == nil || errors.As(err, &se) {
 		return err
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if s.net != nil {
-		if noted := s.net.failed.Load(); noted != nil {
-			return *noted
-		}
-	}
-	return err
-}
-
-// notedConn is a connection that remembers its first failure.
-type notedConn struct {
-	net.Conn
-	failed atomic.Pointer[error] // the driver closes from a goroutine of its own
-}
-
-// sessionKey is the context key under which Connect tells dialNoted for whom it dials.
-type sessionKey struct{}
-
-func dialNoted(ctx context.Context, network, addr string) (net.Conn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	c := &notedConn{Conn: conn}
-	if s, ok := ctx.Value(sessionKey{}).(*mysqlSession); ok {
-		s.net = c
-	}
-	return c, nil
-}
-
-func (c *notedConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	return n, c.note(err)
-}
-
-func (c *notedConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	return n, c.note(err)
-}
-
-func (c *notedConn) note(err error) error {
-	if err != nil {
-		c.failed.CompareAndSwap(nil, &err)
-	}
-	return err
+	return s.noting.reason(ctx, err)
 }

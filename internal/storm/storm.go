@@ -22,6 +22,9 @@ type Options struct {
 	Timeout     time.Duration // for one client, from dial to its last answer, Hold not counted; 0 = none
 }
 
+// begin begins a transaction.
+const begin = "BEGIN"
+
 // Validate returns an error that names the first option that makes no sense.
 func (o Options) Validate() error {
 	switch {
@@ -172,7 +175,7 @@ func (out *outcome) work(ctx context.Context, proto Protocol, o Options, p *Prog
 	out.connect = ready.Sub(start)
 	statements := []string{o.Statement}
 	if o.Transaction {
-		statements = []string{"BEGIN", o.Statement, "COMMIT"}
+		statements = []string{begin, o.Statement, "COMMIT"}
 	}
 	for _, sql := range statements {
 		if err := s.Run(limited, sql); err != nil {

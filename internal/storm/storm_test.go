@@ -227,7 +227,32 @@ func TestParseTarget(t *testing.T) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("err %v (-want +got):\n%s", err, diff)
 	}
+	got, err = storm.ParseTarget("sqlserver://sa@db/app?encrypt=disable&Packet Size=512")
+	want = storm.Target{
+		Engine: storm.EngineSQLServer, Addr: "db:1433", User: "sa", Database: "app", Params: map[string]string{"Packet Size": "512"},
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("err %v (-want +got):\n%s", err, diff)
+	}
+	for target, want := range map[string][4]bool{ // TLS, it must be, strict, whoever the server is
+		"sqlserver://sa@db":                                             {true, false, false, true},
+		"sqlserver://sa@db?encrypt=false":                               {true, false, false, true},
+		"sqlserver://sa@db?encrypt=true":                                {true, true, false, false},
+		"sqlserver://sa@db?encrypt=true&TrustServerCertificate=true":    {true, true, false, true},
+		"sqlserver://sa@db?encrypt=strict":                              {true, true, true, false},
+		"sqlserver://sa@db?encrypt=disable&trustservercertificate=true": {false, false, false, false},
+	} {
+		t1, err := storm.ParseTarget(target)
+		if err != nil {
+			t.Errorf("%s: %v", target, err)
+			continue
+		}
+		if got := [4]bool{t1.TLS != nil, t1.TLSMust, t1.Strict, t1.TLS != nil && t1.TLS.InsecureSkipVerify}; got != want {
+			t.Errorf("%s: %v, want %v", target, got, want)
+		}
+	}
 	for _, bad := range []string{
+		"sqlserver://u:s3cret@h/d?encrypt=maybe", "sqlserver://u@h/d?Password=x", "sqlserver://u@h/d?sslmode=disable",
 		"", "oracle://u@h/d", "mysql://h/d", "mysql://u:s3cret@h/d?ssl-mode=maybe", "mysql://u@h/d?sslmode=disable", "postgres://h/d", "postgres://u@/d", "postgres://u@h/d?sslmode=maybe",
 		"postgres://u:s3cret@h:port/d", "postgres://u:s3cret%@h/d", "postgres://u@h/d?sslmode=verify-ca&sslrootcert=/nonexistent",
 	} {

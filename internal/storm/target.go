@@ -19,9 +19,10 @@ type Target struct {
 	User     string
 	Password string
 	Database string
-	Params   map[string]string // start-up parameters of PostgreSQL, such as application_name; connection attributes of MySQL
+	Params   map[string]string // start-up parameters of PostgreSQL, such as application_name; connection attributes of MySQL; go-mssqldb's parameters for SQL Server
 	TLS      *tls.Config       // nil: plain
 	TLSMust  bool              // fail if the server declines TLS
+	Strict   bool              // TLS before the first byte of the protocol (TDS 8)
 }
 
 // Engine is the protocol that a target speaks.
@@ -31,14 +32,19 @@ type Engine int
 const (
 	EnginePostgres Engine = iota
 	EngineMySQL
+	EngineSQLServer
 )
 
 // NewProtocol returns the protocol of the target's engine.
 func NewProtocol(t Target) (Protocol, error) {
-	if t.Engine == EngineMySQL {
+	switch t.Engine {
+	case EngineMySQL:
 		return NewMySQL(t)
+	case EngineSQLServer:
+		return NewSQLServer(t)
+	default:
+		return NewPostgres(t)
 	}
-	return NewPostgres(t)
 }
 
 // dialect is how an engine's people write a target.
@@ -47,6 +53,7 @@ type dialect struct {
 	port     string
 	tlsMode  string            // parameter for the mode of TLS
 	tlsModes map[string]string // its values in libpq's words; nil: these are libpq's
+	tlsWords string            // these values, for people
 	tlsCA    string            // parameter for a file with certificates
 	refused  []string          // parameters that would be misunderstood
 	password string            // environment variable
@@ -64,21 +71,39 @@ var dialects = map[Engine]dialect{
 			"": "prefer", "DISABLED": "disable", "PREFERRED": "prefer", "REQUIRED": "require",
 			"VERIFY_CA": "verify-ca", "VERIFY_IDENTITY": "verify-full",
 		},
+		tlsWords: "DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY",
 		refused: []string{
 			"password", "ssl-key", "ssl-cert", "sslmode", "sslrootcert", "tls", "host", "port", "user", "database", "socket",
 		},
 		password: "MYSQL_PWD",
 	},
+	EngineSQLServer: {
+		schemes: []string{"sqlserver", "mssql"}, port: "1433", tlsMode: "encrypt", tlsCA: "certificate",
+		tlsModes: map[string]string{
+			"": "prefer", "DISABLE": "disable", "FALSE": "prefer", "OPTIONAL": "prefer", "TRUE": "verify-full", "MANDATORY": "verify-full",
+			"STRICT": "verify-full",
+		},
+		tlsWords: "disable, false, true or strict",
+		refused: []string{
+			"password", "user id", "server", "port", "database", "tls", "sslmode", "ssl-mode", "authenticator", "protocol", "serverspn",
+			"fedauth", "hostnameincertificate", "tlsmin", "failoverpartner", "connection timeout", "dial timeout",
+		},
+		password: "SQLCMDPASSWORD",
+	},
 }
+
+// trust is the parameter of SQL Server's people by which a certificate is not looked at.
+const trust = "trustservercertificate"
 
 // ParseTarget reads a URL of one of the forms
 //
 //	postgres://user[:password]@host[:port][/database][?sslmode=...&sslrootcert=...]
 //	mysql://user[:password]@host[:port][/database][?ssl-mode=...&ssl-ca=...]
+//	sqlserver://user[:password]@host[:port][/database][?encrypt=...&trustServerCertificate=true&certificate=...]
 //
 // Parameters that are not about TLS go to the server at start-up: as settings to PostgreSQL, as connection attributes to
-// MySQL. Without sslmode or ssl-mode, TLS is used if the server has it. Without a database, PostgreSQL's is called like
-// the user, and MySQL has none.
+// MySQL; for SQL Server they are those of the driver's own URLs. Without sslmode, ssl-mode or encrypt, TLS is used if the
+// server has it. Without a database, PostgreSQL's is called like the user, and the others have none.
 func ParseTarget(s string) (Target, error) {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -91,7 +116,7 @@ func ParseTarget(s string) (Target, error) {
 		}
 	}
 	if t.Engine < 0 {
-		return Target{}, fmt.Errorf("target: scheme %q: expected postgres or mysql", u.Scheme)
+		return Target{}, fmt.Errorf("target: scheme %q: expected postgres, mysql or sqlserver", u.Scheme)
 	}
 	d := dialects[t.Engine]
 	if u.User.Username() == "" || u.Hostname() == "" {
@@ -111,10 +136,13 @@ func ParseTarget(s string) (Target, error) {
 	if err != nil {
 		return Target{}, errors.New("target: bad parameters after the question mark")
 	}
+	trusts := false
 	for name := range query {
 		switch {
 		case name == d.tlsMode, name == d.tlsCA:
-		case slices.Contains(d.refused, name):
+		case t.Engine == EngineSQLServer && strings.EqualFold(name, trust):
+			trusts = strings.EqualFold(query.Get(name), "true")
+		case slices.Contains(d.refused, strings.ToLower(name)):
 			return Target{}, fmt.Errorf("target: parameter %s is not supported", name)
 		default:
 			t.Params[name] = query.Get(name)
@@ -124,9 +152,12 @@ func ParseTarget(s string) (Target, error) {
 	if d.tlsModes != nil {
 		known := false
 		if mode, known = d.tlsModes[strings.ToUpper(mode)]; !known {
-			return Target{}, fmt.Errorf("target: %s %q: expected DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY",
-				d.tlsMode, query.Get(d.tlsMode))
+			return Target{}, fmt.Errorf("target: %s %q: expected %s", d.tlsMode, query.Get(d.tlsMode), d.tlsWords)
 		}
+	}
+	t.Strict = t.Engine == EngineSQLServer && strings.EqualFold(query.Get(d.tlsMode), "strict")
+	if trusts && mode == "verify-full" {
+		mode = "require"
 	}
 	return t, t.SetTLS(mode, query.Get(d.tlsCA))
 }

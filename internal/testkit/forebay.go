@@ -16,6 +16,7 @@ import (
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql"
 	"forebay/internal/engine/postgres"
+	"forebay/internal/engine/sqlserver"
 	"forebay/internal/localserver"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
@@ -62,6 +63,12 @@ func StartForebayMySQL(t testing.TB, m *localserver.MySQL, o ForebayOptions) *Fo
 	return start(t, resource.MySQL, resource.MySQLCachingSHA2, m.Host(), m.Port(), o)
 }
 
+// StartForebaySQLServer puts a Forebay in front of a server that speaks TDS, and closes it with the test. o.Users is needed.
+func StartForebaySQLServer(t testing.TB, host string, port int, o ForebayOptions) *Forebay {
+	t.Helper()
+	return start(t, resource.SQLServer, resource.SQLServerAuthentication, host, port, o)
+}
+
 func start(t testing.TB, family resource.EngineFamily, auth resource.ClientPasswordAuthType, targetHost string, targetPort int, o ForebayOptions) *Forebay {
 	t.Helper()
 	f := &Forebay{users: &users{passwords: maps.Clone(o.Users)}}
@@ -73,7 +80,7 @@ func start(t testing.TB, family resource.EngineFamily, auth resource.ClientPassw
 	opts := dataplane.Options{
 		Log: log, Secrets: f.users, Loops: max(1, o.Loops), Handshakes: o.Handshakes, Tokens: o.Tokens,
 		Engines: map[resource.EngineFamily]engine.Engine{
-			resource.PostgreSQL: postgres.New(log, f.users), resource.MySQL: mysql.New(log),
+			resource.PostgreSQL: postgres.New(log, f.users), resource.MySQL: mysql.New(log), resource.SQLServer: sqlserver.New(log),
 		},
 	}
 	if o.TLS != nil {

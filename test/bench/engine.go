@@ -24,7 +24,7 @@ type engine struct {
 }
 
 // engines are all, in the order in which they are measured.
-var engines = []*engine{&postgresEngine, &mariadbEngine, &mysql9Engine}
+var engines = []*engine{&postgresEngine, &mariadbEngine, &mysql9Engine, &sqlserverEngine}
 
 // database is a private server with the accounts and the data that are measured with.
 type database interface {
@@ -64,13 +64,13 @@ func pickEngines(words []string) ([]*engine, error) {
 	}
 	var out []*engine
 	for _, e := range engines {
-		if slices.Contains(words, e.name) || slices.Contains(words, "mysql") && e != &postgresEngine {
+		if slices.Contains(words, e.name) || slices.Contains(words, "mysql") && (e == &mariadbEngine || e == &mysql9Engine) {
 			out = append(out, e)
 		}
 	}
 	for _, w := range words {
 		if w != "mysql" && !slices.ContainsFunc(engines, func(e *engine) bool { return e.name == w }) {
-			return nil, fmt.Errorf("ENGINE: %q: expected some of postgresql,mariadb,mysql9, or mysql for the latter two", w)
+			return nil, fmt.Errorf("ENGINE: %q: expected some of postgresql,mariadb,mysql9,sqlserver, or mysql for MariaDB and MySQL 9", w)
 		}
 	}
 	return out, nil

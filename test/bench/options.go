@@ -47,7 +47,7 @@ func readOptions() (options, error) {
 	if o.engines, err = pickEngines(words); err != nil {
 		return o, err
 	}
-	o.named = slices.Contains(words, mysql9Engine.name)
+	o.named = slices.Contains(words, mysql9Engine.name) || slices.Contains(words, sqlserverEngine.name)
 	for _, p := range o.peers {
 		if !slices.Contains(knownPeers(), p) {
 			return o, fmt.Errorf("PEERS: %q: expected some of %s", p, strings.Join(knownPeers(), ","))

@@ -28,9 +28,10 @@ type world struct {
 	dir       string
 	temporary []string // further folders to remove
 	db        database
-	pg        *postgres // db, if it is that
-	my        *mysql    // db, if it is that
-	cert, key string    // PEM, the same for all
+	pg        *postgres  // db, if it is that
+	my        *mysql     // db, if it is that
+	ms        *sqlserver // db, if it is that
+	cert, key string     // PEM, the same for all
 
 	peers   []*peer // as asked for
 	leftOut []string

@@ -40,7 +40,7 @@ func startMySQL(ctx context.Context, _ *suite, verbose bool) (*sides, error) {
 	f, port, err := startForebay(ctx, resource.Proxy{
 		EngineFamily: resource.MySQL, Target: resource.Target{Members: []resource.Member{{Host: m.Host(), Port: m.Port()}}},
 		Auth: []resource.AuthEntry{{Secret: mysqlUser, ClientPasswordAuthType: resource.MySQLNative}},
-	}, cert, verbose)
+	}, password, cert, verbose)
 	if err != nil {
 		m.Stop()
 		return nil, err

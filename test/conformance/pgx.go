@@ -45,7 +45,7 @@ func startPgx(ctx context.Context, s *suite, verbose bool) (*sides, error) {
 	for _, a := range authTypes {
 		p.Auth = append(p.Auth, resource.AuthEntry{Secret: a.user, ClientPasswordAuthType: a.how})
 	}
-	f, port, err := startForebay(ctx, p, cert, verbose)
+	f, port, err := startForebay(ctx, p, password, cert, verbose)
 	if err != nil {
 		pg.Stop()
 		return nil, err

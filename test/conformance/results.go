@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"strings"
 )
@@ -13,7 +14,7 @@ import (
 type testID struct{ pkg, test string }
 
 func (t testID) String() string {
-	pkg := strings.TrimPrefix(strings.TrimPrefix(t.pkg, modulePgx), moduleMySQL)
+	pkg := strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(t.pkg, modulePgx), moduleMySQL), moduleSQLServer)
 	return strings.TrimPrefix(pkg, "/") + "." + t.test
 }
 
@@ -35,9 +36,19 @@ type results struct {
 	unsteady map[testID]bool   // passed in a later try
 }
 
+func newResults() *results {
+	return &results{tests: map[testID]outcome{}, output: map[testID]string{}, unsteady: map[testID]bool{}}
+}
+
+// add takes over the results of other tests.
+func (r *results) add(more *results) {
+	maps.Copy(r.tests, more.tests)
+	maps.Copy(r.output, more.output)
+}
+
 // readResults reads what go test -json writes.
 func readResults(in io.Reader) (*results, error) {
-	r := &results{tests: map[testID]outcome{}, output: map[testID]string{}, unsteady: map[testID]bool{}}
+	r := newResults()
 	br := bufio.NewReader(in)
 	for {
 		line, err := br.ReadBytes('\n')

@@ -16,6 +16,7 @@ import (
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql"
 	"forebay/internal/engine/postgres"
+	"forebay/internal/engine/sqlserver"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
 )
@@ -26,6 +27,8 @@ type subject struct {
 	module   string // go.mod says which version
 	expected string // file of documented differences
 	skip     string // regular expression of tests that are left out, direct and through Forebay
+	packages string // of the module, unless others are named
+	alone    bool   // each test has a process of its own: one that panics must not end the others
 	// start starts a server, with what the suite needs, and Forebay in front of it.
 	start func(ctx context.Context, s *suite, verbose bool) (*sides, error)
 }
@@ -39,18 +42,20 @@ type sides struct {
 
 // The modules whose tests are run.
 const (
-	modulePgx   = "github.com/jackc/pgx/v5"
-	moduleMySQL = "github.com/go-sql-driver/mysql"
+	modulePgx       = "github.com/jackc/pgx/v5"
+	moduleMySQL     = "github.com/go-sql-driver/mysql"
+	moduleSQLServer = "github.com/microsoft/go-mssqldb"
 )
 
 var subjects = []subject{
-	{"pgx", modulePgx, "test/conformance/expected-pgx.txt", "", startPgx},
+	{name: "pgx", module: modulePgx, expected: "test/conformance/expected-pgx.txt", packages: "./...", start: startPgx},
 	// One test wants an address of the Internet that does not answer, and ends the whole run where there is one that does.
-	{"mysql", moduleMySQL, "test/conformance/expected-mysql.txt", "^TestConnectorReturnsTimeout$", startMySQL},
+	{name: "mysql", module: moduleMySQL, expected: "test/conformance/expected-mysql.txt", packages: "./...", skip: "^TestConnectorReturnsTimeout$", start: startMySQL},
+	{name: "mssql", module: moduleSQLServer, expected: "test/conformance/expected-mssql.txt", packages: ".", alone: true, start: startSQLServer},
 }
 
 // startForebay starts a data plane in this process.
-func startForebay(ctx context.Context, p resource.Proxy, cert tls.Certificate, verbose bool) (*dataplane.Plane, int, error) {
+func startForebay(ctx context.Context, p resource.Proxy, password string, cert tls.Certificate, verbose bool) (*dataplane.Plane, int, error) {
 	cfg := &tls.Config{Certificates: []tls.Certificate{cert}}
 	var out io.Writer = io.Discard
 	if verbose {
@@ -58,9 +63,10 @@ func startForebay(ctx context.Context, p resource.Proxy, cert tls.Certificate, v
 	}
 	log := slog.New(slog.NewTextHandler(out, nil))
 	plane, err := dataplane.New(dataplane.Options{
-		Log: log, Secrets: secrets{}, Loops: 1,
+		Log: log, Secrets: secrets(password), Loops: 1,
 		Engines: map[resource.EngineFamily]engine.Engine{
-			resource.PostgreSQL: postgres.New(log, secrets{}), resource.MySQL: mysql.New(log),
+			resource.PostgreSQL: postgres.New(log, secrets(password)), resource.MySQL: mysql.New(log),
+			resource.SQLServer: sqlserver.New(log),
 		},
 		Certificates: func(*resource.Proxy) (*tls.Config, error) { return cfg, nil },
 	})
@@ -88,12 +94,12 @@ func startForebay(ctx context.Context, p resource.Proxy, cert tls.Certificate, v
 	return plane, n, err
 }
 
-// secrets is a secret store in which each user has the suite's password.
-type secrets struct{}
+// secrets is a secret store in which each user has the same password.
+type secrets string
 
 // Get implements secret.Store.
-func (secrets) Get(_ context.Context, name string) (secret.Secret, error) {
-	return secret.Secret{Name: name, Version: "1", Username: name, Password: password}, nil
+func (s secrets) Get(_ context.Context, name string) (secret.Secret, error) {
+	return secret.Secret{Name: name, Version: "1", Username: name, Password: secret.Password(s)}, nil
 }
 
 // certificate reads the pair that a server shows.

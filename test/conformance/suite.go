@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,6 +17,7 @@ import (
 // suite is a copy of the module's sources with its tests.
 type suite struct {
 	skip    string
+	alone   bool // subject.alone
 	version string
 	dir     string // all files of ours
 	src     string // the module
@@ -105,6 +107,9 @@ const packageLimit = "5m"
 
 // test runs tests and collects their results. Tests that fail are no error.
 func (s *suite) test(ctx context.Context, env []string, run string, packages []string) (*results, error) {
+	if s.alone {
+		return s.testAlone(ctx, env, run, packages)
+	}
 	args := []string{"test", "-json", "-count=1", "-vet=off", "-timeout=" + packageLimit}
 	if run != "" {
 		args = append(args, "-run="+run)
@@ -140,11 +145,62 @@ func (s *suite) test(ctx context.Context, env []string, run string, packages []s
 	return r, nil
 }
 
+// testLimit is how long a test may take that has a process of its own.
+const testLimit = "60s"
+
+// testAlone is test with a process for each test.
+func (s *suite) testAlone(ctx context.Context, env []string, run string, packages []string) (*results, error) {
+	all := newResults()
+	if run == "" {
+		run = "."
+	}
+	for _, pkg := range packages {
+		bin := filepath.Join(s.dir, "suite.test")
+		command := func(name string, args ...string) *exec.Cmd {
+			cmd := exec.CommandContext(ctx, name, args...)
+			cmd.Dir = filepath.Join(s.src, pkg)
+			cmd.Env = append(append(cleanEnv(), "GOWORK=off", "GOFLAGS="), env...)
+			return cmd
+		}
+		if out, err := command("go", "test", "-c", "-vet=off", "-o", bin, ".").CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("go test -c: %w: %s", err, out)
+		}
+		name, err := command("go", "list", ".").Output()
+		if err != nil {
+			return nil, fmt.Errorf("go list: %w", err)
+		}
+		list, err := command(bin, "-test.list", run).Output()
+		if err != nil {
+			return nil, fmt.Errorf("list the tests of %s: %w", pkg, err)
+		}
+		for _, test := range strings.Fields(string(list)) {
+			if !strings.HasPrefix(test, "Test") {
+				continue // examples have no server
+			}
+			// A test that fails is no error, nor is one that crashes: it is seen not to have ended.
+			out, _ := command("go", "tool", "test2json", "-p", strings.TrimSpace(string(name)),
+				bin, "-test.v=test2json", "-test.run=^"+test+"$", "-test.timeout="+testLimit).Output()
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			r, err := readResults(bytes.NewReader(out))
+			if err != nil {
+				return nil, err
+			}
+			all.add(r)
+		}
+	}
+	if len(all.tests) == 0 {
+		return nil, errors.New("no test has run")
+	}
+	return all, nil
+}
+
 // cleanEnv is our environment without what would steer a client.
 func cleanEnv() []string {
 	var env []string
 	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "PG") && !strings.HasPrefix(e, "MYSQL") {
+		if !strings.HasPrefix(e, "PG") && !strings.HasPrefix(e, "MYSQL") && !strings.HasPrefix(e, "SQLSERVER") && !strings.HasPrefix(e, "FOREBAY_TEST_SQLSERVER") {
 			env = append(env, e)
 		}
 	}

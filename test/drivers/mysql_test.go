@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/md5"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -124,10 +125,38 @@ func (w *mysqlWorld) try(to way, stdin []byte, name string, args ...string) (str
 		"DB_PASSWORD="+w.db.Password, "DB_NAME="+w.db.Name, "MYSQL_PWD="+w.db.Password, "TZ=UTC")
 	cmd.Stdin = bytes.NewReader(stdin)
 	cmd.WaitDelay = time.Second
-	var out, errors bytes.Buffer // apart: in what order they come is not the same each time
-	cmd.Stdout, cmd.Stderr = &out, &errors
+	out, errors := &bounded{stop: cancel}, &bounded{stop: cancel} // apart: in what order they come is not the same each time
+	cmd.Stdout, cmd.Stderr = out, errors
 	err := cmd.Run()
+	if out.over || errors.over {
+		w.t.Fatalf("%s, %s %q: it does not stop printing; the last was\n%s%s", to.name, filepath.Base(name), args, last(errors.String()), last(out.String()))
+	}
 	return errors.String() + out.String(), err
+}
+
+// maxPrinted is the most that a program may print, in bytes: more is a loop, which would take all memory.
+const maxPrinted = 100 << 20
+
+// bounded keeps what a program prints, and stops one that prints too much.
+type bounded struct {
+	bytes.Buffer
+	stop func()
+	over bool
+}
+
+// Write implements io.Writer.
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.Len() > maxPrinted {
+		b.over = true
+		b.stop()
+		return len(p), nil
+	}
+	return b.Buffer.Write(p)
+}
+
+// ReadFrom would have bytes.Buffer read without a bound.
+func (b *bounded) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{b}, r)
 }
 
 // last is the end of a long text.

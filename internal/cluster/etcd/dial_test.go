@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,14 +23,22 @@ import (
 // startServer runs an etcd that listens, with a certificate it makes, and returns its address and that certificate's pool.
 func startServer(t *testing.T) (string, *tls.Config) {
 	t.Helper()
+	_, addr, conf := startServerOf(t, 0)
+	return addr, conf
+}
+
+// startServerOf is startServer for a database of at most that many bytes; 0: etcd's default.
+func startServerOf(t *testing.T, quota int64) (stop func(), addr string, _ *tls.Config) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
+	addr = l.Addr().String()
 	l.Close()
 	cfg := embed.NewConfig()
 	cfg.Dir = t.TempDir()
+	cfg.QuotaBackendBytes = quota
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	cfg.ListenPeerUrls = nil
 	cfg.ListenClientUrls = []url.URL{{Scheme: "https", Host: addr}}
@@ -40,7 +49,8 @@ func startServer(t *testing.T) (string, *tls.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(server.Close)
+	stop = sync.OnceFunc(server.Close)
+	t.Cleanup(stop)
 	<-server.Server.ReadyNotify()
 	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true}) // to learn the certificate
 	if err != nil {
@@ -49,7 +59,7 @@ func startServer(t *testing.T) (string, *tls.Config) {
 	defer conn.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(conn.ConnectionState().PeerCertificates[0])
-	return addr, &tls.Config{RootCAs: roots}
+	return stop, addr, &tls.Config{RootCAs: roots}
 }
 
 func TestDialed(t *testing.T) {
@@ -66,6 +76,38 @@ func TestDialed(t *testing.T) {
 		t.Cleanup(func() { s.Close() })
 		return s
 	})
+}
+
+// TestWritable checks that a store says when it takes no changes: its database is full, or nobody is there.
+func TestWritable(t *testing.T) {
+	t.Parallel()
+	stop, addr, conf := startServerOf(t, 64<<10)
+	s, err := Dial(t.Context(), DialOptions{Endpoints: []string{addr}, TLS: conf, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Writable(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; err == nil && i < 100; i++ {
+		_, err = s.Commit(t.Context(), cluster.Txn{Ops: []cluster.Op{{Key: "x", Value: make([]byte, 16<<10)}}})
+	}
+	if err == nil {
+		t.Fatal("the database has no limit")
+	}
+	for err = s.Writable(t.Context()); err == nil; err = s.Writable(t.Context()) { // the alarm comes a moment later
+		time.Sleep(time.Millisecond)
+	}
+	if !strings.Contains(err.Error(), "NOSPACE") {
+		t.Errorf("a full one: %v", err)
+	}
+	stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := s.Writable(ctx); err == nil {
+		t.Error("nobody is there: no error")
+	}
 }
 
 func TestDialErrors(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"forebay/internal/cluster"
@@ -127,6 +128,42 @@ func (s *Store) Commit(ctx context.Context, txn cluster.Txn) (int64, error) {
 		return 0, cluster.ErrConflict
 	}
 	return r.Header.Revision, nil
+}
+
+// Writable is nil if the store takes changes as far as its members tell, else why not: an embedded member that has come to an end, no
+// leader, a database that is full (etcd's alarm NOSPACE), no answer. It changes nothing, and blocks no longer than ctx lasts.
+func (s *Store) Writable(ctx context.Context) error {
+	ctx, cancel, err := s.while(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	members := s.client.Endpoints()
+	if len(members) == 0 { // an embedded one
+		members = []string{""}
+	}
+	type told struct {
+		answer *clientv3.StatusResponse
+		err    error
+	}
+	all := make(chan told, len(members))
+	for _, m := range members { // at once: one that is lost takes all the time there is
+		go func() {
+			answer, err := s.client.Status(ctx, m)
+			all <- told{answer, err}
+		}()
+	}
+	for range members {
+		t := <-all
+		if err = s.cause(t.err); err != nil {
+			continue
+		}
+		if len(t.answer.Errors) == 0 {
+			return nil
+		}
+		return fmt.Errorf("etcd: %s", strings.Join(t.answer.Errors, ", ")) // alarms are the whole cluster's
+	}
+	return fmt.Errorf("etcd: status: %w", err)
 }
 
 // Watch implements cluster.Store.

@@ -63,6 +63,9 @@ func TestRestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := embed(t, dir)
+	if err := s.Writable(t.Context()); err != nil {
+		t.Error(err)
+	}
 	rev, err := s.Commit(t.Context(), cluster.Txn{Ops: []cluster.Op{{Key: "/k", Value: []byte("v")}}})
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +125,7 @@ func fill(dir string) {
 	say("a change after that", err)
 	_, _, err = s.Load(ctx, "/")
 	say("a read after that", err)
+	say("Writable", s.Writable(ctx))
 	say("Close", s.Close())
 	os.Exit(0)
 }

@@ -49,7 +49,7 @@ func TestDiskFull(t *testing.T) {
 	if _, err := fmt.Sscanf(report, "%d", &written); err != nil || written == 0 {
 		t.Fatalf("the member that fills the disk says\n%s", said)
 	}
-	for _, want := range []string{"the change: ErrFailed", "a change after that: ErrFailed", "a read after that: ErrFailed", "Close: ErrFailed"} {
+	for _, want := range []string{"the change: ErrFailed", "a change after that: ErrFailed", "a read after that: ErrFailed", "Writable: ErrFailed", "Close: ErrFailed"} {
 		if !strings.Contains(report, want) {
 			t.Errorf("no %q in\n%s", want, report)
 		}

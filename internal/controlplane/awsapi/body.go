@@ -4,7 +4,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync/atomic"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -27,32 +28,87 @@ const (
 	lingerFor  = time.Second
 )
 
-// bodies keeps the sum of all bodies within maxBodies.
-type bodies struct{ held atomic.Int64 }
+// bodies keeps the sum of all bodies within maxBodies. Where there is no room for one, the body that has been on its way for longest
+// goes: honest ones take moments, and whoever sends slowly, and has proved nothing yet, must not keep others out.
+type bodies struct {
+	mu      sync.Mutex
+	held    int      // guarded by mu; bytes
+	reading []*owner // guarded by mu; whose bodies are on their way, the oldest first
+}
 
-// reserve takes n bytes of the sum, if they are there.
-func (b *bodies) reserve(n int) bool {
-	if b.held.Add(int64(n)) > maxBodies {
-		b.held.Add(-int64(n))
+// owner is the request that a body's memory is reserved for.
+type owner struct {
+	cut func() error // ends its reads
+
+	held    int  // guarded by bodies.mu; bytes
+	dropped bool // guarded by bodies.mu; it has lost its memory to another one
+}
+
+func (b *bodies) begin(cut func() error) *owner {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o := &owner{cut: cut}
+	b.reading = append(b.reading, o)
+	return o
+}
+
+// reserve takes n bytes of the sum for o, if they are there or an older body has them. A dropped one's memory is gone a moment later.
+func (b *bodies) reserve(o *owner, n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if o.dropped {
 		return false
 	}
+	for i := 0; b.held+n > maxBodies; {
+		oldest := b.reading[i]
+		switch {
+		case oldest == o:
+			return false
+		case oldest.held == 0 || oldest.cut() != nil: // of a kind that cannot be ended
+			i++
+		default:
+			b.held -= oldest.held
+			oldest.held, oldest.dropped = 0, true
+			b.reading = slices.Delete(b.reading, i, i+1)
+		}
+	}
+	b.held += n
+	o.held += n
 	return true
 }
 
+// whole says that o's body is no more on its way, and reports whether it still has its memory.
+func (b *bodies) whole(o *owner) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i := slices.Index(b.reading, o); i >= 0 {
+		b.reading = slices.Delete(b.reading, i, i+1)
+	}
+	return !o.dropped
+}
+
 // read reads a request's body. Memory is reserved as bytes arrive, since a header promises anything. The caller releases
-// held whatever the error.
-func (b *bodies) read(w http.ResponseWriter, r *http.Request) (body []byte, held int, err error) {
+// the owner whatever the error.
+func (b *bodies) read(w http.ResponseWriter, r *http.Request) (body []byte, o *owner, err error) {
+	o = b.begin(func() error { return http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
+	body, err = b.readFor(o, w, r)
+	if !b.whole(o) {
+		return nil, o, Common("Throttling", "Rate exceeded")
+	}
+	return body, o, err
+}
+
+func (b *bodies) readFor(o *owner, w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 	if r.ContentLength > maxBody {
-		return nil, 0, errTooLarge
+		return nil, errTooLarge
 	}
 	from := http.MaxBytesReader(w, r.Body, maxBody)
 	for {
 		if len(body) == cap(body) {
 			more := max(firstRead, cap(body)) // doubled
-			if !b.reserve(more) {
-				return nil, held, Common("Throttling", "Rate exceeded")
+			if !b.reserve(o, more) {
+				return nil, Common("Throttling", "Rate exceeded")
 			}
-			held += more
 			body = append(make([]byte, 0, cap(body)+more), body...)
 		}
 		n, err := from.Read(body[len(body):cap(body)])
@@ -61,13 +117,18 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request) (body []byte, held
 		switch {
 		case err == nil:
 		case errors.Is(err, io.EOF):
-			return body, held, nil
+			return body, nil
 		case errors.As(err, &big):
-			return nil, held, errTooLarge
+			return nil, errTooLarge
 		default:
-			return nil, held, Common("RequestTimeout", "The request body did not arrive in time or in full.")
+			return nil, Common("RequestTimeout", "The request body did not arrive in time or in full.")
 		}
 	}
 }
 
-func (b *bodies) release(held int) { b.held.Add(-int64(held)) }
+func (b *bodies) release(o *owner) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held -= o.held
+	o.held = 0
+}

@@ -131,8 +131,8 @@ func (s *Server) answer(w http.ResponseWriter, r *request) (a answer) {
 			a = r.refuse(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	body, held, err := s.bodies.read(w, r.Request)
-	defer s.bodies.release(held)
+	body, owner, err := s.bodies.read(w, r.Request)
+	defer s.bodies.release(owner)
 	if err != nil {
 		w.Header().Set("Connection", "close") // the rest of the body would be read as the next request
 		// Else the server would read on before it answers. HTTP/2 does neither, and knows no such thing.

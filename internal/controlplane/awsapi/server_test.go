@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -392,6 +393,59 @@ func TestBodies(t *testing.T) {
 		}
 		if w := f.do(query("rds", "Action=Quiet&Version=2014-10-31")); w.Code != 200 {
 			t.Errorf("afterwards: got %d %s", w.Code, w.Body)
+		}
+	})
+}
+
+// cutting is a recorder whose request's body can be cut off, as that of a connection can.
+type cutting struct {
+	*httptest.ResponseRecorder
+	body *io.PipeReader
+}
+
+// SetReadDeadline is for http.ResponseController.
+func (c cutting) SetReadDeadline(time.Time) error {
+	return c.body.CloseWithError(os.ErrDeadlineExceeded)
+}
+
+// TestSlowBodies checks that bodies which nobody has signed, and which do not end, keep nobody else out.
+func TestSlowBodies(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, awsapi.Options{}, nil)
+		var writers []*io.PipeWriter
+		var running sync.WaitGroup
+		codes := make([]int, 66)
+		for i := range codes {
+			pr, pw := io.Pipe()
+			writers = append(writers, pw)
+			running.Go(func() {
+				r := httptest.NewRequest("POST", "/", pr)
+				r.Header.Set("Authorization", auth("rds", "eu-west-1"))
+				w := cutting{httptest.NewRecorder(), pr}
+				f.ServeHTTP(w, r)
+				codes[i] = w.Code
+				if w.Code == 400 && !strings.Contains(w.Body.String(), "<Code>Throttling</Code>") {
+					t.Errorf("got %s", w.Body)
+				}
+			})
+			synctest.Wait() // so that they come one after the other
+			running.Go(func() { _, _ = pw.Write(make([]byte, 1<<20-1)) })
+			synctest.Wait()
+		}
+		for range 10 {
+			if w := f.do(query("rds", "Action=Quiet&Version=2014-10-31")); w.Code != 200 {
+				t.Errorf("while slow bodies are on their way: got %d %s", w.Code, w.Body)
+			}
+		}
+		for _, pw := range writers {
+			pw.CloseWithError(errors.New("gone"))
+		}
+		running.Wait()
+		for i, code := range codes {
+			if want := map[bool]int{true: 400, false: 408}[i < 3]; code != want { // two for the last two, one for the rest
+				t.Errorf("body %d: got %d, want %d", i, code, want)
+			}
 		}
 	})
 }

@@ -176,6 +176,8 @@ func (s *Session) pump() {
 			if s.waiting {
 				if c.HungUp() {
 					s.clientGone()
+				} else {
+					s.listen()
 				}
 				return
 			}
@@ -309,6 +311,34 @@ func lookAt(w *pool.Waiter) {
 		return
 	}
 	if len(s.in) == 0 {
+		s.unwait()
+	}
+	s.shrink()
+}
+
+// maxListened is how much is read of what a client sends while it waits, in bytes.
+const maxListened = 2 << 20
+
+// listen reads what a client sends while it waits for a server connection, where it may withdraw its request that way.
+func (s *Session) listen() {
+	w, ok := s.eng.(engine.Withdrawer)
+	if !ok || !s.started || !s.client.Readable() || len(s.in) > maxListened || s.client.Unsent() > maxUnsent {
+		return
+	}
+	b, err := s.read()
+	if err != nil {
+		if err != evloop.ErrAgain {
+			s.clientGone()
+		}
+		return
+	}
+	s.active = s.w.Loop.Nanos()
+	s.in = s.w.keep(s.in, b)
+	s.fed, s.starved = false, false
+	if !w.Withdraws(s.in) {
+		return
+	}
+	if s.feed(s.in) && !(s.fed && len(s.in) > 0) {
 		s.unwait()
 	}
 	s.shrink()

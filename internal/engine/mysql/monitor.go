@@ -147,6 +147,9 @@ func (m *monitor) login(ctx context.Context) error {
 		}
 		return login.Dial(ctx, transport, o)
 	})
+	if login.PasswordRefused(err) {
+		m.o.Refuse(sec)
+	}
 	switch {
 	case errors.Is(err, login.ErrAuth):
 		return fmt.Errorf("monitoring user %q: %w: it has to exist there, with the password of its secret, and be allowed in from here",

@@ -34,6 +34,9 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			o.More = true
 			break
 		}
+		if s.stepwise && v.q.cycles() > 0 && !v.copyIn {
+			break
+		}
 		size, err := pgwire.Size(b[i:])
 		if err != nil {
 			s.protocolViolation("invalid message length", o)

@@ -39,6 +39,7 @@ type database struct {
 	initial       atomic.Pointer[settings]         // what init_query sets; nil without one
 	temporaryPath atomic.Bool                      // the default search_path may lead to temporary objects
 	sequences     atomic.Bool                      // sessions here use currval or lastval
+	serializable  [2]atomic.Bool                   // transactions are, by default; of the writer, of standbys
 	rotation      engine.Rotation
 
 	mu       sync.Mutex
@@ -183,7 +184,7 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		rep = rep.with(setting{name: p.Name, value: p.Value})
 	}
 	v.reported = rep.fit()
-	limits, standby, err := capacity(ctx, s)
+	facts, err := askFacts(ctx, s)
 	if err == nil {
 		err = d.readDefaults(ctx, s)
 	}
@@ -191,13 +192,23 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		s.Close()
 		return engine.Dialed{}, wrapLogin(err)
 	}
-	if standby == d.key.ReadOnly || d.base.Load() == nil { // else it only serves what may also go to a reader
+	d.sayDefault(facts)
+	if facts.standby == d.key.ReadOnly || d.base.Load() == nil { // else it only serves what may also go to a reader
 		now := v.reported // a copy: the connection's own changes, on its loop
 		if old := d.base.Swap(&now); old != nil && *old != now {
 			d.forgetWelcomes()
 		}
 	}
-	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: limits, ReadOnly: standby, Previous: in.by == previousPassword, Token: in.by == token, Lease: in.lease}, nil
+	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: facts.capacity, ReadOnly: facts.standby, Previous: in.by == previousPassword, Token: in.by == token, Lease: in.lease}, nil
+}
+
+// sayDefault takes over the isolation of transactions that do not say it.
+func (d *database) sayDefault(f serverFacts) {
+	i := 0
+	if f.standby {
+		i = 1
+	}
+	d.serializable[i].Store(f.serializable)
 }
 
 // proof is what has let us in to a server.
@@ -444,10 +455,12 @@ func (d *database) Maintain(ctx context.Context, m engine.Member) (engine.Capaci
 		return engine.Capacity{}, err
 	}
 	defer s.Close()
-	c, _, err := capacity(ctx, s)
+	facts, err := askFacts(ctx, s)
+	c := facts.capacity
 	if err != nil {
 		return c, err
 	}
+	d.sayDefault(facts)
 	if err := d.loadRoutines(ctx, s); err != nil {
 		return c, fmt.Errorf("routines of database %q: %w", d.key.Database, err)
 	}

@@ -156,32 +156,44 @@ func (e *Engine) Open(p *resource.Proxy, k engine.Key, c engine.Credentials) eng
 	return d
 }
 
-// capacity asks the server how many connections it allows, and, in the same round trip, whether it is a standby.
-func capacity(ctx context.Context, s *login.Server) (c engine.Capacity, standby bool, err error) {
+// serverFacts is what a server connection is asked when it is new.
+type serverFacts struct {
+	capacity     engine.Capacity
+	standby      bool
+	serializable bool // so are transactions that do not say otherwise
+}
+
+// askFacts asks for them, in one round trip.
+func askFacts(ctx context.Context, s *login.Server) (f serverFacts, err error) {
 	rows, err := s.Query(ctx, `SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')
-	UNION ALL SELECT 'standby', pg_catalog.pg_is_in_recovery()::pg_catalog.text`)
+	UNION ALL SELECT 'standby', pg_catalog.pg_is_in_recovery()::pg_catalog.text
+	UNION ALL SELECT 'isolation', pg_catalog.current_setting('default_transaction_isolation')`)
 	if err != nil {
-		return c, false, err
+		return f, err
 	}
 	for _, r := range rows {
 		if len(r) != 2 || r[0] == nil || r[1] == nil {
 			continue
 		}
-		if *r[0] == "standby" {
-			standby = *r[1] == "true"
+		switch *r[0] {
+		case "standby":
+			f.standby = *r[1] == "true"
+			continue
+		case "isolation":
+			f.serializable = *r[1] == serializable
 			continue
 		}
 		n, err := strconv.Atoi(*r[1])
 		if err != nil {
-			return c, false, fmt.Errorf("postgres: setting %s: %w", *r[0], err)
+			return f, fmt.Errorf("postgres: setting %s: %w", *r[0], err)
 		}
 		if *r[0] == "max_connections" {
-			c.MaxConnections = n
+			f.capacity.MaxConnections = n
 		} else {
-			c.Reserved += n
+			f.capacity.Reserved += n
 		}
 	}
-	return c, standby, nil
+	return f, nil
 }
 
 // dialOptions are the options for reaching a member that do not depend on user and database.

@@ -137,6 +137,9 @@ func (m *monitor) login(ctx context.Context) error {
 		}
 		return login.Dial(ctx, o)
 	})
+	if login.PasswordRefused(err) {
+		m.o.Refuse(sec)
+	}
 	if err != nil {
 		return fmt.Errorf("monitoring user %q: %w", m.current.User(), err)
 	}

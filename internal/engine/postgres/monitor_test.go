@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -316,8 +317,25 @@ func TestMonitorRefused(t *testing.T) {
 	s := secret.Secret{Name: "s", Version: "1", Username: "mon", Password: "wrong-pw"}
 	refused("wrong password", watchBy(t, memberOf(p), s, io.Discard), "28P01")
 
-	var log bytes.Buffer
+	// Whoever keeps the secret is told: there may be a newer one. With a previous password that is right there is no reason to.
+	var doubted []string
+	discard := slog.New(slog.DiscardHandler)
+	doubting := func() engine.Monitor {
+		m := postgres.New(discard, nil).NewMonitor(engine.MonitorOptions{
+			Member: memberOf(p), Log: discard, Secret: func(context.Context) (secret.Secret, error) { return s, nil },
+			Refused: func(s secret.Secret) { doubted = append(doubted, s.Name+" "+s.Version) },
+		})
+		t.Cleanup(m.Close)
+		return m
+	}
+	refused("wrong password", doubting(), "28P01")
 	s.Previous = &secret.Previous{Version: "0", Username: "mon", Password: monitorPassword}
+	look(t, doubting())
+	if !slices.Equal(doubted, []string{"s 1"}) {
+		t.Errorf("doubted: %q, want version 1 of s, once", doubted)
+	}
+
+	var log bytes.Buffer
 	m := watchBy(t, memberOf(p), s, &log)
 	look(t, m)
 	if got := strings.Count(log.String(), "taken the previous one"); got != 1 {

@@ -2,13 +2,23 @@ package postgres
 
 import (
 	"bytes"
+	"strings"
 
 	"forebay/internal/engine/postgres/sqltext"
 	"forebay/internal/wire/pgwire"
 )
 
-// ReadsOnly implements engine.Session: the message that a transaction would begin with declares it READ ONLY.
+// serializable is the isolation level that a standby does not have.
+const serializable = "serializable"
+
+// ReadsOnly implements engine.Session: the message that a transaction would begin with declares it READ ONLY. While such a
+// transaction goes on, the session sends one cycle at a time: what its client sends behind the end may write, and is for the writer.
 func (s *session) ReadsOnly(b []byte) bool {
+	s.stepwise = s.declaresReadOnly(b)
+	return s.stepwise
+}
+
+func (s *session) declaresReadOnly(b []byte) bool {
 	if s.greeting != nil || s.aborted || len(b) < pgwire.HeaderLen {
 		return false
 	}
@@ -32,5 +42,14 @@ func (s *session) ReadsOnly(b []byte) bool {
 	if end := bytes.IndexByte(body, 0); end >= 0 {
 		body = body[:end]
 	}
-	return sqltext.DeclaresReadOnly(body, s.mode)
+	return sqltext.DeclaresReadOnly(body, s.mode, s.serializable())
+}
+
+// serializable reports whether a transaction that names no isolation level may be that on some member.
+func (s *session) serializable() bool {
+	if v, ok := settingIn(s.want, "default_transaction_isolation"); ok {
+		return strings.EqualFold(v, serializable)
+	}
+	d := s.l.db
+	return d.serializable[0].Load() || d.serializable[1].Load()
 }

@@ -85,6 +85,7 @@ func (w *world) run(b []byte) {
 		moved = false
 		if w.on == nil && (len(w.in) >= pgwire.HeaderLen || len(b) > 0) && !w.s.Refusing() {
 			w.on = w.servers[w.at%len(w.servers)]
+			w.s.ReadsOnly(append(bytes.Clone(w.in), b...))
 			w.o.Reset()
 			w.s.Attach(w.on.v, &w.o)
 			w.took()

@@ -3,9 +3,9 @@ package sqltext
 import "bytes"
 
 // DeclaresReadOnly reports whether a text is one statement that begins a transaction and says that it only reads: BEGIN or
-// START TRANSACTION with READ ONLY among its modes, and nothing behind it. SERIALIZABLE is left to the
-// writer.
-func DeclaresReadOnly(text []byte, mode Mode) bool {
+// START TRANSACTION with READ ONLY among its modes, and nothing behind it. A SERIALIZABLE one, which it is by default where
+// serializable is set, is left to the writer: a hot standby refuses it.
+func DeclaresReadOnly(text []byte, mode Mode, serializable bool) bool {
 	x := lexer{text: bytes.TrimRight(text, "\x00"), mode: mode}
 	x.next()
 	switch {
@@ -23,20 +23,23 @@ func DeclaresReadOnly(text []byte, mode Mode) bool {
 	}
 	readOnly := false
 	for ; x.kind == kWord || x.kind == kPunct && x.b == ','; x.next() {
-		if x.is("serializable") {
-			return false // a hot standby refuses that
+		switch {
+		case x.is("isolation"): // the last one counts, as for the rest
+			serializable = false
+		case x.is("serializable"):
+			serializable = true
 		}
 		if !x.is("read") {
 			continue
 		}
-		if x.next(); x.is("only") || x.is("write") { // else it is an isolation level; the last one counts
+		if x.next(); x.is("only") || x.is("write") { // else it is an isolation level
 			readOnly = x.is("only")
 		}
 	}
 	if x.kind == kPunct && x.b == ';' {
 		x.next()
 	}
-	return readOnly && x.kind == kEOF && !x.unclear && !x.broken
+	return readOnly && !serializable && x.kind == kEOF && !x.unclear && !x.broken
 }
 
 // is reports whether the token is that word, which is in small letters.

@@ -25,8 +25,19 @@ func TestDeclaresReadOnly(t *testing.T) {
 		"BEGIN \"READ\" ONLY":                                               false,
 		"":                                                                  false,
 	} {
-		if got := DeclaresReadOnly([]byte(text), Standard); got != want {
+		if got := DeclaresReadOnly([]byte(text), Standard, false); got != want {
 			t.Errorf("%q: %t", text, got)
+		}
+	}
+	// Where transactions are SERIALIZABLE by default.
+	for text, want := range map[string]bool{
+		"BEGIN READ ONLY": false,
+		"BEGIN READ ONLY, ISOLATION LEVEL READ COMMITTED":                                true,
+		"BEGIN ISOLATION LEVEL SERIALIZABLE, ISOLATION LEVEL REPEATABLE READ, READ ONLY": true,
+		"BEGIN ISOLATION LEVEL READ COMMITTED, ISOLATION LEVEL SERIALIZABLE, READ ONLY":  false,
+	} {
+		if got := DeclaresReadOnly([]byte(text), Standard, true); got != want {
+			t.Errorf("SERIALIZABLE by default: %q: %t", text, got)
 		}
 	}
 }

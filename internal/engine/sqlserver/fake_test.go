@@ -1,0 +1,481 @@
+package sqlserver
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"forebay/internal/wire/tds"
+)
+
+// fake is a SQL Server in small: it takes packets and answers them as a server would, for a handful of texts.
+type fake struct {
+	version  tds.Version
+	size     int // of its packets
+	tells    bool
+	in, out  []byte
+	data     []byte // of the message under way
+	first    tds.PacketStatus
+	running  bool // a statement that only an attention ends
+	bulk     bool
+	database string // after log-in
+
+	vars      map[string]string
+	db        string
+	tran      int
+	desc      uint64
+	temp      map[string]bool
+	locks     int
+	handles   map[int32]string
+	last      int32
+	identity  string
+	rowCount  int
+	errNumber int
+	next      *int // of the only table's identity, which all servers of a stage share
+
+	said    []string // texts of batches, in order
+	resets  int
+	noReset bool // it does not acknowledge resets
+}
+
+func newFake(size int, next *int) *fake {
+	f := &fake{version: tds.V74, size: size, tells: true, database: "shop", next: next}
+	f.resetState()
+	f.rowCount = 0
+	return f
+}
+
+func (f *fake) resetState() {
+	f.vars, f.temp, f.handles = map[string]string{}, map[string]bool{}, map[int32]string{}
+	f.db, f.tran, f.desc, f.locks, f.bulk = f.database, 0, 0, 0, false
+	f.identity = "NULL"
+}
+
+// pristine says what a session has left behind that no other may meet; empty when it is nothing.
+func (f *fake) pristine() string {
+	var left []string
+	for t := range f.temp {
+		left = append(left, "temporary table "+t)
+	}
+	if f.tran > 0 {
+		left = append(left, "a transaction")
+	}
+	if f.locks > 0 {
+		left = append(left, "a lock")
+	}
+	if f.bulk || f.running {
+		left = append(left, "a bulk load or a statement")
+	}
+	return strings.Join(left, ", ")
+}
+
+// reply is an answer in the making.
+type reply struct{ b []byte }
+
+func (r *reply) u8(v ...byte) *reply { r.b = append(r.b, v...); return r }
+func (r *reply) u16(v int) *reply {
+	r.b = binary.LittleEndian.AppendUint16(r.b, uint16(v))
+	return r
+}
+func (r *reply) u32(v int) *reply {
+	r.b = binary.LittleEndian.AppendUint32(r.b, uint32(v))
+	return r
+}
+func (r *reply) name(s string) *reply {
+	r.u8(byte(len(s)))
+	r.b = tds.AppendText(r.b, s)
+	return r
+}
+
+func (r *reply) done(token byte, status, count int) *reply {
+	r.u8(token).u16(status).u16(0)
+	r.b = binary.LittleEndian.AppendUint64(r.b, uint64(count))
+	return r
+}
+
+// ints is a result of one row of integers.
+func (r *reply) ints(v ...int) *reply {
+	r.u8(0x81).u16(len(v))
+	for range v {
+		r.u32(0).u16(0).u8(0x38).name("n")
+	}
+	r.u8(0xD1)
+	for _, n := range v {
+		r.u32(n)
+	}
+	return r
+}
+
+// texts is a result of one row of texts, "NULL" for NULL.
+func (r *reply) texts(v ...string) *reply {
+	r.u8(0x81).u16(len(v))
+	for range v {
+		r.u32(0).u16(0).u8(0xA7).u16(8000).u8(0, 0, 0, 0, 0).name("s")
+	}
+	r.u8(0xD1)
+	for _, s := range v {
+		if s == "NULL" {
+			r.u16(0xFFFF)
+			continue
+		}
+		r.u16(len(s)).u8([]byte(s)...)
+	}
+	return r
+}
+
+func (r *reply) env(kind tds.EnvType, to, from []byte) *reply {
+	return r.u8(0xE3).u16(3+len(to)+len(from)).u8(byte(kind), byte(len(to))).u8(to...).u8(byte(len(from))).u8(from...)
+}
+
+func (r *reply) text(kind tds.EnvType, to, from string) *reply {
+	r.b = tds.TextChange(kind, to, from).Append(r.b)
+	return r
+}
+
+func (r *reply) info(number int, text string) *reply {
+	r.b = (&tds.Message{Info: true, Number: int32(number), Text: text}).Append(r.b, tds.V74)
+	return r
+}
+
+func (r *reply) err(number int) *reply {
+	r.b = (&tds.Message{Number: int32(number), State: 1, Class: 16, Text: "no"}).Append(r.b, tds.V74)
+	return r
+}
+
+func (f *fake) send(r *reply) {
+	f.out = tds.AppendMessage(f.out, tds.PacketReply, 0, f.size, 51, r.b)
+}
+
+func (f *fake) feed(b []byte) {
+	f.in = append(f.in, b...)
+	for {
+		h, err := tds.ParseHeader(f.in)
+		if err != nil || len(f.in) < h.Length {
+			return
+		}
+		if h.Length > f.size {
+			panic(fmt.Sprintf("a packet of %d bytes, %d are agreed on", h.Length, f.size))
+		}
+		if len(f.data) == 0 {
+			f.first = h.Status
+		}
+		f.data = append(f.data, f.in[tds.HeaderSize:h.Length]...)
+		f.in = f.in[h.Length:]
+		if h.Status&tds.StatusEOM == 0 {
+			continue
+		}
+		data := f.data
+		f.data = nil
+		f.message(h.Type, data)
+	}
+}
+
+func (f *fake) message(t tds.PacketType, data []byte) {
+	r := new(reply)
+	if t == tds.PacketAttention {
+		f.running = false
+		f.send(r.done(0xFD, tds.DoneAttention, 0))
+		return
+	}
+	if f.running {
+		panic("a request while another runs")
+	}
+	if f.first&(tds.StatusResetConnection|tds.StatusResetConnectionSkip) != 0 {
+		f.resets++
+		tran, desc := f.tran, f.desc
+		f.resetState()
+		if f.first&tds.StatusResetConnectionSkip != 0 {
+			f.tran, f.desc = tran, desc
+		}
+		if !f.noReset {
+			r.env(tds.EnvReset, nil, nil)
+		}
+	}
+	if t == tds.PacketBulkLoad {
+		f.bulk = false
+		*f.next++
+		f.identity = strconv.Itoa(*f.next)
+		f.send(r.done(0xFD, tds.DoneCount, 3))
+		return
+	}
+	if f.bulk {
+		panic("a request while rows are due")
+	}
+	h, n, err := tds.ParseAllHeaders(data, f.version)
+	if err != nil {
+		panic(err)
+	}
+	if got := binary.LittleEndian.Uint64(h.Transaction); got != f.desc && f.first&tds.StatusResetConnection == 0 {
+		panic(fmt.Sprintf("transaction descriptor %d, want %d", got, f.desc))
+	}
+	body := data[n:]
+	switch t {
+	case tds.PacketSQLBatch:
+		text := tds.DecodeText(body)
+		f.said = append(f.said, text)
+		f.batch(r, text, 0xFD, false)
+	case tds.PacketRPC:
+		f.rpc(r, body)
+	case tds.PacketTransaction:
+		tm, err := tds.ParseTransactionManager(body)
+		if err != nil {
+			panic(err)
+		}
+		switch tm.Type {
+		case tds.TransactionBegin:
+			f.begin(r, true)
+		case tds.TransactionCommit:
+			f.commit(r, true)
+		case tds.TransactionRollback:
+			f.rollback(r, true)
+		}
+		r.done(0xFD, 0, 0)
+	}
+	if !f.running {
+		f.send(r)
+	}
+}
+
+func (f *fake) descriptor(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
+
+func (f *fake) begin(r *reply, tell bool) {
+	if f.tran++; f.tran == 1 && tell {
+		f.desc = 77
+		r.env(tds.EnvBegin, f.descriptor(77), nil)
+	}
+}
+
+func (f *fake) commit(r *reply, tell bool) {
+	if f.tran--; f.tran == 0 && tell {
+		r.env(tds.EnvCommit, nil, f.descriptor(f.desc))
+	}
+	if f.tran == 0 {
+		f.desc = 0
+	}
+}
+
+func (f *fake) rollback(r *reply, tell bool) {
+	if f.tran > 0 && tell {
+		r.env(tds.EnvRollback, nil, f.descriptor(f.desc))
+	}
+	f.tran, f.desc = 0, 0
+}
+
+// batch runs a text. last: what ends it.
+func (f *fake) batch(r *reply, text string, token byte, within bool) {
+	stmts := strings.Split(strings.Trim(text, "; "), ";")
+	if text == probeTells {
+		if f.tran == 0 {
+			f.begin(r, f.tells)
+			f.commit(r, f.tells)
+		}
+		stmts = []string{probePlain}
+	}
+	if strings.HasPrefix(text, textNothing) {
+		if f.tran > 0 {
+			f.rollback(r, f.tells)
+		}
+		stmts = stmts[1:]
+		if len(stmts) == 0 {
+			r.done(token, 0, 0)
+		}
+	}
+	for i, s := range stmts {
+		status, count := 0, 0
+		s = strings.TrimSpace(s)
+		if i < len(stmts)-1 {
+			status = tds.DoneMore
+		}
+		f.errNumber = 0
+		switch words := strings.Fields(s); {
+		case s == probePlain:
+			r.ints(f.tran)
+			count = 1
+		case s == askIdentity:
+			r.texts(f.identity, f.identity)
+			count = 1
+		case s == "SELECT @@IDENTITY", s == "SELECT SCOPE_IDENTITY()":
+			r.texts(f.identity)
+			count = 1
+		case s == "SELECT @@ROWCOUNT":
+			r.ints(f.rowCount)
+			count = 1
+		case s == "SELECT 1/0":
+			r.err(8134)
+			status |= tds.DoneError
+			f.errNumber = 8134
+		case strings.HasPrefix(s, "SELECT VAR "):
+			v, ok := f.vars[words[2]]
+			if !ok {
+				v = "NULL"
+			}
+			r.texts(v)
+			count = 1
+		case s == "SELECT DB_NAME()":
+			r.texts(f.db)
+			count = 1
+		case s == "SELECT many":
+			r.texts(strings.Repeat("x", 8000))
+			count = 1
+		case s == "SELECT @i=1 WHERE 1=0":
+		case strings.HasPrefix(s, "SELECT 1 UNION ALL"):
+			count = strings.Count(s, "SELECT")
+		case strings.HasPrefix(s, "SELECT TOP("):
+			count, _ = strconv.Atoi(s[len("SELECT TOP("):strings.Index(s, ")")])
+		case strings.HasPrefix(s, "SELECT"):
+			r.ints(1)
+			count = 1
+		case strings.HasPrefix(s, "DECLARE @t TABLE(a numeric(38,0) IDENTITY("):
+			id, _, _ := strings.Cut(strings.TrimPrefix(s, "DECLARE @t TABLE(a numeric(38,0) IDENTITY("), ",")
+			f.identity = id
+		case s == "INSERT @t VALUES(1)":
+			f.identity = "NULL"
+		case strings.HasPrefix(s, "INSERT @t"), strings.HasPrefix(s, "DECLARE"):
+		case strings.HasPrefix(s, "INSERT BULK"):
+			f.bulk = true
+		case strings.HasPrefix(s, "INSERT"):
+			*f.next++
+			f.identity = strconv.Itoa(*f.next)
+			count = 1
+		case strings.HasPrefix(s, "UPDATE"):
+			count = 5
+		case s == "BEGIN TRAN":
+			f.begin(r, f.tells)
+		case s == "COMMIT TRAN", s == "COMMIT":
+			f.commit(r, f.tells)
+		case s == "ROLLBACK TRAN":
+			f.rollback(r, f.tells)
+		case words[0] == "USE":
+			old := f.db
+			f.db = strings.Trim(words[1], "[]")
+			r.text(tds.EnvDatabase, f.db, old).info(5701, "Changed database context")
+		case words[0] == "SET" && !within:
+			name := words[1]
+			if name == "TRANSACTION" {
+				name = "ISOLATION"
+			}
+			if f.vars[name] = words[len(words)-1]; name == "ISOLATION" && f.vars[name] == "COMMITTED" {
+				delete(f.vars, name) // as after log-in
+			}
+		case words[0] == "SET":
+		case words[0] == "CREATE":
+			f.temp[words[2]] = true
+		case words[0] == "DROP":
+			delete(f.temp, words[2])
+		case words[0] == "WAITFOR":
+			f.running = true
+			return
+		case words[0] == "EXEC":
+			switch words[1] {
+			case "opens":
+				f.begin(r, f.tells)
+			case "leaks":
+				f.vars["leak"] = "1"
+			case "sp_getapplock":
+				f.locks++
+			}
+		default:
+			panic("what is " + s + "?")
+		}
+		if !strings.HasPrefix(s, "SET") && !strings.HasPrefix(s, "DECLARE") {
+			f.rowCount = count
+		}
+		if count > 0 {
+			status |= tds.DoneCount
+		}
+		r.done(token, status, count)
+	}
+}
+
+func (f *fake) rpc(r *reply, body []byte) {
+	for len(body) > 0 {
+		var c tds.RPC
+		rest, err := c.Next(body, f.version, tds.Features{})
+		if err != nil {
+			panic(err)
+		}
+		body = rest
+		status := 0
+		if len(rest) > 0 {
+			status = tds.DoneRPCBatch | tds.DoneMore
+		}
+		text := func(i int) string {
+			t, ok := c.Param(i).Text(nil)
+			if !ok {
+				panic("no text")
+			}
+			return tds.DecodeText(t)
+		}
+		handle := func() int32 {
+			h, _, _ := c.Param(0).Int()
+			return int32(h)
+		}
+		returns := func(h int32) {
+			r.u8(0xAC).u16(0).name("").u8(1).u32(0).u16(0).u8(0x26, 4, 4).u32(int(h))
+		}
+		switch c.ID {
+		case tds.ProcExecuteSQL:
+			f.batch(r, text(0), 0xFF, true)
+		case tds.ProcPrepare, tds.ProcPrepExec:
+			if h := handle(); h != 0 {
+				if _, ok := f.handles[h]; !ok {
+					panic("an old handle that there is not")
+				}
+				delete(f.handles, h)
+			}
+			f.last += 100
+			f.handles[f.last] = text(2)
+			if c.ID == tds.ProcPrepExec {
+				f.batch(r, text(2), 0xFF, true)
+			}
+			r.u8(0x79).u32(0)
+			returns(f.last)
+		case tds.ProcExecute, tds.ProcUnprepare:
+			t, ok := f.handles[handle()]
+			switch {
+			case !ok:
+				r.err(8179)
+				status |= tds.DoneError
+			case c.ID == tds.ProcExecute:
+				f.batch(r, t, 0xFF, true)
+			default:
+				delete(f.handles, handle())
+			}
+		case tds.ProcCursorOpen:
+			f.temp["cursor"] = true
+			returns(180150003)
+		case tds.ProcCursorClose:
+			delete(f.temp, "cursor")
+		default:
+			switch tds.DecodeText(c.Name) {
+			case "sp_getapplock":
+				if text(2) == "Session" {
+					f.locks++
+				}
+				r.u8(0x79).u32(0)
+			case "sp_releaseapplock":
+				f.locks--
+				r.u8(0x79).u32(0)
+			case "leaks":
+				f.vars["leak"] = "1"
+			}
+		}
+		r.done(0xFE, status, 0)
+		if f.running {
+			return
+		}
+	}
+}
+
+// state is what a session of the server has, for comparisons.
+func (f *fake) state() string {
+	keys := slices.Sorted(maps.Keys(f.vars))
+	var b strings.Builder
+	for _, k := range keys {
+		fmt.Fprintf(&b, "%s=%s ", k, f.vars[k])
+	}
+	return b.String() + f.db
+}

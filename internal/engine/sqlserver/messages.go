@@ -1,0 +1,18 @@
+package sqlserver
+
+import (
+	"forebay/internal/engine/sqlserver/login"
+	"forebay/internal/wire/tds"
+)
+
+// numberLost is the number of errors about what was lost with a server connection: Azure's for a service that has failed
+// over, which clients know to be worth another try.
+const numberLost = login.NumberServiceError
+
+func errMalformed() *tds.Message {
+	return &tds.Message{Number: 4002, State: 1, Class: 20, Line: 1, Text: "The incoming tabular data stream (TDS) protocol stream is incorrect. The stream ended unexpectedly, or is malformed."}
+}
+
+func errNoBulk() *tds.Message {
+	return &tds.Message{Number: 4022, State: 1, Class: 16, Line: 1, Text: "Bulk load data was expected but not sent, or sent but not expected. The batch will be terminated."}
+}

@@ -1,0 +1,280 @@
+package sqlserver
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/sqlserver/sqltext"
+	"forebay/internal/wire/tds"
+)
+
+// Handles of prepared statements that a client sees are the session's own. Each server connection has handles of its own for
+// them, made on demand; a reset takes those away.
+
+// Bounds of prepared statements.
+const (
+	maxStmts     = 4096    // of a session
+	maxStmtBytes = 4 << 20 // of their texts, of a session, in bytes
+	maxHandles   = 1024    // of a server connection, before it is reset for them
+)
+
+// stmt is a prepared statement.
+type stmt struct {
+	key    string // params and text, and how they are meant: equal statements have equal ones
+	params []byte // UTF-16LE; nil: NULL
+	text   []byte // UTF-16LE
+}
+
+// op is what a procedure call of a request does with handles.
+type op struct {
+	kind   opKind
+	handle int32 // the client's
+	stmt   *stmt
+	at     []byte // where the client's handle stands in the request; nil: nowhere
+	value  int32  // what is to stand there
+	old    int32  // another handle of the client's that it gives up; 0: none
+}
+
+type opKind uint8
+
+const (
+	opOther opKind = iota
+	opPrepare
+	opExecute
+	opUnprepare
+)
+
+func newStmt(params, text []byte) *stmt {
+	t := &stmt{params: append([]byte(nil), params...), text: append([]byte(nil), text...)}
+	k := make([]byte, 0, 4+len(params)+len(text))
+	k = binary.LittleEndian.AppendUint32(k, uint32(len(params)))
+	t.key = string(append(append(k, params...), text...))
+	return t
+}
+
+// appendPrepare appends a call of sp_prepare.
+func (t *stmt) appendPrepare(b []byte, v *server) []byte {
+	b = append(b, 0xFF, 0xFF, byte(tds.ProcPrepare), 0, 0, 0)
+	if v.features.ColumnEncryption >= 2 {
+		b = append(b, 0, 0)
+	}
+	b = append(b, 0, 1, byte(tds.TypeIntN), 4, 0) // @handle int OUTPUT
+	b = v.appendNText(b, t.params, len(t.params) == 0)
+	b = v.appendNText(b, t.text, false)
+	return append(b, 0, 0, byte(tds.TypeIntN), 4, 4, 1, 0, 0, 0) // @options
+}
+
+// appendNText appends a parameter that is a Unicode text.
+func (v *server) appendNText(b, text []byte, null bool) []byte {
+	if !v.version.AtLeast(tds.V72) { // there are no chunks: ntext
+		b = append(b, 0, 0, byte(tds.TypeNText))
+		b = binary.LittleEndian.AppendUint32(b, 0x7FFFFFFE)
+		b = append(b, v.collation[:]...)
+		if null {
+			return append(b, 0xFF, 0xFF, 0xFF, 0xFF)
+		}
+		return append(binary.LittleEndian.AppendUint32(b, uint32(len(text))), text...)
+	}
+	b = append(b, 0, 0, byte(tds.TypeNVarChar), 0xFF, 0xFF)
+	b = append(b, v.collation[:]...)
+	if null {
+		return append(b, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF)
+	}
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(text)))
+	if len(text) > 0 {
+		b = append(binary.LittleEndian.AppendUint32(b, uint32(len(text))), text...)
+	}
+	return append(b, 0, 0, 0, 0)
+}
+
+// handleCall looks into a call that has to do with a handle, and puts the server connection's in the place of the client's.
+// It reports false when steps go first.
+func (s *session) handleCall(r *tds.RPC, first bool, o *engine.Output) (op, bool) {
+	v := s.srv
+	c := &v.cmd
+	switch r.ID {
+	case tds.ProcPrepare, tds.ProcPrepExec:
+		params, ok1 := r.Param(1).Text(s.l.text[:0])
+		text, ok2 := r.Param(2).Text(s.l.more[:0])
+		if !ok1 || !ok2 {
+			return s.strange(r)
+		}
+		if r.ID == tds.ProcPrepExec && !s.within(text, first, o) {
+			return op{}, false
+		}
+		if len(s.stmts) >= maxStmts || s.stmtBytes+len(params)+len(text) > maxStmtBytes {
+			s.pin(pinPrepared, "(too many)")
+		}
+		s.lastStmt++
+		p := op{kind: opPrepare, handle: s.lastStmt, stmt: newStmt(params, text)}
+		s.oldHandle(r, &p)
+		return p, true
+	case tds.ProcPrepExecRPC:
+		p, ok := s.strange(r)
+		s.oldHandle(r, &p)
+		return p, ok
+	}
+	h, at, ok := r.Param(0).Int()
+	t := s.stmts[int32(h)]
+	if !ok || t == nil {
+		if !ok || at == nil {
+			return s.strange(r)
+		}
+		c.eff |= sqltext.Exec
+		return op{kind: opExecute, handle: int32(h), at: at, value: -1}, true // it must not be somebody else's
+	}
+	if at == nil {
+		return s.strange(r)
+	}
+	own, ok := v.prepared[t.key]
+	if !ok || v.resetDue { // the reset, which goes with the step, takes away what there is
+		s.steps = append(s.steps, step{kind: stepPrepare, stmt: t})
+		return op{}, false
+	}
+	if r.ID == tds.ProcUnprepare {
+		return op{kind: opUnprepare, handle: int32(h), stmt: t, at: at, value: own}, true
+	}
+	if !s.within(t.text, first, o) {
+		return op{}, false
+	}
+	s.l.counters.PreparedHits++
+	return op{kind: opExecute, handle: int32(h), stmt: t, at: at, value: own}, true
+}
+
+// rewrite puts the server connection's handles in the place of the client's: the request is sent now.
+func (s *session) rewrite() {
+	v := s.srv
+	for i := range v.cmd.ops {
+		p := &v.cmd.ops[i]
+		if p.at != nil {
+			binary.LittleEndian.PutUint32(p.at, uint32(p.value))
+			p.at = nil
+		}
+		if p.old == 0 {
+			continue
+		}
+		if t := s.stmts[p.old]; t != nil {
+			delete(v.prepared, t.key)
+			s.forgetStmt(p.old)
+		}
+	}
+}
+
+// strange pins for a call that is not understood.
+func (s *session) strange(r *tds.RPC) (op, bool) {
+	s.srv.cmd.eff |= sqltext.Unknown | sqltext.Prepared
+	s.pin(pinPrepared, fmt.Sprintf("procedure %d", r.ID))
+	return op{}, true
+}
+
+// oldHandle has the server connection's handle, or none, put in the place of one that a call gives up.
+func (s *session) oldHandle(r *tds.RPC, p *op) {
+	h, at, ok := r.Param(0).Int()
+	if !ok || at == nil {
+		return
+	}
+	p.at = at
+	if t := s.stmts[int32(h)]; t != nil {
+		if p.old = int32(h); !s.srv.resetDue {
+			p.value = s.srv.prepared[t.key]
+		}
+	}
+}
+
+func (s *session) forgetStmt(h int32) {
+	if t := s.stmts[h]; t != nil {
+		s.stmtBytes -= len(t.key)
+		delete(s.stmts, h)
+	}
+}
+
+// unprepares answers a call that gives up a handle, which the server need not know: another session may use what it stands
+// for. It reports false where the call is another.
+func (s *session) unprepares(r *tds.RPC, o *engine.Output) bool {
+	if r.ID != tds.ProcUnprepare || s.pinnedFor(pinPrepared) {
+		return false
+	}
+	h, _, ok := r.Param(0).Int()
+	if !ok || s.stmts[int32(h)] == nil {
+		return false
+	}
+	s.forgetStmt(int32(h))
+	data := append([]byte{returnStatusToken}, 0, 0, 0, 0)
+	s.message(appendDone(data, s.version, doneProcToken, 0), o)
+	return true
+}
+
+// arm has the handle that comes next in the answer replaced with the client's.
+func (s *session) arm() {
+	v := s.srv
+	c := &v.cmd
+	v.scan.PatchNext = false
+	if c.at < len(c.ops) && c.ops[c.at].kind == opPrepare {
+		v.scan.Patch, v.scan.PatchNext = c.ops[c.at].handle, true
+	}
+}
+
+// returned takes notice of a value that a call has returned.
+func (s *session) returned() {
+	v := s.srv
+	r := v.scan.Return
+	if v.step == stepPrepare {
+		if r.Integer && !r.Null {
+			v.keep(s.steps[0].stmt, int32(r.Value))
+			s.l.counters.Reprepares++
+		}
+		return
+	}
+	c := &v.cmd
+	if !r.Patched || c.at >= len(c.ops) {
+		return
+	}
+	p := c.ops[c.at]
+	v.keep(p.stmt, int32(r.Value))
+	if s.stmts == nil {
+		s.stmts = make(map[int32]*stmt)
+	}
+	s.stmts[p.handle] = p.stmt
+	s.stmtBytes += len(p.stmt.key)
+}
+
+// keep notes the server connection's handle of a statement.
+func (v *server) keep(t *stmt, handle int32) {
+	if v.prepared == nil {
+		v.prepared = make(map[string]int32)
+	}
+	v.prepared[t.key] = handle
+	if v.handles++; v.handles > maxHandles {
+		v.dirty = true // the next session's first request resets it
+	}
+}
+
+// callEnds handles the end of one of several calls in a request.
+func (s *session) callEnds() {
+	c := &s.srv.cmd
+	s.opEnds()
+	c.at++
+	s.arm()
+}
+
+// opEnds takes over what a call did with a handle.
+func (s *session) opEnds() {
+	v := s.srv
+	c := &v.cmd
+	if c.at >= len(c.ops) {
+		return
+	}
+	switch p := c.ops[c.at]; p.kind {
+	case opUnprepare:
+		delete(v.prepared, p.stmt.key)
+		s.forgetStmt(p.handle)
+	case opExecute:
+		if c.failed && c.number == errorNoHandle && p.stmt != nil {
+			delete(v.prepared, p.stmt.key)
+		}
+	}
+}
+
+// errorNoHandle is SQL Server's error of a handle that there is not.
+const errorNoHandle = 8179

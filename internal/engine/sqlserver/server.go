@@ -1,0 +1,141 @@
+package sqlserver
+
+import (
+	"context"
+	"errors"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/sqlserver/login"
+	"forebay/internal/engine/sqlserver/settings"
+	"forebay/internal/wire/tds"
+)
+
+// server is the protocol state of one server connection. Owned by loop, but for the fields that log-in set.
+type server struct {
+	// Static after log-in.
+	db         *database
+	version    tds.Version
+	features   tds.Features
+	packetSize int
+	spid       uint16
+	collation  [5]byte
+	login      settings.Set       // what its session has after log-in
+	survivors  settings.Survivors // of a reset
+
+	// What the connection's session has now.
+	have       settings.Set
+	fit        engine.Fit
+	dirty      bool     // something has run since the last reset that may have left what is not known
+	unsure     bool     // settings among it
+	owner      *session // whose requests ran last; nil: nobody's
+	lastOwner  *session // whose request was the last, with nothing of Forebay's since: lastvalues.go
+	lastTurn   uint32
+	idOwner    *session // whose @@IDENTITY this is: lastvalues.go; nil: nobody's, and it is NULL
+	idTurn     uint32
+	retire     bool // it must not be used again
+	inTx       bool
+	silent     bool    // its transaction was begun without a word
+	descriptor [8]byte // of the transaction
+	prepared   map[string]int32
+	handles    int // made since the last reset
+
+	// What is under way.
+	scan     tds.Scanner
+	cmd      command
+	due      bool // an answer is to come
+	begins   bool // its next packet is the first one
+	resets   bool // it has to acknowledge a reset
+	reset    bool // which it has
+	keepsTx  bool // which leaves the transaction
+	cut      bool // and which is not for the client
+	resetDue bool // the next message is to reset the session
+	bulk     bool // rows are to come, in a message of their own
+	attn     bool // an attention was sent, and is not acknowledged
+	step     stepKind
+	stepErr  tds.Head // the error of the step
+	stepFail bool
+	row      [][]byte // the first row of its answer
+	since    int64    // when the request was sent, by the loop's clock
+}
+
+// resetsContextMajor is the first major version of SQL Server that is known to be none of Babelfish, where a reset leaves
+// CONTEXT_INFO as it is. The isolation level is taken to survive everywhere, as it did before SQL Server 2014.
+const resetsContextMajor = 13
+
+func newServer(db *database, s *login.Server) engine.Server {
+	v := &server{
+		db: db, version: s.Version, features: s.Features, packetSize: s.PacketSize, spid: s.SPID, collation: s.Collation,
+		login: s.Settings,
+	}
+	v.survivors = settings.Survivors{Isolation: true, ContextInfo: s.ProgVersion>>24 < resetsContextMajor}
+	v.have = v.login
+	if initial, ok := db.begin(); ok {
+		v.have = initial // init_query has run
+	}
+	v.fit = v.have.Fit()
+	v.scan.Version, v.scan.Features = s.Version, s.Features
+	return v
+}
+
+// Fit implements engine.Server.
+func (v *server) Fit() engine.Fit { return v.fit }
+
+// Idle implements engine.Server: nothing was asked, so only last words may come.
+func (v *server) Idle(b []byte) (int, bool) { return 0, len(b) == 0 }
+
+// Bye implements engine.Server: the protocol has no farewell.
+func (v *server) Bye() []byte { return nil }
+
+var errNoCancel = errors.New("sqlserver: a client's attention is all that cancels")
+
+// Cancel implements engine.Server. This protocol cancels over the connection itself.
+func (v *server) Cancel(context.Context, engine.Member) error { return errNoCancel }
+
+// idle reports that nothing is under way and no transaction is open.
+func (v *server) idle() bool { return !v.due && v.step == 0 && !v.inTx && !v.bulk }
+
+// isolate is a text that gives the session the isolation level of its log-in.
+func (v *server) isolate() string {
+	return "SET TRANSACTION ISOLATION LEVEL " + v.login.Isolation.String() + ";"
+}
+
+// nobody is who has set an identity that is nobody's any more.
+var nobody = new(session)
+
+// wasReset says that the server's session is being reset, with the request on its way. keep: but for its transaction.
+func (v *server) wasReset(keep bool) {
+	v.keepsTx = keep
+	if v.idOwner != nil {
+		v.idOwner = nobody
+	}
+	v.have = v.have.Reset(v.login, v.survivors)
+	v.fit = v.have.Fit()
+	v.dirty, v.unsure, v.lastOwner = false, false, nil
+	clear(v.prepared)
+	v.handles = 0
+}
+
+// local is the part of a database that belongs to one loop.
+type local struct {
+	db       *database
+	counters *engine.Counters
+	analysis analysis
+	rpc      tds.RPC
+	scratch  []byte // a message's data, put together
+	text     []byte // a parameter's text, put together
+	more     []byte // another's
+	tells    telling
+}
+
+func newLocal(db *database, c *engine.Counters) *local {
+	return &local{db: db, counters: c}
+}
+
+// telling says whether the servers tell of transactions that a text begins and ends: SQL Server does, Babelfish does not.
+type telling uint8
+
+const (
+	tellsUnknown telling = iota
+	tellsAll
+	tellsNothing
+)

@@ -1,0 +1,424 @@
+package sqlserver
+
+import (
+	"encoding/binary"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/sqlserver/login"
+	"forebay/internal/engine/sqlserver/settings"
+	"forebay/internal/engine/sqlserver/sqltext"
+	"forebay/internal/wire/tds"
+)
+
+// analysis is that of a text.
+type analysis = sqltext.Analysis
+
+// maxInspected is the largest request, in bytes, that is collected whole to be looked into. Larger ones stream through, and
+// what they may leave is unknown: the session keeps its server connection.
+const maxInspected = 1 << 20
+
+// session is the protocol state of one client. It is kept small: there are tens of thousands. Owned by loop.
+type session struct {
+	l          *local
+	srv        *server // nil while no server connection is lent
+	want       settings.Set
+	fit        engine.Fit
+	version    tds.Version
+	features   tds.Features
+	packetSize int
+	spid       uint16
+	refuse     *tds.Message // answer to the next request
+	lostTx     *[8]byte     // a transaction whose end the client has not been told
+	steps      []step       // requests of Forebay's own that are due
+	pins       []engine.Pin
+
+	streams bool         // the rest of a message of the client's passes, or is dropped
+	discard bool         // it is dropped
+	late    *tds.Message // and then answered with this
+	carry   []byte       // what is to begin the next packet to the server
+	ahead   int          // bytes that the client has sent ahead of the answer under way
+
+	begun    bool // the client has had its welcome
+	gone     bool // the client has left
+	cleaning bool // and the server connection is being made clean
+	pending  bool // a request waits for steps that go before it
+	restored bool // what the request reads of the last one has been put back
+	sentSome bool // the client has had some of the answer's packets
+	insert   bool // the answer is to begin with the acknowledgement of a reset
+	resetYet bool // the request's own reset has been made
+
+	id          engine.SessionID
+	client      *login.Client // from log-in; nil once it has had its welcome
+	application string
+	startup     settings.Set // what the session began with
+
+	temps   []string // temporary objects of the session
+	cursors int      // handles of open cursors
+	locks   int      // application locks of the session
+
+	stmts     map[int32]*stmt
+	stmtBytes int
+	lastStmt  int32
+
+	values lastValues
+}
+
+// command is a request of the client's that the server is answering.
+type command struct {
+	kind    tds.PacketType
+	active  bool
+	failed  bool
+	number  int32 // of the last error
+	eff     sqltext.Effects
+	assigns bool // next holds the settings after it
+	next    settings.Set
+	objects []sqltext.Object
+	ops     []op // its procedure calls, where they have to do with handles
+	at      int  // of the one being answered
+	began   bool // the server has told of a transaction
+	count   uint64
+	bulk    bool // its text asks for rows in a message of their own
+	cursor  int  // change of the number of open cursors
+	single  bool // it is one procedure call, of which only the end is not looked into; so it seems
+	batched bool // the server says that there are several
+	lock    int  // the same of application locks, by a call
+	digest  string
+}
+
+func newSession(l *local, c *login.Client, id engine.SessionID) engine.Session {
+	s := &session{
+		l: l, client: c, id: id, version: c.Version, features: c.Features, packetSize: c.PacketSize, spid: spid(id),
+		application: c.Application,
+	}
+	s.begin()
+	return s
+}
+
+// begin gives the session the settings that it starts with, once it is known what those are.
+func (s *session) begin() {
+	start, ok := s.l.db.begin()
+	if !ok {
+		return
+	}
+	if s.client.Language != "" {
+		start.SetLanguage(s.client.Language)
+	}
+	s.startup = start
+	s.setWant(start)
+}
+
+func (s *session) setWant(w settings.Set) {
+	if w == s.want {
+		return
+	}
+	s.want, s.fit = w, w.Fit()
+}
+
+// Start implements engine.Session.
+func (s *session) Start(o *engine.Output) bool {
+	f := s.l.db.welcome()
+	if f == nil {
+		return true
+	}
+	s.welcome(f, o)
+	return false
+}
+
+// welcome ends the connection phase in the client's eyes.
+func (s *session) welcome(f *login.Server, o *engine.Output) {
+	s.begin()
+	s.begun = true
+	known := *f
+	known.Language = s.startup.Language
+	o.Client.Set(append(o.Client.Grow(), s.client.Welcome(&known, s.spid)...))
+	s.features = s.client.Features.And(f.Features)
+	if !f.Version.AtLeast(s.version) {
+		s.version = f.Version
+	}
+	s.client = nil
+}
+
+// message sends the client a message of Forebay's own.
+func (s *session) message(data []byte, o *engine.Output) {
+	o.Client.Set(tds.AppendMessage(o.Client.Grow(), tds.PacketReply, 0, s.packetSize, s.spid, data))
+}
+
+// fail sends the client an error as the whole answer to a request.
+func (s *session) fail(m *tds.Message, o *engine.Output) {
+	s.message(tds.AppendDone(m.Append(s.rollback(nil), s.version), s.version, true), o)
+}
+
+// rollback appends that a transaction has been rolled back which the client has not been told of.
+func (s *session) rollback(b []byte) []byte {
+	if s.lostTx == nil {
+		return b
+	}
+	b = tds.EnvChange{Type: tds.EnvRollback, Old: s.lostTx[:]}.Append(b)
+	s.lostTx = nil
+	return b
+}
+
+// acknowledge answers an attention.
+func (s *session) acknowledge(o *engine.Output) {
+	s.message(appendDone(nil, s.version, doneToken, tds.DoneAttention), o)
+}
+
+// The tokens of answers of Forebay's own.
+const (
+	doneToken         = 0xFD
+	doneProcToken     = 0xFE
+	returnStatusToken = 0x79
+)
+
+// appendDone appends a DONE or DONEPROC.
+func appendDone(b []byte, v tds.Version, token byte, status uint16) []byte {
+	b = append(b, token)
+	b = binary.LittleEndian.AppendUint16(b, status)
+	b = append(b, 0, 0)
+	if v.AtLeast(tds.V72) {
+		return append(b, 0, 0, 0, 0, 0, 0, 0, 0)
+	}
+	return append(b, 0, 0, 0, 0)
+}
+
+// fatal ends the client's connection with an error.
+func (s *session) fatal(m *tds.Message, o *engine.Output) {
+	o.CloseClient = true
+	if s.srv != nil && s.srv.due && s.srv.cmd.active && s.sentSome {
+		return // there is no place for it
+	}
+	s.fail(m, o)
+}
+
+// Fit implements engine.Session.
+func (s *session) Fit() engine.Fit { return s.fit }
+
+// Takes implements engine.Session.
+func (s *session) Takes(sv engine.Server) bool {
+	v := sv.(*server)
+	if s.begun && (v.version != s.version && !(v.version.AtLeast(tds.V74) && s.version.AtLeast(tds.V74)) || v.features != s.features) {
+		return false
+	}
+	if v.fit == s.fit || !s.begun {
+		return true
+	}
+	return v.have.Reaches(s.want) || v.have.Reset(v.login, v.survivors).Reaches(s.want)
+}
+
+// Attach implements engine.Session.
+func (s *session) Attach(sv engine.Server, o *engine.Output) {
+	s.srv = sv.(*server)
+	if s.begun {
+		return
+	}
+	f := s.l.db.welcome()
+	if f == nil {
+		s.srv.retire = true
+		s.fatal(errorOf(engine.ErrUnsure), o)
+		return
+	}
+	s.welcome(f, o)
+}
+
+// Detach implements engine.Session.
+func (s *session) Detach() {
+	if v := s.srv; v != nil {
+		if v.inTx {
+			s.l.counters.InTransaction-- // it is closed with its transaction open
+		}
+		v.resetDue = false
+	}
+	s.srv, s.steps, s.pending, s.restored = nil, nil, false, false
+	s.ahead = 0
+	s.carry = nil
+}
+
+// maxAhead is how much a client may send ahead of an answer before no more of it is read, in bytes.
+const maxAhead = 64 << 10
+
+// Open implements engine.Session. A client is read while its request runs: an attention may come.
+func (s *session) Open() bool {
+	return len(s.steps) == 0 && (s.srv == nil || s.srv.step == 0 && (!s.srv.cmd.active || s.ahead <= maxAhead))
+}
+
+// Done implements engine.Session.
+func (s *session) Done() bool {
+	v := s.srv
+	return v != nil && v.idle() && len(s.steps) == 0 && !v.cmd.active && !s.streams && !s.pending && !v.attn &&
+		len(s.pins) == 0 && (s.begun || s.gone)
+}
+
+// Keeps implements engine.Session: @@ROWCOUNT and the like are on the server connection that ran the last request, and so is
+// what a procedure or a trigger may have left.
+func (s *session) Keeps() bool {
+	v := s.srv
+	return v != nil && v.owner == s && (v.dirty || v.lastOwner == s)
+}
+
+// Busy implements engine.Session.
+func (s *session) Busy() bool {
+	return s.srv != nil && (s.srv.due || s.srv.inTx || s.srv.cmd.active || len(s.steps) > 0 || s.streams || s.srv.bulk)
+}
+
+// Pinned implements engine.Session.
+func (s *session) Pinned() string {
+	if len(s.pins) == 0 {
+		return ""
+	}
+	return s.pins[0].Reason
+}
+
+// Retire implements engine.Session.
+func (s *session) Retire() bool { return s.srv != nil && s.srv.retire }
+
+// Matches implements engine.Session. This protocol has no cancel request of its own connection.
+func (s *session) Matches(*engine.Cancel) bool { return false }
+
+// Interrupt implements engine.Session: what runs is cancelled over the connection itself, by the client.
+func (s *session) Interrupt() bool { return false }
+
+// ReadsOnly implements engine.Session: no transaction of this protocol says of itself that it only reads.
+func (s *session) ReadsOnly([]byte) bool { return false }
+
+// Killed implements engine.Session: KILL names the server's sessions, and is not Forebay's business.
+func (s *session) Killed(bool, *engine.Output) {}
+
+// Describe implements engine.Session.
+func (s *session) Describe() engine.SessionInfo {
+	info := engine.SessionInfo{PID: s.id.PID, Application: s.application, Pins: s.pins, State: "idle"}
+	if v := s.srv; v != nil {
+		switch {
+		case v.due:
+			info.State = "active"
+		case v.inTx:
+			info.State = "idle in transaction"
+		}
+	}
+	return info
+}
+
+// Refuse implements engine.Session.
+func (s *session) Refuse(err error, o *engine.Output) {
+	m := errorOf(err)
+	if !s.begun {
+		s.fatal(m, o)
+		return
+	}
+	s.refuse = m
+}
+
+// Refusing implements engine.Session.
+func (s *session) Refusing() bool { return s.refuse != nil || s.late != nil }
+
+// End implements engine.Session.
+func (s *session) End(err error, o *engine.Output) { s.fatal(errorOf(err), o) }
+
+// ServerLost implements engine.Session. The client keeps its connection: the request under way is answered with an error,
+// and so is the next one if a transaction or other state was lost with the server connection. In the middle of a token there
+// is no place for an error.
+func (s *session) ServerLost(_ error, o *engine.Output) {
+	v := s.srv
+	if s.gone || v == nil {
+		return
+	}
+	lostState := v.inTx || len(s.pins) > 0 || v.bulk
+	rollback := v.inTx && !v.silent
+	descriptor := v.descriptor
+	s.unpinAll()
+	s.forgetState()
+	s.values.lose()
+	s.carry = nil
+	m := lostError(nil)
+	if !s.begun {
+		s.fatal(m, o)
+		return
+	}
+	if !v.cmd.active {
+		// The client's request has not been sent, or there is none.
+		if s.streams {
+			s.discard, s.late = true, m
+			return
+		}
+		if lostState && s.refuse == nil {
+			s.refuse = m
+			if rollback {
+				s.lostTx = &descriptor
+			}
+		}
+		return
+	}
+	if !v.due { // it has been answered, and Forebay was looking at what it left
+		if lostState && s.refuse == nil {
+			s.refuse = m
+		}
+		return
+	}
+	if s.sentSome && !v.scan.AtToken() {
+		o.CloseClient = true
+		return
+	}
+	if s.streams { // the rest of it goes nowhere
+		s.discard = true
+		if !s.sentSome {
+			s.late = m
+			return
+		}
+		o.CloseClient = true
+		return
+	}
+	if rollback {
+		s.lostTx = &descriptor
+	}
+	data := m.Append(s.rollback(nil), s.version)
+	if v.attn {
+		data = appendDone(data, s.version, doneToken, tds.DoneError|tds.DoneAttention)
+	} else {
+		data = tds.AppendDone(data, s.version, true)
+	}
+	s.message(data, o)
+}
+
+// forgetState forgets what is gone with a server connection.
+func (s *session) forgetState() { s.temps, s.cursors, s.locks = nil, 0, 0 }
+
+// ClientGone implements engine.Session. What runs is cancelled; the connection is made clean, and kept.
+func (s *session) ClientGone(o *engine.Output) bool {
+	s.gone = true
+	v := s.srv
+	if v == nil {
+		return false
+	}
+	sticky := v.unsure && v.survivors.ContextInfo || s.sticky()
+	s.unpinAll()
+	if v.step != 0 || s.streams || v.retire || sticky || v.bulk {
+		return false
+	}
+	s.steps = nil
+	s.pending = false
+	if v.cmd.active {
+		s.cleaning = true
+		if !v.attn {
+			s.sendAttention(o)
+		}
+		return true
+	}
+	if v.idle() && s.clean() {
+		return true
+	}
+	s.cleanUp(o)
+	return true
+}
+
+// clean reports whether nothing is left that another session would have to be kept from, other than by the reset that
+// comes with its first request.
+func (s *session) clean() bool {
+	return len(s.temps) == 0 && s.cursors == 0 && s.locks == 0 && !s.srv.unsure
+}
+
+// cleanUp rolls back and resets the server's session: its client has left.
+func (s *session) cleanUp(o *engine.Output) {
+	s.forgetState()
+	s.cleaning = true
+	s.steps = append(s.steps[:0], step{kind: stepClean, text: textNothing + ";" + s.srv.isolate(), reset: true})
+	s.next(o)
+}

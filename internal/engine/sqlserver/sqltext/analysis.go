@@ -1,0 +1,110 @@
+package sqltext
+
+import "forebay/internal/engine/sqlserver/settings"
+
+// Bounds of what an Analysis holds, and of how deep a text is read.
+const (
+	maxAssignments = 32
+	maxObjects     = 8
+	maxCalls       = 8
+	maxDepth       = 64  // of statements within statements
+	maxTexts       = 4   // of texts within texts
+	maxArgs        = 8   // of a procedure that are looked at
+	maxName        = 128 // UTF-16 units of a part of a name ("Database Identifiers")
+)
+
+// Mode says how a text is run.
+type Mode struct {
+	// QuotedIdentifier is the session's QUOTED_IDENTIFIER: "x" is a name, and otherwise a string.
+	QuotedIdentifier bool
+	// Within means that the text is not a batch of its own but that of sp_executesql, sp_prepare or the like: what it
+	// sets, the database, its temporary tables and its scope of identities end with it.
+	Within bool
+}
+
+// ObjectOp says what a text does with a named object.
+type ObjectOp uint8
+
+// What a text does with a temporary table, procedure or cursor of the session.
+const (
+	CreatesTable ObjectOp = iota // #t or ##t, by CREATE TABLE or SELECT INTO
+	DropsTable
+	CreatesProcedure // #p or ##p
+	DropsProcedure
+	DeclaresCursor // which may outlive the text
+	DeallocatesCursor
+)
+
+// Object is a temporary table or procedure, or a cursor, that a text deals with. Names compare without case (as far as it
+// is certain: a server may have a collation with case, in which DROP of another spelling fails).
+type Object struct {
+	Op ObjectOp
+	// Conditional means that the statement may not run, even if the text ends without an error.
+	Conditional bool
+	// Name is the last part of the name, in UTF-8 and lower case, without quotes: #t.
+	Name string
+}
+
+// span bounds a piece of the text in UTF-16 units.
+type span struct{ from, to int }
+
+// assignKind says what an assignment sets.
+type assignKind uint8
+
+const (
+	setOption assignKind = iota
+	setDatabase
+	setLanguage
+	setDateFormat
+	setDateFirst
+	setIsolation
+	setLockTimeout
+	setTextSize
+	setRowCount
+	setDeadlockPriority
+	setCostLimit
+	setContextInfo
+	setFIPS
+	setIdentityInsert
+	setContext
+)
+
+type assignment struct {
+	kind   assignKind
+	on     bool
+	option settings.Options
+	n      int64
+	// a bounds the name or the value, or the key of setContext, whose value b bounds.
+	a, b span
+}
+
+// Analysis is the answer of Inspect. Keep one and use it again.
+type Analysis struct {
+	Effects    Effects
+	Statements int // in the text, without those within others
+	// MoreObjects says that there was no room for all objects, or that a name was not understood.
+	MoreObjects bool
+	// MoreCalls says the same of procedures.
+	MoreCalls bool
+
+	nAssignments int
+	nObjects     int
+	nCalls       int
+	assignments  [maxAssignments]assignment
+	objects      [maxObjects]Object
+	calls        [maxCalls]span
+}
+
+func (a *Analysis) reset() {
+	a.Effects, a.Statements, a.MoreObjects, a.MoreCalls = 0, 0, false, false
+	a.nAssignments, a.nObjects, a.nCalls = 0, 0, 0
+}
+
+// ObjectLen returns how many objects there are, in the order of the text.
+func (a *Analysis) ObjectLen() int { return a.nObjects }
+
+// Object returns the i-th object.
+func (a *Analysis) Object(i int) Object { return a.objects[i] }
+
+// CallLen returns how many procedures that are not known Exec stands for, in the order of the text.
+func (a *Analysis) CallLen() int { return a.nCalls }

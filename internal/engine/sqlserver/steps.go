@@ -1,0 +1,291 @@
+package sqlserver
+
+import (
+	"log/slog"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/sqlserver/settings"
+	"forebay/internal/engine/sqlserver/sqltext"
+	"forebay/internal/wire/tds"
+)
+
+// step is a request of Forebay's own: the client never sees its answer.
+type step struct {
+	kind  stepKind
+	text  string // a batch
+	reset bool   // it resets the session first
+	keep  bool   // but not its transaction
+	stmt  *stmt
+}
+
+type stepKind uint8
+
+const (
+	stepSet      stepKind = iota + 1 // makes settings fit
+	stepPrepare                      // prepares stmt
+	stepProbe                        // asks whether a transaction is open
+	stepClean                        // makes the connection clean: the client has left
+	stepIdentity                     // asks what @@IDENTITY and SCOPE_IDENTITY() are
+	stepInit                         // runs init_query again, which a reset has undone
+	stepRestore                      // puts back what the last request has left
+)
+
+// Probes of transactions. The first one shows, besides, whether the server tells of transactions that a text begins.
+const (
+	probeTells = "IF @@TRANCOUNT=0 BEGIN BEGIN TRAN;COMMIT TRAN END;SELECT @@TRANCOUNT"
+	probePlain = "SELECT @@TRANCOUNT"
+)
+
+// textNothing does nothing: for a reset that goes on its own.
+const textNothing = "IF @@TRANCOUNT>0 ROLLBACK TRAN"
+
+// next sends the next step, if one is due.
+func (s *session) next(o *engine.Output) {
+	v := s.srv
+	if len(s.steps) == 0 || v.step != 0 {
+		return
+	}
+	st := s.steps[0]
+	v.step, v.stepFail, v.row = st.kind, false, nil
+	v.lastOwner = nil
+	if st.kind == stepProbe {
+		s.l.counters.Probes++
+	}
+	data := tds.AppendAllHeaders(nil, v.version, v.descriptor)
+	kind := tds.PacketSQLBatch
+	if st.kind == stepPrepare {
+		kind = tds.PacketRPC
+		data = st.stmt.appendPrepare(data, v)
+	} else {
+		if v.features.ColumnEncryption >= 2 {
+			data = append(data, 0, 0)
+		}
+		data = tds.AppendText(data, st.text)
+	}
+	var status tds.PacketStatus
+	if st.reset || v.resetDue {
+		v.resetDue = false
+		status = tds.StatusResetConnection
+		if st.keep {
+			status = tds.StatusResetConnectionSkip
+		}
+	}
+	o.Server.Set(tds.AppendMessage(o.Server.Grow(), kind, status, v.packetSize, 0, data))
+	s.expect(status != 0)
+	if status != 0 {
+		v.wasReset(st.keep)
+	}
+	v.scan.Capture = true
+}
+
+// expect says that a request is on its way to the server.
+func (s *session) expect(reset bool) {
+	v := s.srv
+	v.due, v.begins, v.resets, v.reset, v.cut = true, true, reset, false, false
+	v.since = *s.l.counters.Now
+}
+
+// stepped handles the end of a step.
+func (s *session) stepped(o *engine.Output) {
+	v := s.srv
+	st := s.steps[0]
+	if s.steps = s.steps[1:]; len(s.steps) == 0 {
+		s.steps = nil
+	}
+	v.step, v.scan.Capture = 0, false
+	if v.stepFail {
+		s.stepFailed(st, o)
+		return
+	}
+	switch st.kind {
+	case stepSet:
+		v.have, v.fit = s.want, s.fit
+		v.owner = s
+		s.l.counters.Replays++
+	case stepInit:
+		if initial, ok := s.l.db.begin(); ok {
+			v.have = initial
+			v.fit = v.have.Fit()
+		}
+		v.owner = s
+	case stepProbe:
+		s.probed(st, o)
+	case stepClean:
+		if v.inTx {
+			o.CloseServer = true
+			return
+		}
+		s.cleaning = false
+		v.owner = nil
+		v.have.Isolation = v.login.Isolation
+		v.fit = v.have.Fit()
+	case stepIdentity:
+		s.identityRead(o)
+	case stepRestore:
+		s.restored = true
+		v.idOwner, v.idTurn = s, s.values.idTurn
+	}
+	if o.CloseServer {
+		return
+	}
+	s.next(o)
+	if len(s.steps) == 0 && v.cmd.active && !v.due {
+		s.end()
+	}
+}
+
+// stepFailed handles the failure of a step.
+func (s *session) stepFailed(st step, o *engine.Output) {
+	v := s.srv
+	m := &tds.Message{Number: v.stepErr.Number, State: v.stepErr.State, Class: 16, Line: 1}
+	switch st.kind {
+	case stepSet:
+		m.Text = "The session's settings could not be restored on another server connection of the proxy."
+	case stepPrepare:
+		m.Text = "A prepared statement could not be prepared again on another server connection of the proxy."
+	case stepRestore:
+		m.Text = "What the last request has left could not be restored on another server connection of the proxy."
+	}
+	if m.Text != "" && s.refuse == nil {
+		s.refuse = m
+	}
+	if st.kind == stepPrepare { // nothing is amiss but the statement
+		s.steps = nil
+		s.pending = false
+		return
+	}
+	s.l.db.log.Warn("a request of Forebay's own failed on a server connection, which is closed", slog.Int("error", int(v.stepErr.Number)), slog.Int("step", int(st.kind)))
+	s.steps = nil
+	o.CloseServer = true
+}
+
+// adapt has the server connection made ready for a request of the session. It reports false when steps go first.
+func (s *session) adapt() bool {
+	v := s.srv
+	foreign := v.owner != s && v.dirty
+	if v.fit == s.fit && !foreign {
+		return true
+	}
+	reset := foreign || !v.have.Reaches(s.want)
+	if v.inTx { // it is the session's own
+		reset = false
+	}
+	from := v.have
+	if reset {
+		from = v.have.Reset(v.login, v.survivors)
+		if s.initAgain() {
+			return false
+		}
+	}
+	if from == s.want {
+		v.resetDue = v.resetDue || reset
+		return true
+	}
+	s.steps = append(s.steps, step{kind: stepSet, text: string(from.Text(s.want)), reset: reset})
+	return false
+}
+
+// initAgain has the proxy's init_query run again behind a reset, if there is one.
+func (s *session) initAgain() bool {
+	q := s.l.db.proxy.Load().Pool.InitQuery
+	if q == "" {
+		return false
+	}
+	s.steps = append(s.steps, step{kind: stepInit, text: s.srv.isolate() + q, reset: true})
+	return true
+}
+
+// clientResets does what a client asks for with the reset bit of its request, or its sp_reset_connection, as far as the
+// session is concerned.
+func (s *session) clientResets() {
+	s.setWant(s.startup)
+	s.unpinAll()
+	s.forgetState()
+	s.stmts, s.stmtBytes = nil, 0
+	s.values = lastValues{idTurn: s.values.idTurn + 1, countTurn: s.values.countTurn + 1}
+	s.values.identityKnown, s.values.identity, s.values.scope = true, "NULL", "NULL"
+}
+
+// resetFor makes the reset that the client has asked for with its request. It reports whether the request can be sent now,
+// and whether it is to carry the bit.
+func (s *session) resetFor(skip bool) (now, bit bool) {
+	v := s.srv
+	if s.resetYet {
+		return true, false
+	}
+	s.clientResets()
+	s.resetYet = true
+	if !v.inTx && !v.dirty && v.have == s.want {
+		s.insert = true // it is as a reset would leave it
+		return true, false
+	}
+	after := v.have.Reset(v.login, v.survivors)
+	if s.initAgain() { // the rest of the settings follows
+		s.steps[len(s.steps)-1].keep = skip && v.inTx
+		s.insert = true
+		return false, false
+	}
+	if after == s.want {
+		return true, true
+	}
+	if !after.Reaches(s.want) {
+		v.retire = true
+	}
+	s.insert = true
+	s.steps = append(s.steps, step{kind: stepSet, text: string(after.Text(s.want)), reset: true, keep: skip && v.inTx})
+	return false, false
+}
+
+// doubts reports whether it has to be asked whether a transaction is open, behind a request with these effects.
+func (s *session) doubts(c *command) bool {
+	v := s.srv
+	if s.l.tells == tellsAll || s.pinnedFor(pinFixed) {
+		return false
+	}
+	if s.want.Options&settings.ImplicitTransactions != 0 {
+		return true
+	}
+	return c.eff&(sqltext.TxBegin|sqltext.TxCommit|sqltext.TxRollback|sqltext.Exec|sqltext.Dynamic|sqltext.Unknown|sqltext.Unclear) != 0 ||
+		v.silent && c.failed
+}
+
+func (s *session) probe() {
+	text := probePlain
+	if s.l.tells == tellsUnknown && !s.srv.inTx && s.want.Options&settings.ImplicitTransactions == 0 && !s.srv.unsure {
+		text = probeTells
+	}
+	s.steps = append(s.steps, step{kind: stepProbe, text: text})
+}
+
+// probed takes over the answer to a probe.
+func (s *session) probed(st step, o *engine.Output) {
+	v := s.srv
+	if len(v.row) != 1 || len(v.row[0]) != 4 {
+		o.CloseServer = true
+		return
+	}
+	if st.text == probeTells && s.l.tells == tellsUnknown {
+		s.l.tells = tellsNothing
+	}
+	open := v.row[0][0]|v.row[0][1]|v.row[0][2]|v.row[0][3] != 0
+	if open && !v.inTx {
+		v.silent = true
+	}
+	s.transaction(open)
+	if !open {
+		v.descriptor = [8]byte{}
+		v.silent = false
+	}
+}
+
+// transaction says that a transaction is open, or none.
+func (s *session) transaction(open bool) {
+	v := s.srv
+	switch {
+	case open && !v.inTx:
+		s.l.counters.InTransaction++
+	case !open && v.inTx:
+		s.l.counters.InTransaction--
+	}
+	v.inTx = open
+}
