@@ -22,6 +22,7 @@ import (
 	"forebay/internal/metrics"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
+	"forebay/internal/secret/lease"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -64,6 +65,7 @@ type App struct {
 
 	reload  sync.Mutex                     // one change at a time
 	sources map[config.Secret]secret.Store // guarded by reload
+	lapsing []*lease.Store                 // guarded by reload; closed ones with users that have not ended
 	known   map[string]secret.Store        // guarded by reload; what secrets gives out, by name
 	inForce resource.Snapshot              // guarded by reload; what the data plane does
 	paused  map[string]bool                // guarded by reload; proxies of inForce that are, as the log has it
@@ -222,6 +224,9 @@ func (a *App) Close() error {
 	a.control.close()
 	a.reload.Lock()
 	closeStores(a.sources)
+	a.keepLeases(a.sources)
+	a.sources = nil
+	a.revokeLeases()
 	a.reload.Unlock()
 	if a.admin == nil {
 		return nil

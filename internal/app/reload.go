@@ -96,6 +96,7 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 			a.secrets.LimitPrevious(was.PreviousPasswordLifetime)
 		}
 		closeStores(fresh)
+		a.keepLeases(fresh)
 		return err
 	}
 	a.secrets.Swap(next)
@@ -103,6 +104,8 @@ func (a *App) applyLocked(ctx context.Context, cfg *config.Config) error {
 	maps.DeleteFunc(gone, func(s config.Secret, _ secret.Store) bool { return sources[s] != nil })
 	a.known, a.sources = next, sources
 	closeStores(gone)
+	a.keepLeases(gone)
+	a.forgetLeases(gone)
 	used := snapshot
 	if face := apiFace(cfg.API); a.control != nil && face != nil {
 		used.Proxies = append(slices.Clip(used.Proxies), *face)

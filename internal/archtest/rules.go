@@ -143,9 +143,9 @@ var Rules = []Rule{
 		OnlyIn: []string{"internal/oidc/..."},
 	},
 	{
-		Why:  "a store of secrets knows no other kind, but for remote, which holds what is read over a network",
-		In:   []string{"internal/secret/remote/...", "internal/secret/vault/..."},
-		Only: []string{std, "internal/secret", "internal/secret/remote"},
+		Why:  "a store of secrets knows no other kind, but for remote, which holds what is read over a network, and lease, which keeps what ends",
+		In:   []string{"internal/secret/remote/...", "internal/secret/lease/...", "internal/secret/vault/..."},
+		Only: []string{std, "internal/secret", "internal/secret/remote", "internal/secret/lease"},
 	},
 	{
 		Why:  "patroni reads one answer of one API: what follows from it is for those who ask",

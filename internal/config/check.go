@@ -14,10 +14,11 @@ import (
 // decoded is reported already; its zero or default value gets no second error (see skip).
 type checker struct {
 	*report
-	dir       string // relative paths start here
-	lookup    func(string) (string, bool)
-	users     map[string]string // secret -> database user, of the secrets that can be read
-	listeners []listener        // addresses taken so far
+	dir        string // relative paths start here
+	lookup     func(string) (string, bool)
+	users      map[string]string // secret -> database user, of the secrets that can be read
+	tokensOnly map[string]bool   // secrets without a password that clients could know
+	listeners  []listener        // addresses taken so far
 }
 
 // Limits beyond which a number is a slip, not a wish.

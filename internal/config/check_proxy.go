@@ -125,6 +125,10 @@ func (c *checker) auth(at string, list []authSection, family resource.EngineFami
 			c.errorf(field, "expected the name of an entry of secrets, got %q", clip(e.Secret))
 			continue
 		}
+		if c.tokensOnly[e.Secret] && entry.IAMAuth != resource.IAMRequired {
+			c.errorf(field, "expected oidc_auth: REQUIRED beside it, since %s has clients_user and so no password, or clients in place of that", clip(e.Secret))
+			continue
+		}
 		if first, ok := users[user]; ok && user != "" {
 			c.errorf(field, "expected a database user for each entry, got %q as in %s (line %d)", clip(user), first, c.line(first))
 			continue

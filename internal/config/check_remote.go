@@ -22,6 +22,9 @@ func (c *checker) remote(at string, s secretSection) Secret {
 	switch {
 	case !isAWS && !isVault && c.has(join(at, "refresh")):
 		c.errorf(join(at, "refresh"), "expected it beside aws or vault only: others are looked at for each log-in")
+	case isVault && s.Vault.dynamic() && c.has(join(at, "refresh")):
+		c.errorf(join(at, "refresh"), "expected it not for a dynamic role: its lease says when there is another user")
+	case isVault && s.Vault.dynamic():
 	case isAWS || isVault:
 		out.Refresh = c.span(join(at, "refresh"), s.Refresh, time.Second, false).of
 	}
@@ -50,7 +53,16 @@ func (c *checker) aws(at string, s awsSection) AWS {
 func (c *checker) vault(at string, s vaultSection) Vault {
 	out := Vault{
 		Address: s.Address, CAFile: c.path(s.CAFile), Namespace: s.Namespace, Path: s.Path, UsernameKey: s.UsernameKey, PasswordKey: s.PasswordKey,
-		PreviousFor: c.span(join(at, "previous_for"), s.PreviousFor, 0, true).orForever(), TokenFile: c.path(s.TokenFile),
+		Clients: s.Clients, ClientsUser: s.ClientsUser, TokenFile: c.path(s.TokenFile),
+	}
+	switch previous := join(at, "previous_for"); {
+	case !s.dynamic():
+		out.PreviousFor = c.span(previous, s.PreviousFor, 0, true).orForever()
+	case c.has(previous):
+		c.errorf(previous, "expected it not for a dynamic role: its users end with their leases")
+	}
+	if s.Clients != "" && s.ClientsUser != "" {
+		c.errorf(join(at, "clients_user"), "expected one of clients and clients_user, got both")
 	}
 	c.vaultAddress(join(at, "address"), s)
 	if s.CAFile != "" {
@@ -59,7 +71,7 @@ func (c *checker) vault(at string, s vaultSection) Vault {
 	if s.Namespace != "" && !vaultKey.MatchString(strings.TrimSuffix(s.Namespace, "/")) {
 		c.errorf(join(at, "namespace"), "expected a namespace such as team/app, got %q", clip(s.Namespace))
 	}
-	c.vaultPath(join(at, "path"), s.Path)
+	c.vaultPath(join(at, "path"), s)
 	c.required(join(at, "username_key"), s.UsernameKey, "the name of a key")
 	c.required(join(at, "password_key"), s.PasswordKey, "the name of a key")
 
@@ -100,7 +112,11 @@ func (c *checker) vaultAddress(at string, s vaultSection) {
 	}
 }
 
-func (c *checker) vaultPath(at, path string) {
+// dynamic reports whether it is said to be a dynamic role.
+func (s vaultSection) dynamic() bool { return s.Clients != "" || s.ClientsUser != "" }
+
+func (c *checker) vaultPath(at string, s vaultSection) {
+	path := s.Path
 	if !c.required(at, path, "a path of the API") {
 		return
 	}
@@ -108,8 +124,10 @@ func (c *checker) vaultPath(at, path string) {
 	switch {
 	case !vaultPath.MatchString(path) || parts[0] == "v1" || strings.Contains("/"+path+"/", "/../") || strings.Contains("/"+path+"/", "/./"):
 		c.errorf(at, "expected a path of the API such as secret/data/app or database/static-creds/app, without v1/, got %q", clip(path))
-	case parts[0] == "database" && parts[1] == "creds":
-		c.errorf(at, "expected a static role (database/static-creds/...) or a key-value store: a dynamic role has another user with every lease, whom no client knows")
+	case s.dynamic() && parts[len(parts)-2] != "creds":
+		c.errorf(at, "expected a dynamic role such as database/creds/app beside clients or clients_user, got %q", clip(path))
+	case !s.dynamic() && parts[0] == "database" && parts[1] == "creds":
+		c.errorf(at, "expected clients or clients_user beside a dynamic role: it has another user with every lease, whom no client knows")
 	}
 }
 

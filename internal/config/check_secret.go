@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 
 	"forebay/internal/secret"
 )
@@ -29,7 +31,34 @@ func (c *checker) secrets(list []secretSection) []Secret {
 		}
 		c.users[s.Name] = c.secretUser(at, s)
 	}
+	c.tokensOnly = map[string]bool{}
+	for i, s := range list {
+		if s.Vault.dynamic() && names[s.Name] == fmt.Sprintf("secrets[%d].name", i) {
+			c.clients(fmt.Sprintf("secrets[%d].vault", i), s, list)
+		}
+	}
 	return out
+}
+
+// clients notes who logs in by the secret of a dynamic role.
+func (c *checker) clients(at string, s secretSection, list []secretSection) {
+	if s.Vault.Clients == "" {
+		if strings.ContainsRune(s.Vault.ClientsUser, 0) {
+			c.errorf(join(at, "clients_user"), "expected a database user, without NUL")
+		}
+		c.users[s.Name], c.tokensOnly[s.Name] = s.Vault.ClientsUser, true
+		return
+	}
+	field := join(at, "clients")
+	i := slices.IndexFunc(list, func(of secretSection) bool { return of.Name == s.Vault.Clients })
+	switch {
+	case i < 0:
+		c.errorf(field, "expected the name of an entry of secrets, got %q", clip(s.Vault.Clients))
+	case list[i].Vault.dynamic():
+		c.errorf(field, "expected a secret whose user stays, got %q, which is a dynamic role", clip(s.Vault.Clients))
+	default:
+		c.users[s.Name] = c.users[s.Vault.Clients]
+	}
 }
 
 // secretUser returns the database user of a secret, or reports why there is none and returns "".

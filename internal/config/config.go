@@ -84,10 +84,16 @@ type Vault struct {
 	UsernameKey string
 	PasswordKey string
 	PreviousFor time.Duration
+	// Of a dynamic role one of these is set: the name of the secret by which clients log in, or their user, who has no password.
+	Clients     string `json:",omitzero"`
+	ClientsUser string `json:",omitzero"`
 	TokenFile   string
 	AppRole     VaultRole
 	Kubernetes  VaultRole
 }
+
+// Dynamic reports whether it is a dynamic role: a database user with a lease, for server connections alone.
+func (v Vault) Dynamic() bool { return v.Clients != "" || v.ClientsUser != "" }
 
 // VaultRole is how to log in at Vault.
 type VaultRole struct {

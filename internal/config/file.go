@@ -58,6 +58,8 @@ type vaultSection struct {
 	UsernameKey string            `yaml:"username_key"`
 	PasswordKey string            `yaml:"password_key"`
 	PreviousFor span              `yaml:"previous_for"`
+	Clients     string            `yaml:"clients"`
+	ClientsUser string            `yaml:"clients_user"`
 	TokenFile   string            `yaml:"token_file"`
 	AppRole     appRoleSection    `yaml:"approle"`
 	Kubernetes  kubernetesSection `yaml:"kubernetes"`

@@ -323,8 +323,8 @@ func (c *credentials) users(ctx context.Context) []string {
 	return all
 }
 
-// versions says which version of each entry's secret there is, in the order of the entries. Secrets that cannot be had are
-// alike.
+// versions says which version of each entry's secret there is, and of what logs its clients in to servers, in the order of
+// the entries. Secrets that cannot be had are alike.
 func (c *credentials) versions(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
@@ -334,7 +334,7 @@ func (c *credentials) versions(ctx context.Context) []string {
 	all := make([]string, len(auth))
 	for i, a := range c.askAll(ctx, auth) {
 		if s, err := a.wait(ctx); err == nil {
-			all[i] = "version " + s.Version
+			all[i] = "version " + s.Version + " " + s.AtServer().Version
 		}
 	}
 	return all

@@ -16,6 +16,7 @@ import (
 
 	"forebay/internal/engine"
 	"forebay/internal/resource"
+	"forebay/internal/secret"
 )
 
 // The toy protocol has one line for each message. A client is greeted with "hello PID", says "USER DATABASE PROTOCOL", or
@@ -30,7 +31,8 @@ type toyEngine struct {
 	accepts atomic.Int64 // Accept calls
 	looks   atomic.Int64 // Maintain calls
 	learned chan struct{}
-	servers sync.Map // the toyDBs of a cluster, by address
+	servers sync.Map                     // the toyDBs of a cluster, by address
+	lease   atomic.Pointer[secret.Lease] // of the users of new server connections; nil: they do not end
 
 	monitors, closed atomic.Int64 // NewMonitor calls, and Close calls of what they made
 }
@@ -186,7 +188,7 @@ func (d *toyDatabase) Dial(ctx context.Context, _ resource.Member, transport fun
 	if _, err := fmt.Sscanf(line, "ok %d %d", &sv.id, &sv.gen); err != nil {
 		return engine.Dialed{}, fmt.Errorf("toy: %s", line)
 	}
-	return engine.Dialed{Conn: nc, Server: sv, Limits: engine.Capacity{MaxConnections: toyCapacity}}, nil
+	return engine.Dialed{Conn: nc, Server: sv, Limits: engine.Capacity{MaxConnections: toyCapacity}, Lease: d.eng.lease.Load()}, nil
 }
 
 // NewLocal implements engine.Database.

@@ -180,6 +180,8 @@ type Dialed struct {
 	Previous bool
 	// Token is set where the log-in was by a token of the proxy's role.
 	Token bool
+	// Lease is how long the user exists that was logged in; nil: it has no end.
+	Lease *secret.Lease
 }
 
 // Local is what the sessions and server connections of one Key share on one loop. Owned by loop.

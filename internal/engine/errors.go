@@ -13,6 +13,7 @@ var (
 	ErrShutdown       = errors.New("the proxy is shutting down")
 	ErrUnsure         = errors.New("the server connection's state was unsure, so it was closed")
 	ErrFailover       = errors.New("the database has failed over")
+	ErrLease          = errors.New("the lease of the database user ends")
 	ErrNoWriter       = errors.New("no member of the cluster is the writer")
 	ErrNoReader       = errors.New("no member of the cluster is a reader that can be used")
 	ErrNoReaders      = errors.New("the target has no readers")

@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -56,6 +57,10 @@ func registry(t *testing.T, collect func() dataplane.Figures) *prometheus.Regist
 	metrics.NewState(r, func(context.Context) error { return nil })
 	metrics.NewAPIRequests(r).Observe("rds", "DescribeDBProxies", "", time.Millisecond)
 	metrics.NewSecretReads(r).Of("aws")(nil)
+	leases := metrics.NewSecretLeases(r).Of("app")
+	leases.Asked("renew", nil)
+	leases.Asked("renew", errors.New("no route"))
+	leases.Stands(2, time.UnixMilli(1500))
 	return r
 }
 

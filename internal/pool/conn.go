@@ -17,13 +17,16 @@ type Conn struct {
 	Owner any
 	// Fit stands for the session settings the connection has; the borrower sets it before Return.
 	Fit unique.Handle[string]
+	// Retires, if set before Opened, returns the time from which on the connection is out of date. That may change. share
+	// differs between connections that were opened together.
+	Retires func(share uint8) int64
 
 	shard          *Shard
 	warmer, colder *Conn // neighbours on the idle stack
 	opened         int64
 	idleSince      int64
 	state          connState
-	jitter         uint8 // of the lifetime
+	jitter         uint8 // of the lifetime, and the share given to Retires
 }
 
 // Shard returns the shard c belongs to, nil while it belongs to none.
@@ -31,6 +34,9 @@ func (c *Conn) Shard() *Shard { return c.shard }
 
 // Idle reports whether c is idle in its shard.
 func (c *Conn) Idle() bool { return c.state == stateIdle }
+
+// Due reports whether c is out of date by its own account, so that it is closed when it is returned.
+func (c *Conn) Due(now int64) bool { return c.Retires != nil && now >= c.Retires(c.jitter) }
 
 // OpenedAt returns the time given to [Shard.Opened].
 func (c *Conn) OpenedAt() int64 { return c.opened }

@@ -147,7 +147,7 @@ func (s *Shard) Adopted(c *Conn, now int64) {
 	switch {
 	case s.closed:
 		s.discard(c, ReasonClosed, now)
-	case c.opened <= s.retired:
+	case c.opened <= s.retired || c.Due(now):
 		s.discard(c, ReasonRetired, now)
 	default:
 		s.settle(c, now)

@@ -159,6 +159,7 @@ const (
 	askAgain     = int64(10 * time.Millisecond)  // after another shard had nothing to give
 	shareEvery   = int64(10 * time.Millisecond)  // between two comparisons by one shard with waiters
 	stealAge     = int64(time.Second)            // below the limit, only idle connections this old migrate
+	retireCheck  = int64(2 * time.Second)        // idle connections are asked this often whether they are out of date
 	settleAge    = int64(5 * time.Second)        // idle connections count towards the idle limit from this age
 	learnedFor   = int64(2 * time.Second)        // how long "too many connections" is remembered
 	backoffMin   = int64(50 * time.Millisecond)

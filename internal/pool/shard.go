@@ -61,7 +61,12 @@ func (s *Shard) Key() Key { return s.key }
 // is 0 or the shard is closed. It panics if w waits already.
 func (s *Shard) Borrow(w *Waiter, fit unique.Handle[string], now int64) *Conn {
 	w.fit = fit
-	if c, fits := s.idle.pick(fit); c != nil {
+	c, fits := s.idle.pick(fit)
+	for c != nil && c.Due(now) { // since the last Tick
+		s.closeIdle(c, ReasonRetired, now)
+		c, fits = s.idle.pick(fit)
+	}
+	if c != nil {
 		if fits {
 			s.stats.FitHits++
 		}
@@ -122,7 +127,7 @@ func (s *Shard) Return(c *Conn, now int64) {
 		s.discard(c, ReasonClosed, now)
 	case s.expired(c, now):
 		s.discard(c, ReasonLifetime, now)
-	case c.opened <= s.retired:
+	case c.opened <= s.retired || c.Due(now):
 		s.discard(c, ReasonRetired, now)
 	default:
 		s.settle(c, now)
@@ -302,7 +307,7 @@ func (s *Shard) settle(c *Conn, now int64) {
 	if s.idle.n == 1 {
 		s.coldest.Store(now)
 	}
-	s.wakeAt(now + s.idleCheck())
+	s.wakeAt(now + s.idleCheck(c))
 	// Only after c can be seen as idle: a shard that begins to starve now either sees it, or is seen here.
 	if s.b.pressure.Load() != 0 {
 		s.concede(c, never, now)

@@ -52,6 +52,8 @@ func (s *Shard) sweepIdle(now int64) {
 		switch {
 		case s.expired(c, now):
 			s.closeIdle(c, ReasonLifetime, now)
+		case c.Due(now):
+			s.closeIdle(c, ReasonRetired, now)
 		case now-c.idleSince >= settleAge:
 			settled++
 		}
@@ -89,14 +91,21 @@ func (s *Shard) plan(now int64) {
 		if s.cfg.Lifetime > 0 {
 			s.wakeAt(s.expiry(c))
 		}
+		if c.Retires != nil {
+			s.wakeAt(min(c.Retires(c.jitter), now+retireCheck))
+		}
 	}
 }
 
 // idleCheck is how soon after becoming idle a connection may need a Tick, its lifetime aside: that was checked when it
 // was returned, and is checked again at the Tick.
-func (s *Shard) idleCheck() int64 {
-	if t := int64(s.cfg.IdleTimeout); t > 0 {
-		return min(t, settleAge)
+func (s *Shard) idleCheck(c *Conn) int64 {
+	t := settleAge
+	if c.Retires != nil {
+		t = min(t, retireCheck)
 	}
-	return settleAge
+	if i := int64(s.cfg.IdleTimeout); i > 0 {
+		t = min(t, i)
+	}
+	return t
 }

@@ -23,6 +23,9 @@ type Secret struct {
 	// Previous is the version before this one, for as long as the store has it count beside the current one; nil: none. It
 	// is never changed, only replaced.
 	Previous *Previous
+	// Login is how to log in to the database, where that is not as Username with Password: then these, and Previous, are the
+	// clients' alone. nil: it is.
+	Login *Login
 }
 
 // Previous is the version of a secret that a rotation has replaced (AWSPREVIOUS). While a store gives it out, clients may
@@ -43,7 +46,8 @@ func (p *Previous) LetsIn(now time.Time) bool {
 	return p.ClientsUntil.IsZero() || now.Before(p.ClientsUntil)
 }
 
-// Versions names the content of s, that of Previous included: what is derived from a secret is cached under it.
+// Versions names what clients prove with s, that of Previous included, but for its Login: what is derived from a secret is
+// cached under it.
 func (s Secret) Versions() string {
 	if s.Previous == nil {
 		return s.Version
@@ -62,7 +66,7 @@ func (s Secret) For(user string) (own Secret, ok bool) {
 		}
 		return s, true
 	case p != nil && p.Username == user:
-		return Secret{Name: s.Name, Version: p.Version, Username: p.Username, Password: p.Password}, true
+		return Secret{Name: s.Name, Version: p.Version, Username: p.Username, Password: p.Password, Login: s.Login}, true
 	}
 	return Secret{}, false
 }

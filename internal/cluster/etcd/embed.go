@@ -40,7 +40,7 @@ func Embed(ctx context.Context, dir string, log *slog.Logger) (*Store, error) {
 	cfg.QuotaBackendBytes = 1 << 30
 	cfg.MaxTxnOps = 4096
 	cfg.MaxRequestBytes = 8 << 20 // a secret with thirty versions of 64 KiB, in base64, is one value
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(quiet{zapTo(log)}, zap.WithFatalHook(end)))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(quiet{zapTo(log)}, zap.WithFatalHook(end), zap.WithPanicHook(end)))
 	server, err := startEtcd(cfg, end)
 	if err != nil {
 		lock.Close()

@@ -49,6 +49,29 @@ func (s *Store) while(ctx context.Context) (context.Context, context.CancelFunc,
 	return ctx, func() { stop(); cancel() }, nil
 }
 
+// call makes a call of etcd. What an embedded member that has come to an end had locked stays so: nobody waits for that.
+func call[R any](s *Store, do func() (R, error)) (R, error) {
+	if s.end == nil {
+		return do()
+	}
+	type answer struct {
+		r   R
+		err error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		r, err := do()
+		done <- answer{r, err}
+	}()
+	select {
+	case a := <-done:
+		return a.r, a.err
+	case <-s.end.ctx.Done():
+		var none R
+		return none, s.end.failed()
+	}
+}
+
 // cause is why a call has failed.
 func (s *Store) cause(err error) error {
 	if end := s.end.failed(); end != nil {
@@ -65,7 +88,9 @@ func (s *Store) Load(ctx context.Context, prefix string) ([]cluster.Entry, int64
 		return nil, 0, fmt.Errorf("etcd: load: %w", err)
 	}
 	defer cancel()
-	r, err := s.client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend))
+	r, err := call(s, func() (*clientv3.GetResponse, error) {
+		return s.client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend))
+	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("etcd: load: %w", s.cause(err))
 	}
@@ -95,7 +120,7 @@ func (s *Store) Commit(ctx context.Context, txn cluster.Txn) (int64, error) {
 			ops[i] = clientv3.OpPut(op.Key, string(op.Value))
 		}
 	}
-	r, err := t.Then(ops...).Commit()
+	r, err := call(s, t.Then(ops...).Commit)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("etcd: commit: %w", s.cause(err))
@@ -197,8 +222,11 @@ func forward(ctx context.Context, w clientv3.WatchChan, out chan<- cluster.Batch
 func (s *Store) Close() error {
 	s.once.Do(func() {
 		s.cancel()
-		s.watch.Wait()
-		if err := s.client.Close(); !errors.Is(err, context.Canceled) {
+		err, _ := call(s, func() (error, error) {
+			s.watch.Wait()
+			return s.client.Close(), nil
+		})
+		if !errors.Is(err, context.Canceled) {
 			s.closed = err
 		}
 		if s.stop != nil {

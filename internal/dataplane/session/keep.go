@@ -16,7 +16,7 @@ const keepLimit = time.Minute
 
 // mayKeep reports whether the session keeps its server connection, rather than give it back.
 func (s *Session) mayKeep() bool {
-	return s.client != nil && s.server.pool == s.pool && !s.pool.ended && s.eng.Keeps() && !s.eng.Retire() && !s.pool.shard.Wanted()
+	return s.client != nil && s.server.pool == s.pool && !s.pool.ended && s.eng.Keeps() && !s.eng.Retire() && !s.server.retires() && !s.pool.shard.Wanted()
 }
 
 // keepServer keeps the server connection.
@@ -98,7 +98,7 @@ func (p *Pool) askFrom(i int) {
 // TickKeeping gives back what has been kept for long, now, or is wanted by sessions of another loop. Owned by loop.
 func (w *Worker) TickKeeping(now int64) {
 	for _, s := range slices.Clone(w.keeping) {
-		if s.keeping && s.server != nil && (now-s.server.returned > int64(keepLimit) || s.server.pool.shard.Wanted()) {
+		if s.keeping && s.server != nil && (now-s.server.returned > int64(keepLimit) || s.server.retires() || s.server.pool.shard.Wanted()) {
 			s.giveUp()
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"forebay/internal/engine"
 	"forebay/internal/evloop"
 	"forebay/internal/pool"
+	"forebay/internal/secret"
 )
 
 // Server is one server connection in the query phase. Owned by loop.
@@ -19,9 +20,10 @@ type Server struct {
 	session  *Session // nil while idle
 	in       []byte   // the start of a message of the server's
 	tls      bool
-	returned int64 // when it was last given back
-	cancels  int   // cancel requests under way: until they have arrived nobody else may have the connection
-	relaying bool  // what it has read is being passed on: it cannot be given back yet
+	lease    *secret.Lease // of its user, which it holds; nil: that has no end, or it is closed
+	returned int64         // when it was last given back
+	cancels  int           // cancel requests under way: until they have arrived nobody else may have the connection
+	relaying bool          // what it has read is being passed on: it cannot be given back yet
 }
 
 // Pool is the pool that the connection belongs to. Owned by loop.
@@ -173,6 +175,8 @@ func (sv *Server) lost(err error) {
 		why = EndUnsure
 	case errors.Is(err, engine.ErrFailover):
 		why = EndFailover
+	case errors.Is(err, engine.ErrLease):
+		why = EndLease
 	}
 	sv.drop(why)
 	if why == EndLost {
@@ -239,6 +243,7 @@ func (sv *Server) forget() {
 		sv.tls = false
 		sv.pool.stats.ServersTLS--
 	}
+	sv.unhold()
 	if sv.in != nil {
 		sv.w.release(sv.in)
 		sv.in = nil
@@ -292,6 +297,9 @@ func (p *Pool) Open(*pool.Shard) {
 		}
 		sv.slot.Owner = sv
 		sv.slot.Fit = sv.eng.Fit()
+		if sv.lease = o.Dialed.Lease; sv.lease != nil {
+			sv.hold(sv.lease)
+		}
 		o.Conn.Start(o.Dialed.Conn, sv)
 		p.w.Loop.Again(o.Conn) // rather than Ready afterwards, when it may have moved to another loop
 		p.shard.Opened(&sv.slot, now)
@@ -339,12 +347,14 @@ func (p *Pool) Migrate(c *pool.Conn, to *pool.Shard) {
 	sv.conn.Move(dest.w.Loop, func(err error) {
 		sv.w, sv.pool = dest.w, dest
 		if err != nil {
+			sv.unhold()
 			to.AdoptFailed(c, dest.w.Loop.Nanos())
 			return
 		}
 		if sv.tls {
 			dest.stats.ServersTLS++
 		}
+		dest.w.leases = dest.w.leases || sv.lease != nil
 		to.Adopted(c, dest.w.Loop.Nanos())
 	})
 }

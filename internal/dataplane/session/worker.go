@@ -29,6 +29,7 @@ type Worker struct {
 	peers    []*Worker    // of all loops
 	depth    int          // of sessions served within one another
 	pools    []*Pool
+	leases   bool     // there has been a server connection whose user ends
 	spare    [][]byte // buffers for messages that came in pieces
 }
 
@@ -40,6 +41,7 @@ func NewWorker(l *evloop.Loop, log *slog.Logger) *Worker {
 		w.tickPools()
 		w.tickSessions()
 		w.TickKeeping(l.Nanos())
+		w.tickLeases(l.Now())
 	})
 	return w
 }
@@ -214,10 +216,11 @@ const (
 	EndState                   // it held state that no reset undoes
 	EndUnfit                   // a session that it was to be lent to could not work on it
 	EndFailover                // its member is no longer one to work with
+	EndLease                   // the lease of its user has ended
 	NumEndings                 // how many there are
 )
 
-var endingNames = [NumEndings]string{"lost", "unsure", "abandoned", "state", "unfit", "failover"}
+var endingNames = [NumEndings]string{"lost", "unsure", "abandoned", "state", "unfit", "failover", "lease"}
 
 // String returns one lower-case word, for metrics.
 func (e Ending) String() string {

@@ -114,7 +114,7 @@ type local struct {
 
 // Dial implements engine.Database.
 func (d *database) Dial(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
-	s, by, err := d.login(ctx, m, transport)
+	s, in, err := d.login(ctx, m, transport)
 	if err != nil {
 		if ctx.Err() == nil && !answered(err) {
 			d.look()
@@ -126,9 +126,12 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		s.Close()
 		return engine.Dialed{}, wrapLogin(err)
 	}
+	if in.lease != nil {
+		v.leased = in.credentials
+	}
 	return engine.Dialed{
 		Conn: s.Conn, TLS: s.TLS, Server: v,
-		Limits: engine.Capacity{MaxConnections: d.target.facts.Load().maxConns}, ReadOnly: readOnly, Previous: by == previousPassword, Token: by == token,
+		Limits: engine.Capacity{MaxConnections: d.target.facts.Load().maxConns}, ReadOnly: readOnly, Previous: in.by == previousPassword, Token: in.by == token, Lease: in.lease,
 	}, nil
 }
 
@@ -230,51 +233,93 @@ const (
 	token
 )
 
+// loggedIn says how a log-in went.
+type loggedIn struct {
+	by          proof
+	credentials *login.Credentials
+	lease       *secret.Lease // of the user; nil: it has no end
+}
+
 // login logs in to a member with the secret's present credentials, over the transport that dial gives, or with the
-// previous ones where the target refuses these: a rotation changes the secret and the database one after the other.
-func (d *database) login(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (s *login.Server, by proof, err error) {
+// previous ones where the target refuses these: a rotation changes the secret and the database one after the other, and a
+// replica gets a new user late.
+func (d *database) login(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (*login.Server, loggedIn, error) {
 	sec, entry, err := d.creds.Lookup(ctx, d.key.User)
 	if err != nil {
-		return nil, 0, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
+		return nil, loggedIn{}, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
 	}
-	o, err := dialOptions(m)
+	dial, o, err := d.dialOptions(m, transport)
 	if err != nil {
-		return nil, 0, &loginError{err: err}
+		return nil, loggedIn{}, err
 	}
-	o.Capabilities = d.caps
-	o.Attributes = []mysqlwire.Attribute{{Name: "program_name", Value: "forebay"}}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }
 	if entry.EndToEnd {
 		s, err := d.loginByToken(ctx, m, dial, o)
-		return s, token, err
+		return s, loggedIn{by: token}, err
 	}
-	ver := d.eng.proofs.of(sec, authTypeOf(entry))
-	o.Credentials = ver.Credentials()
-	older := ver.Previous()
+	present, older := d.eng.credentialsOf(sec, entry)
+	o.Credentials = present
 	s, previous, err := engine.DialEither(ctx, older != nil, login.PasswordRefused, func(previous bool) (*login.Server, error) {
 		if previous {
 			o.Credentials = older
 		}
 		return login.Dial(ctx, dial, o)
 	})
+	as := sec.AtServer()
 	if login.PasswordRefused(err) {
-		secret.Doubt(d.creds, sec) // for the next attempt
+		secret.Doubt(d.creds, secret.Secret{Name: sec.Name, Version: as.Version}) // for the next attempt
 	}
 	switch {
 	case err == nil:
 		d.rotation.Succeeded()
 	case login.PasswordRefused(err) && d.rotation.Refused():
-		return nil, 0, &loginError{err: err}
+		return nil, loggedIn{}, &loginError{err: err}
 	default:
-		return nil, 0, wrapLogin(err)
+		return nil, loggedIn{}, wrapLogin(err)
 	}
+	in := loggedIn{by: password, credentials: present, lease: as.Lease}
 	if previous {
-		by = previousPassword
+		in = loggedIn{by: previousPassword, credentials: older, lease: as.Previous.Lease}
 	}
-	if previous && d.rotation.Say(sec.Versions()) {
+	if previous && d.rotation.Say(sec.Versions()+as.Version) {
 		d.log.Warn("the database has refused a secret's current password, and taken the previous one", slog.String("secret", sec.Name))
 	}
-	return s, by, nil
+	return s, in, nil
+}
+
+// loginAs logs in to a member with credentials of a server connection's log-in.
+func (d *database) loginAs(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error), c *login.Credentials) (*login.Server, error) {
+	dial, o, err := d.dialOptions(m, transport)
+	if err != nil {
+		return nil, err
+	}
+	o.Credentials = c
+	return login.Dial(ctx, dial, o)
+}
+
+// dialOptions are the options for a log-in to a member, but for whose.
+func (d *database) dialOptions(m resource.Member, transport func(context.Context) (net.Conn, error)) (login.Transport, login.DialOptions, error) {
+	o, err := dialOptions(m)
+	if err != nil {
+		return nil, o, &loginError{err: err}
+	}
+	o.Capabilities = d.caps
+	o.Attributes = []mysqlwire.Attribute{{Name: "program_name", Value: "forebay"}}
+	return func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }, o, nil
+}
+
+// credentialsOf are what logs the clients of a secret in to servers, now and, or else nil, before.
+func (e *Engine) credentialsOf(sec secret.Secret, entry resource.AuthEntry) (present, older *login.Credentials) {
+	l := sec.Login
+	if l == nil {
+		v := e.proofs.of(sec, authTypeOf(entry))
+		return v.Credentials(), v.Previous()
+	}
+	// What clients prove says nothing of the database's own user.
+	present = login.NewCredentials(l.Username, l.Password)
+	if p := l.Previous; p != nil {
+		older = login.NewCredentials(p.Username, p.Password)
+	}
+	return present, older
 }
 
 // loginByToken logs a user in that has no secret, by a token of the proxy's role: a new one each time, since it soon ends and

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"time"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/login"
+	"forebay/internal/secret"
 	"forebay/internal/wire/mysqlwire"
 )
 
@@ -22,6 +24,7 @@ type monitor struct {
 	rotation engine.Rotation
 
 	server *login.Server // nil: not logged in
+	held   *secret.Lease // of server's user; nil: that has no end
 	kind   serverKind    // of server
 	denied question      // what the user has been seen not to be allowed, on this connection
 	said   question      // for what of it the log has it
@@ -33,6 +36,9 @@ const monitorCaps = mysqlwire.ClientMultiStatements | mysqlwire.ClientMultiResul
 
 // Look implements engine.Monitor: one round trip.
 func (m *monitor) Look(ctx context.Context) (engine.Status, error) {
+	if m.held != nil && !time.Now().Before(m.held.Retires(0)) {
+		m.Close() // its user ends
+	}
 	kept := m.server != nil
 	st, err := m.look(ctx)
 	if err != nil && kept && ctx.Err() == nil && !answered(err) {
@@ -133,12 +139,12 @@ func (m *monitor) login(ctx context.Context) error {
 	o.Database, o.Capabilities = m.o.Database, monitorCaps
 	o.Attributes = []mysqlwire.Attribute{{Name: "program_name", Value: "forebay-monitor"}}
 	transport := func(ctx context.Context, _, _ string) (net.Conn, error) { return m.o.Member.Dial(ctx) }
-	s, previous, err := engine.DialEither(ctx, sec.Previous != nil, login.PasswordRefused, func(previous bool) (*login.Server, error) {
-		user, password := sec.Username, sec.Password
+	as := sec.AtServer()
+	s, previous, err := engine.DialEither(ctx, as.Previous != nil, login.PasswordRefused, func(previous bool) (*login.Server, error) {
+		o.Credentials = login.NewCredentials(as.Username, as.Password)
 		if previous {
-			user, password = sec.Previous.Username, sec.Previous.Password
+			o.Credentials = login.NewCredentials(as.Previous.Username, as.Previous.Password)
 		}
-		o.Credentials = login.NewCredentials(user, password)
 		return login.Dial(ctx, transport, o)
 	})
 	if login.PasswordRefused(err) {
@@ -147,11 +153,11 @@ func (m *monitor) login(ctx context.Context) error {
 	switch {
 	case errors.Is(err, login.ErrAuth):
 		return fmt.Errorf("monitoring user %q: %w: it has to exist there, with the password of its secret, and be allowed in from here",
-			sec.Username, err)
+			as.Username, err)
 	case err != nil:
-		return fmt.Errorf("monitoring user %q: %w", sec.Username, err)
+		return fmt.Errorf("monitoring user %q: %w", as.Username, err)
 	}
-	if previous && m.rotation.Say(sec.Versions()) {
+	if previous && m.rotation.Say(sec.Versions()+as.Version) {
 		m.o.Log.Warn("the database has refused the current password of the monitoring user's secret, and taken the previous one",
 			slog.String("secret", sec.Name))
 	}
@@ -161,6 +167,12 @@ func (m *monitor) login(ctx context.Context) error {
 		return fmt.Errorf("mysql: ask %s what it is: %w", m.address(), err)
 	}
 	m.server, m.kind, m.denied = s, kind, 0
+	if m.held = as.Lease; previous {
+		m.held = as.Previous.Lease
+	}
+	if m.held != nil {
+		m.held.Hold()
+	}
 	return nil
 }
 
@@ -174,5 +186,9 @@ func (m *monitor) Close() {
 	if m.server != nil {
 		m.server.Close()
 		m.server = nil
+	}
+	if m.held != nil {
+		m.held.Release()
+		m.held = nil
 	}
 }

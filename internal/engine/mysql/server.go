@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"forebay/internal/engine"
+	"forebay/internal/engine/mysql/login"
 	"forebay/internal/wire/mysqlwire"
 )
 
@@ -15,9 +16,10 @@ type server struct {
 	thread  uint32 // its id on the server
 	caps    mysqlwire.Capability
 	mariaDB bool
-	number  uint32 // the server's version, as in an executable comment
-	sqlMode string // sql_mode after log-in
-	role    string // what SET ROLE takes to go back to the role after log-in; empty: unknown to the server
+	number  uint32             // the server's version, as in an executable comment
+	sqlMode string             // sql_mode after log-in
+	leased  *login.Credentials // of the user that was logged in, where that ends with a lease; else nil
+	role    string             // what SET ROLE takes to go back to the role after log-in; empty: unknown to the server
 
 	// What the connection's session has now.
 	fit        engine.Fit
@@ -55,9 +57,15 @@ func (v *server) Idle(b []byte) (int, bool) { return 0, len(b) == 0 }
 // Bye implements engine.Server.
 func (v *server) Bye() []byte { return []byte{1, 0, 0, 0, byte(mysqlwire.ComQuit)} }
 
-// Cancel implements engine.Server.
+// Cancel implements engine.Server. A user may end its own statements alone: it is to be that of the connection.
 func (v *server) Cancel(ctx context.Context, m engine.Member) error {
-	s, _, err := v.db.login(ctx, m.Config(), m.Dial)
+	var s *login.Server
+	var err error
+	if v.leased != nil {
+		s, err = v.db.loginAs(ctx, m.Config(), m.Dial, v.leased)
+	} else {
+		s, _, err = v.db.login(ctx, m.Config(), m.Dial)
+	}
 	if err != nil {
 		return err
 	}

@@ -160,14 +160,14 @@ func (l *local) analyze(s *stmt, mode sqltext.Mode) {
 
 // Dial implements engine.Database.
 func (d *database) Dial(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
-	s, by, err := d.login(ctx, m, transport)
+	s, in, err := d.login(ctx, m, transport)
 	if err != nil {
 		if ctx.Err() == nil && !answered(err) {
 			d.look()
 		}
 		return engine.Dialed{}, err
 	}
-	v := &server{db: d, pid: s.PID, secret: s.SecretKey, tx: pgwire.Idle, probeName: newProbeName()}
+	v := &server{db: d, user: in.user, pid: s.PID, secret: s.SecretKey, tx: pgwire.Idle, probeName: newProbeName()}
 	for _, p := range s.Params {
 		if p.Name == "client_encoding" {
 			v.encoding = p.Value
@@ -199,7 +199,7 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 			d.forgetWelcomes()
 		}
 	}
-	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: facts.capacity, ReadOnly: facts.standby, Previous: by == previousPassword, Token: by == token}, nil
+	return engine.Dialed{Conn: s.Conn, TLS: s.TLS, Server: v, Limits: facts.capacity, ReadOnly: facts.standby, Previous: in.by == previousPassword, Token: in.by == token, Lease: in.lease}, nil
 }
 
 // sayDefault takes over the isolation of transactions that do not say it.
@@ -220,37 +220,45 @@ const (
 	token
 )
 
+// loggedIn says how a log-in went.
+type loggedIn struct {
+	by    proof
+	user  string        // at the server
+	lease *secret.Lease // of that user; nil: it has no end
+}
+
 // login logs in to a member with the secret's present credentials, over the transport that dial gives, or with the
-// previous ones where the target refuses these: a rotation changes the secret and the database one after the other.
-func (d *database) login(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (s *login.Server, by proof, err error) {
+// previous ones where the target refuses these: a rotation changes the secret and the database one after the other, and a
+// replica gets a new user late.
+func (d *database) login(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (*login.Server, loggedIn, error) {
 	sec, entry, err := d.creds.Lookup(ctx, d.key.User)
 	if err != nil {
-		return nil, 0, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
+		return nil, loggedIn{}, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
 	}
 	o, err := dialOptions(m)
 	if err != nil {
-		return nil, 0, &loginError{err: err}
+		return nil, loggedIn{}, &loginError{err: err}
 	}
 	o.Database = d.key.Database
 	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }
 	if entry.EndToEnd {
 		s, err := d.loginByToken(ctx, m, o)
-		return s, token, err
+		return s, loggedIn{by: token, user: d.key.User}, err
 	}
-	ver, err := d.eng.verifiers.Of(sec, authTypeOf(entry))
+	present, older, err := d.eng.credentialsOf(sec, entry)
 	if err != nil {
-		return nil, 0, &loginError{err: err, permanent: true}
+		return nil, loggedIn{}, &loginError{err: err, permanent: true}
 	}
-	o.Credentials = ver.Credentials()
-	older := ver.Previous()
+	o.Credentials = present
 	s, previous, err := engine.DialEither(ctx, older != nil, login.PasswordRefused, func(previous bool) (*login.Server, error) {
 		if previous {
 			o.Credentials = older
 		}
 		return login.Dial(ctx, o)
 	})
+	as := sec.AtServer()
 	if login.PasswordRefused(err) {
-		secret.Doubt(d.creds, sec) // for the next attempt
+		secret.Doubt(d.creds, secret.Secret{Name: sec.Name, Version: as.Version}) // for the next attempt
 	}
 	switch {
 	case err == nil:
@@ -258,17 +266,41 @@ func (d *database) login(ctx context.Context, m resource.Member, transport func(
 	case login.PasswordRefused(err) && d.rotation.Refused():
 		e := wrapLogin(err).(*loginError)
 		e.permanent = false
-		return nil, 0, e
+		return nil, loggedIn{}, e
 	default:
-		return nil, 0, wrapLogin(err)
+		return nil, loggedIn{}, wrapLogin(err)
 	}
+	in := loggedIn{by: password, user: as.Username, lease: as.Lease}
 	if previous {
-		by = previousPassword
+		in = loggedIn{by: previousPassword, user: as.Previous.Username, lease: as.Previous.Lease}
 	}
-	if previous && d.rotation.Say(sec.Versions()) {
+	if previous && d.rotation.Say(sec.Versions()+as.Version) {
 		d.log.Warn("the database has refused a secret's current password, and taken the previous one", slog.String("secret", sec.Name))
 	}
-	return s, by, nil
+	return s, in, nil
+}
+
+// credentialsOf are what logs the clients of a secret in to servers, now and, or else nil, before.
+func (e *Engine) credentialsOf(sec secret.Secret, entry resource.AuthEntry) (present, older *login.Credentials, err error) {
+	if sec.Login == nil {
+		v, err := e.verifiers.Of(sec, authTypeOf(entry))
+		if err != nil {
+			return nil, nil, err
+		}
+		return v.Credentials(), v.Previous(), nil
+	}
+	// What clients prove says nothing of the database's own user. The keys derived from its password are kept all the same.
+	of := func(l secret.Login) (*login.Credentials, error) {
+		v, err := e.verifiers.Of(secret.Secret{Name: sec.Name, Version: l.Version, Username: l.Username, Password: l.Password}, resource.PostgresCleartext)
+		if err != nil {
+			return nil, err
+		}
+		return v.Credentials(), nil
+	}
+	if present, err = of(*sec.Login); err == nil && sec.Login.Previous != nil {
+		older, err = of(*sec.Login.Previous)
+	}
+	return present, older, err
 }
 
 // loginByToken logs a user in that has no secret, by a token of the proxy's role: a new one each time, since it soon ends and

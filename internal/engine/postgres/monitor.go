@@ -27,6 +27,8 @@ type monitor struct {
 	// they still hold.
 	versions          string
 	current, previous *login.Credentials // previous: nil where the secret has none
+	lease, before     *secret.Lease      // of the users of current and previous; nil: they do not end
+	held              *secret.Lease      // of server's user
 	rotation          engine.Rotation
 
 	caughtUp time.Time // when the member was last seen without a lag; zero: not yet
@@ -44,6 +46,9 @@ var startupParams = []login.Param{
 // Look implements engine.Monitor. A server that says that it takes no sessions (it starts, stops, recovers, or has hot_standby
 // off: class 57P) is one that does not answer: it does not say what it is, and so gives up no role either.
 func (m *monitor) Look(ctx context.Context) (engine.Status, error) {
+	if m.held != nil && !time.Now().Before(m.held.Retires(0)) {
+		m.Close() // its user ends
+	}
 	kept := m.server != nil
 	st, err := m.look(ctx)
 	if err != nil && kept && ctx.Err() == nil && stale(err) {
@@ -148,17 +153,29 @@ func (m *monitor) login(ctx context.Context) error {
 		return fmt.Errorf("postgres: ask %s what it is: %w", m.address(), withHint(err))
 	}
 	m.server, m.kind = s, kind
+	if m.held = m.lease; byPrevious {
+		m.held = m.before
+	}
+	if m.held != nil {
+		m.held.Hold()
+	}
 	return nil
 }
 
 // derive takes over a secret, unless it is the one of before.
 func (m *monitor) derive(sec secret.Secret) {
-	if m.current != nil && m.current.User() == sec.Username && m.versions == sec.Versions() {
+	as := sec.AtServer()
+	m.lease, m.before = as.Lease, nil
+	if as.Previous != nil {
+		m.before = as.Previous.Lease
+	}
+	versions := sec.Versions() + "\x00" + as.Version
+	if m.current != nil && m.current.User() == as.Username && m.versions == versions {
 		return
 	}
-	m.versions = sec.Versions()
-	m.current, m.previous = login.NewCredentials(sec.Username, sec.Password), nil
-	if p := sec.Previous; p != nil {
+	m.versions = versions
+	m.current, m.previous = login.NewCredentials(as.Username, as.Password), nil
+	if p := as.Previous; p != nil {
 		m.previous = login.NewCredentials(p.Username, p.Password)
 	}
 }
@@ -173,6 +190,10 @@ func (m *monitor) Close() {
 	if m.server != nil {
 		m.server.Close()
 		m.server = nil
+	}
+	if m.held != nil {
+		m.held.Release()
+		m.held = nil
 	}
 }
 

@@ -234,7 +234,7 @@ func (s *session) look(o *engine.Output) {
 func (s *session) looked(o *engine.Output) {
 	v := s.srv
 	p := &v.probe
-	p.finish(s.l.db.key.User)
+	p.finish(v.user)
 	if e := v.hiddenErr; e != nil && e.Code == codeQueryCanceled && v.probeTries < maxProbeTries {
 		// A cancel request of the client's that came late, or its statement_timeout: ask again.
 		v.hiddenErr, v.hasProbe = nil, false

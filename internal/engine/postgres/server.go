@@ -15,6 +15,7 @@ import (
 type server struct {
 	// Static after log-in.
 	db        *database
+	user      string // that was logged in: not the clients' where it has been made for Forebay
 	pid       uint32
 	secret    []byte
 	probeName string

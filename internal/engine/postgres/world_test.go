@@ -45,7 +45,7 @@ func newWorld(t testing.TB, servers int, prepared int) *world {
 	w.s = &session{l: l, want: noSettings, startup: noSettings, id: engine.SessionID{PID: 7}}
 	w.s.know(rep)
 	for range servers {
-		w.servers = append(w.servers, &link{v: &server{db: d, fit: noSettings, reported: rep, tx: pgwire.Idle, probeName: newProbeName()}, f: newFake()})
+		w.servers = append(w.servers, &link{v: &server{db: d, user: d.key.User, fit: noSettings, reported: rep, tx: pgwire.Idle, probeName: newProbeName()}, f: newFake()})
 	}
 	return w
 }
@@ -70,7 +70,7 @@ func (w *world) took() {
 // lose closes the server connection.
 func (w *world) lose() {
 	w.lost++
-	w.servers[w.at%len(w.servers)] = &link{v: &server{db: w.s.l.db, fit: noSettings, reported: w.on.v.reported, tx: pgwire.Idle, probeName: newProbeName()}, f: newFake()}
+	w.servers[w.at%len(w.servers)] = &link{v: &server{db: w.s.l.db, user: w.s.l.db.key.User, fit: noSettings, reported: w.on.v.reported, tx: pgwire.Idle, probeName: newProbeName()}, f: newFake()}
 	w.o.Reset()
 	w.s.ServerLost(io.EOF, &w.o)
 	w.s.Detach()

@@ -50,13 +50,18 @@ func (e *statusError) Error() string {
 	return what + ": " + words
 }
 
-// get reads a path. A token that has ended before its time is replaced once.
+// get reads a path.
 func (r *reader) get(ctx context.Context, path string) (*reply, error) {
+	return r.ask(ctx, http.MethodGet, path, nil)
+}
+
+// ask makes a request with a token. A token that has ended before its time is replaced once.
+func (r *reader) ask(ctx context.Context, method, path string, body any) (*reply, error) {
 	for again := false; ; again = true {
 		if err := r.logIn(ctx); err != nil {
 			return nil, err
 		}
-		got, err := r.call(ctx, http.MethodGet, path, nil)
+		got, err := r.call(ctx, method, path, body)
 		var status *statusError
 		if !errors.As(err, &status) {
 			return got, err
@@ -85,8 +90,11 @@ func (r *reader) get(ctx context.Context, path string) (*reply, error) {
 func (r *reader) logIn(ctx context.Context) error {
 	a := r.o.Auth
 	if a.TokenFile != "" {
-		var err error
-		r.token, err = read(a.TokenFile)
+		token, err := read(a.TokenFile)
+		if token != r.token {
+			r.session++
+		}
+		r.token = token
 		return err
 	}
 	now := r.now()
@@ -98,6 +106,9 @@ func (r *reader) logIn(ctx context.Context) error {
 		// Near its longest life a token is renewed for hardly any time.
 		if err == nil && r.take(got, now) && r.expires.Sub(now) > time.Minute {
 			return nil
+		}
+		if err != nil && transient(err) {
+			return err // the token may still be good: what hangs on it is not to be lost for that
 		}
 	}
 	r.token = ""
@@ -116,7 +127,14 @@ func (r *reader) logIn(ctx context.Context) error {
 	if !r.take(got, now) {
 		return fmt.Errorf("log-in at auth/%s: no token in the answer", a.Mount)
 	}
+	r.session++
 	return nil
+}
+
+// transient reports whether an error is no answer: Vault is not there, or not ready.
+func transient(err error) bool {
+	var status *statusError
+	return !errors.As(err, &status) || status.status >= 500 || status.status == http.StatusTooManyRequests
 }
 
 // take takes over the token of an answer.
@@ -124,10 +142,10 @@ func (r *reader) take(got *reply, now time.Time) bool {
 	if got.Auth == nil || got.Auth.Token == "" {
 		return false
 	}
-	r.token, r.renew, r.expires = got.Auth.Token, time.Time{}, time.Time{}
+	r.token, r.renew, r.expires, r.ends = got.Auth.Token, time.Time{}, time.Time{}, time.Time{}
 	if s := got.Auth.Seconds; s > 0 {
 		life := time.Duration(min(s, 10*365*86400)) * time.Second
-		r.renew, r.expires = now.Add(life*2/3), now.Add(life)
+		r.renew, r.expires, r.ends = now.Add(life*2/3), now.Add(life), now.Add(life)
 		if !got.Auth.Renewable {
 			r.expires = r.renew // another log-in then
 		}
@@ -222,7 +240,7 @@ func (r *reader) client() (*http.Client, error) {
 		Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true,
 			DialContext:         (&net.Dialer{Timeout: dialLimit}).DialContext,
-			TLSHandshakeTimeout: dialLimit, ResponseHeaderTimeout: answerLimit, IdleConnTimeout: time.Minute, MaxIdleConns: 1,
+			TLSHandshakeTimeout: dialLimit, ResponseHeaderTimeout: r.answer, IdleConnTimeout: time.Minute, MaxIdleConns: 1,
 		},
 		// A standby sends to the active node, with the token: once, and not out of TLS.
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {

@@ -1,8 +1,9 @@
 // Package vault reads secrets from HashiCorp Vault or OpenBao: from a key-value store (version 1 or 2), or the present
 // password of a static role of the database secrets engine.
 //
-// Dynamic roles (database/creds/...) are refused. They have another user with every lease, while clients of a proxy log in
-// as the user that a secret names, by its password: nobody could tell them either.
+// Dynamic roles (database/creds/...) have another user with every lease, while clients of a proxy log in as the user that a
+// secret names, by its password: nobody could tell them either. So they log in by another secret, and the dynamic role's
+// user is for server connections alone: NewDynamic.
 package vault
 
 import (
@@ -54,7 +55,7 @@ type Auth struct {
 
 // New returns the store of a secret, which the caller closes.
 func New(o Options) *remote.Store {
-	r := &reader{o: o, now: time.Now}
+	r := newReader(o)
 	return remote.New(remote.Options{
 		Log: o.Log, Kind: Kind, Where: o.Path, Refresh: o.Refresh, Observe: o.Observe,
 		Read: func(ctx context.Context) (remote.Answer, error) {
@@ -66,26 +67,33 @@ func New(o Options) *remote.Store {
 	})
 }
 
+func newReader(o Options) *reader { return &reader{o: o, now: time.Now, answer: answerLimit} }
+
 // reader reads one secret.
 type reader struct {
-	o   Options // static
-	now func() time.Time
+	o      Options // static
+	now    func() time.Time
+	answer time.Duration // how long an answer may take to begin
 
 	mu      sync.Mutex // held during a read; guards what is below
 	http    *http.Client
 	token   string    // from a log-in; empty: none
 	renew   time.Time // when the token is to be renewed; zero: never
-	expires time.Time // zero: never
+	expires time.Time // after which it is not renewed any more; zero: never
+	ends    time.Time // when it ends; zero: never
+	session int       // counts tokens, but for one that is renewed
 	dynamic bool      // the path gives out leases: it is not asked again
 }
 
 // reply is what Vault answers with.
 type reply struct {
-	LeaseID  string          `json:"lease_id"`
-	Data     json.RawMessage `json:"data"`
-	Errors   []string        `json:"errors"`
-	Warnings []string        `json:"warnings"`
-	Auth     *struct {
+	LeaseID   string          `json:"lease_id"`
+	Duration  int64           `json:"lease_duration"` // seconds
+	Renewable bool            `json:"renewable"`
+	Data      json.RawMessage `json:"data"`
+	Errors    []string        `json:"errors"`
+	Warnings  []string        `json:"warnings"`
+	Auth      *struct {
 		Token     string `json:"client_token"`
 		Seconds   int64  `json:"lease_duration"`
 		Renewable bool   `json:"renewable"`
@@ -93,7 +101,8 @@ type reply struct {
 }
 
 var errDynamic = errors.New("the path gives out another database user with every lease (a dynamic role); " +
-	"clients of a proxy log in as the secret's user, so it takes a static role (database/static-creds/...) or a key-value store")
+	"clients of a proxy log in as the secret's user, so say in clients or clients_user whom they are to be, or take a static role " +
+	"(database/static-creds/...) or a key-value store")
 
 func (r *reader) read(ctx context.Context) (remote.Answer, error) {
 	if r.dynamic {

@@ -47,7 +47,9 @@ type fake struct {
 	hang     bool
 	logins   int
 	calls    []string
-	ttl      time.Duration // of tokens from a log-in
+	ttl      time.Duration     // of tokens from a log-in
+	leases   map[string]string // those that there are: whose token they hang on, by id
+	left     int               // seconds that a renewal gives
 }
 
 func newFake(t *testing.T) *fake {
@@ -122,10 +124,14 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch path {
 	case "auth/token/lookup-self":
-		answer(w, 200, map[string]any{"data": map[string]any{"id": token}})
+		answer(w, 200, map[string]any{"data": map[string]any{"id": token, "ttl": int64(longer / time.Second)}})
 		return
 	case "auth/token/renew-self":
 		f.auth(w, token, longer)
+		return
+	case "auth/token/revoke-self":
+		delete(f.tokens, token)
+		w.WriteHeader(204)
 		return
 	}
 	if !f.may[token] {
@@ -133,6 +139,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch path {
+	case "db/creds/app", "sys/leases/renew", "sys/leases/revoke":
+		f.dynamic(w, r, path, token)
 	case "secret/data/app":
 		f.v2(w, r)
 	case "secret/app":
@@ -143,8 +151,6 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, 200, map[string]any{"lease_id": "", "lease_duration": 0, "renewable": false, "data": f.static})
 	case "database/creds/app":
 		answer(w, 200, map[string]any{"lease_id": "database/creds/app/1", "lease_duration": 3600, "renewable": true, "data": map[string]any{"username": "v-app-1", "password": "x"}})
-	case "sys/leases/revoke":
-		w.WriteHeader(204)
 	case "broken":
 		fmt.Fprint(w, `{"data": {"username": "hunter2`)
 	default:
