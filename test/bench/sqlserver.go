@@ -72,7 +72,7 @@ func startSQLServer(ctx context.Context, w *world) (database, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "sqlserver" || u.User == nil || net.ParseIP(u.Hostname()) == nil || !net.ParseIP(u.Hostname()).IsLoopback() {
-		return nil, errors.New(serverDSN + ": expected sqlserver://user:password@127.0.0.1:port?database=...")
+		return nil, errors.New(serverDSN + ": expected sqlserver://user:password@127.0.0.1:port?database=NAME")
 	}
 	s := &sqlserver{dsn: u}
 	if s.number, err = strconv.Atoi(u.Port()); err != nil {

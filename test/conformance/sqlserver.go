@@ -31,7 +31,7 @@ func startSQLServer(ctx context.Context, _ *suite, verbose bool) (*sides, error)
 	}
 	u, err := url.Parse(dsn)
 	if err != nil || u.Scheme != "sqlserver" || u.User == nil {
-		return nil, errors.New(serverDSN + " is no URL of the form sqlserver://user:password@host:port?database=...")
+		return nil, errors.New(serverDSN + " is no URL of the form sqlserver://user:password@host:port?database=NAME")
 	}
 	port, err := strconv.Atoi(u.Port())
 	if err != nil {
