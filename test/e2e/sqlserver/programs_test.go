@@ -76,8 +76,14 @@ func TestTedious(t *testing.T) {
 		t.Skip("needs tedious: scripts/install-servers tedious")
 	}
 	for _, c := range []struct{ server, encrypt, version string }{
-		{"off", "false", ""}, {"off", "true", ""}, {"off", "strict", ""}, {"required", "true", ""}, {"unsupported", "false", ""},
-		{"off", "false", "7_1"}, {"off", "false", "7_2"}, {"off", "false", "7_3_B"},
+		{"off", "false", ""},
+		{"off", "true", ""},
+		{"off", "strict", ""},
+		{"required", "true", ""},
+		{"unsupported", "false", ""},
+		{"off", "false", "7_1"},
+		{"off", "false", "7_2"},
+		{"off", "false", "7_3_B"},
 	} {
 		t.Run(c.server+"/"+c.encrypt+c.version, func(t *testing.T) {
 			t.Parallel()
