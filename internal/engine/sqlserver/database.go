@@ -46,8 +46,6 @@ func (d *database) begin() (s settings.Set, ok bool) {
 	return s, false
 }
 
-func (d *database) maxPrepared() int { return max(1, d.proxy.Load().Pool.MaxPreparedStatements) }
-
 // Apply implements engine.Database.
 func (d *database) Apply(p *resource.Proxy) { d.proxy.Store(p) }
 

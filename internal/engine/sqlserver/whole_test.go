@@ -226,14 +226,28 @@ func TestTokens(t *testing.T) {
 func TestInitQuery(t *testing.T) {
 	t.Parallel()
 	s := tdsserver.Start(t, tdsserver.Options{})
-	f := start(t, s, testkit.ForebayOptions{Change: func(p *resource.Proxy) { p.Pool.InitQuery = "SET LOCK_TIMEOUT 1234" }})
+	f := start(t, s, testkit.ForebayOptions{Change: func(p *resource.Proxy) {
+		p.Pool.InitQuery = "SET LOCK_TIMEOUT 1234; SET IMPLICIT_TRANSACTIONS ON"
+	}})
 	for range 2 {
-		var got int
+		var got, begun int
 		db := open(t, f, tdsserver.DefaultUser, tdsserver.DefaultPassword, "app", nil)
-		if err := db.QueryRowContext(t.Context(), "SELECT @@LOCK_TIMEOUT").Scan(&got); err != nil || got != 1234 {
-			t.Errorf("%d, %v", got, err)
+		if err := db.QueryRowContext(t.Context(), "SELECT @@LOCK_TIMEOUT, @@TRANCOUNT").Scan(&got, &begun); err != nil || got != 1234 || begun != 0 {
+			t.Errorf("lock timeout %d, %d transactions, %v", got, begun, err)
 		}
 		db.Close()
+	}
+}
+
+// TestBadInitQuery has log-ins to the server fail for one that does.
+func TestBadInitQuery(t *testing.T) {
+	t.Parallel()
+	s := tdsserver.Start(t, tdsserver.Options{})
+	f := start(t, s, testkit.ForebayOptions{Change: func(p *resource.Proxy) {
+		p.Pool.InitQuery, p.Pool.ConnectionBorrowTimeout = "SELECT 1; SELECT nonsense FROM nowhere", 500*time.Millisecond
+	}})
+	if err := open(t, f, tdsserver.DefaultUser, tdsserver.DefaultPassword, "app", nil).PingContext(t.Context()); number(err) != 49918 {
+		t.Error(err)
 	}
 }
 

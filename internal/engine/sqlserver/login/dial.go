@@ -507,6 +507,8 @@ func (s *Server) change(e tds.EnvChange) error {
 			return &tds.MalformedError{Structure: "ENVCHANGE", Field: "packet size"}
 		}
 		s.PacketSize = size
+	case tds.EnvBegin, tds.EnvCommit, tds.EnvRollback:
+		s.transacts(e.Type, e.New)
 	case tds.EnvRouting:
 		r, err := e.Routing()
 		if err != nil {
@@ -515,6 +517,16 @@ func (s *Server) change(e tds.EnvChange) error {
 		return fmt.Errorf("%w: %s", ErrRouted, printable(net.JoinHostPort(strings.TrimSpace(r.Host), strconv.Itoa(int(r.Port)))))
 	}
 	return nil
+}
+
+// transacts takes over what an ENVCHANGE tells of transactions.
+func (s *Server) transacts(t tds.EnvType, descriptor []byte) {
+	switch {
+	case t == tds.EnvBegin && len(descriptor) == len(s.transaction):
+		copy(s.transaction[:], descriptor)
+	case t == tds.EnvCommit || t == tds.EnvRollback:
+		s.transaction = [8]byte{}
+	}
 }
 
 // Close closes the connection: the protocol has no farewell.

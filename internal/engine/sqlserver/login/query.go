@@ -52,6 +52,8 @@ func (s *Server) Exec(ctx context.Context, sql string) error {
 		case event == tds.EventError && failed == nil:
 			m := scan.Message
 			failed = &ServerError{Number: m.Number, State: m.State, Class: m.Class, Text: "a statement has failed"}
+		case event == tds.EventEnvChange && len(scan.Env) > 1:
+			s.transacts(tds.EnvType(scan.Env[0]), scan.Env[2:min(len(scan.Env), 2+int(scan.Env[1]))])
 		case event != tds.EventNone:
 		case failed != nil:
 			return failed
@@ -74,7 +76,7 @@ func (s *Server) ask(ctx context.Context, sql string) ([]byte, error) {
 	s.broken = true // until the answer is complete
 	var data []byte
 	if s.Version.AtLeast(tds.V72) {
-		data = append(data, noTransaction[:]...)
+		data = tds.AppendAllHeaders(data, s.Version, s.transaction)
 	}
 	out := tds.AppendMessage(nil, tds.PacketSQLBatch, 0, s.PacketSize, 0, tds.AppendText(data, sql))
 	if _, err := s.Conn.Write(out); err != nil {
@@ -95,9 +97,6 @@ func (s *Server) ask(ctx context.Context, sql string) ([]byte, error) {
 	s.broken = false
 	return answer, nil
 }
-
-// noTransaction is ALL_HEADERS with the header of a transaction: none, and one request.
-var noTransaction = [22]byte{0: 22, 4: 18, 8: 2, 18: 1}
 
 // answerReader goes through the answer to a batch.
 type answerReader struct {

@@ -28,5 +28,6 @@ type Server struct {
 	// Settings are those of the session after log-in, to which a reset goes back.
 	Settings settings.Set
 
-	broken bool // the message boundary is lost or a reply is outstanding
+	transaction [8]byte // the descriptor of the one that is open
+	broken      bool    // the message boundary is lost or a reply is outstanding
 }
