@@ -35,7 +35,9 @@ var (
 // stmt is a statement.
 type stmt struct {
 	line   int
-	always bool // runs under NOEXEC too
+	always bool   // runs under NOEXEC too
+	option string // SHOWPLAN_* or PARSEONLY, which it sets
+	on     string // to what
 	run    func(x *exec) error
 }
 
@@ -53,6 +55,15 @@ func (x *exec) text(text string) error {
 	if e != nil {
 		x.sendError(e)
 		return errAbort
+	}
+	for _, st := range list {
+		switch {
+		case st.option == "PARSEONLY": // is obeyed while the text is parsed
+			x.s.set["PARSEONLY"] = st.on
+		case st.option != "" && len(list) > 1:
+			x.sendError(&Error{Number: 1067, Class: 15, State: 1, Message: "The SET SHOWPLAN statements must be the only statements in the batch.", Line: st.line})
+			return errAbort
+		}
 	}
 	return x.runList(list)
 }
@@ -262,7 +273,6 @@ func newGUID() guid {
 // query is a SELECT.
 type query struct {
 	items   []item
-	star    bool
 	top     *expr
 	from    *source
 	where   cond
@@ -415,9 +425,15 @@ func (src *source) view(s *session, name string) *opened {
 			rows = append(rows, vals)
 		}
 		return &opened{cols: []column{
-			{name: "session_id", t: typeSmall, notNull: true}, {name: "login_name", t: sysName}, {name: "program_name", t: sysName},
-			{name: "transaction_isolation_level", t: typeSmall}, {name: "open_transaction_count", t: typeInt}, {name: "language", t: sysName},
-			{name: "database_name", t: sysName}, {name: "date_format", t: sysName}, {name: "context_info", t: varbinary(128)},
+			{name: "session_id", t: typeSmall, notNull: true},
+			{name: "login_name", t: sysName},
+			{name: "program_name", t: sysName},
+			{name: "transaction_isolation_level", t: typeSmall},
+			{name: "open_transaction_count", t: typeInt},
+			{name: "language", t: sysName},
+			{name: "database_name", t: sysName},
+			{name: "date_format", t: sysName},
+			{name: "context_info", t: varbinary(128)},
 		}, each: eachOf(rows)}
 	case schema == "sys" && name == "databases":
 		defer s.srv.store.enter(s)()

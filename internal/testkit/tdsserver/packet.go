@@ -43,7 +43,11 @@ type Packet struct {
 	Type       byte
 	Status     byte
 	Data       []byte // what follows the header
+	Cut        bool   // recordLimit had been reached: Data is left out
 }
+
+// recordLimit is how many bytes of a conversation are recorded.
+const recordLimit = 16 << 20
 
 // message is what a client sends: its packets' data together.
 type message struct {
@@ -58,13 +62,17 @@ type wire struct {
 	size int           // of packets, agreed on at the log-in
 	spid uint16
 
-	mu  sync.Mutex
-	log []Packet // guarded by mu
+	mu    sync.Mutex
+	log   []Packet // guarded by mu
+	bytes int      // guarded by mu; in log
 }
 
 func (w *wire) record(p Packet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.bytes += len(p.Data); w.bytes > recordLimit {
+		p.Data, p.Cut = nil, true
+	}
 	w.log = append(w.log, p)
 }
 

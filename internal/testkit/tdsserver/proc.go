@@ -2,6 +2,7 @@ package tdsserver
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -143,11 +144,26 @@ func typeInfo(x *exec, args []*arg) (int64, error) {
 	want := argInt(args, "@data_type", 0, 0)
 	name, small, whole := nvarchar(128), typeSmall, typeInt
 	cols := []outCol{
-		{name: "TYPE_NAME", t: name}, {name: "DATA_TYPE", t: small}, {name: "PRECISION", t: whole}, {name: "LITERAL_PREFIX", t: name},
-		{name: "LITERAL_SUFFIX", t: name}, {name: "CREATE_PARAMS", t: name}, {name: "NULLABLE", t: small}, {name: "CASE_SENSITIVE", t: small},
-		{name: "SEARCHABLE", t: small}, {name: "UNSIGNED_ATTRIBUTE", t: small}, {name: "MONEY", t: small}, {name: "AUTO_INCREMENT", t: small},
-		{name: "LOCAL_TYPE_NAME", t: name}, {name: "MINIMUM_SCALE", t: small}, {name: "MAXIMUM_SCALE", t: small}, {name: "SQL_DATA_TYPE", t: small},
-		{name: "SQL_DATETIME_SUB", t: small}, {name: "NUM_PREC_RADIX", t: whole}, {name: "INTERVAL_PRECISION", t: small}, {name: "USERTYPE", t: small},
+		{name: "TYPE_NAME", t: name},
+		{name: "DATA_TYPE", t: small},
+		{name: "PRECISION", t: whole},
+		{name: "LITERAL_PREFIX", t: name},
+		{name: "LITERAL_SUFFIX", t: name},
+		{name: "CREATE_PARAMS", t: name},
+		{name: "NULLABLE", t: small},
+		{name: "CASE_SENSITIVE", t: small},
+		{name: "SEARCHABLE", t: small},
+		{name: "UNSIGNED_ATTRIBUTE", t: small},
+		{name: "MONEY", t: small},
+		{name: "AUTO_INCREMENT", t: small},
+		{name: "LOCAL_TYPE_NAME", t: name},
+		{name: "MINIMUM_SCALE", t: small},
+		{name: "MAXIMUM_SCALE", t: small},
+		{name: "SQL_DATA_TYPE", t: small},
+		{name: "SQL_DATETIME_SUB", t: small},
+		{name: "NUM_PREC_RADIX", t: whole},
+		{name: "INTERVAL_PRECISION", t: small},
+		{name: "USERTYPE", t: small},
 	}
 	x.s.columns(x.r, cols)
 	n := int64(0)
@@ -156,9 +172,23 @@ func typeInfo(x *exec, args []*arg) (int64, error) {
 		id   int64
 		size int64
 	}{
-		{"nvarchar", -9, 4000}, {"nchar", -8, 4000}, {"bit", -7, 1}, {"tinyint", -6, 3}, {"bigint", -5, 19}, {"varbinary", -3, 8000}, {"binary", -2, 8000},
-		{"char", 1, 8000}, {"numeric", 2, 38}, {"decimal", 3, 38}, {"int", 4, 10}, {"smallint", 5, 5}, {"float", 6, 53}, {"real", 7, 24}, {"varchar", 12, 8000},
-		{"datetime2", 93, 27}, {"datetime", 11, 23},
+		{"nvarchar", -9, 4000},
+		{"nchar", -8, 4000},
+		{"bit", -7, 1},
+		{"tinyint", -6, 3},
+		{"bigint", -5, 19},
+		{"varbinary", -3, 8000},
+		{"binary", -2, 8000},
+		{"char", 1, 8000},
+		{"numeric", 2, 38},
+		{"decimal", 3, 38},
+		{"int", 4, 10},
+		{"smallint", 5, 5},
+		{"float", 6, 53},
+		{"real", 7, 24},
+		{"varchar", 12, 8000},
+		{"datetime2", 93, 27},
+		{"datetime", 11, 23},
 	} {
 		if want != 0 && want != t.id {
 			continue
@@ -275,9 +305,34 @@ func (x *exec) bind(proc string, params []param, args []*arg) (back func(), err 
 	}, nil
 }
 
-// text runs a procedure's text in an exec that is bound.
+// scope is left with the options, the database and SCOPE_IDENTITY() that it was entered with, and without the tables and
+// procedures that were made for the time of it: so it is with procedures and with dynamic SQL.
+func (x *exec) scope() (leave func()) {
+	s := x.s
+	set, db, identity, tables, procs := maps.Clone(s.set), s.database, s.scopeIdentity, maps.Clone(s.temp), maps.Clone(s.tempProcs)
+	resets := s.resetted.Load()
+	return func() {
+		if s.resetted.Load() != resets { // sp_reset_connection has left nothing to go back to
+			return
+		}
+		if s.set["LANGUAGE"] != set["LANGUAGE"] {
+			x.r.token(envStrings(envLanguage, set["LANGUAGE"], s.set["LANGUAGE"]))
+		}
+		if s.database != db {
+			x.r.token(envStrings(envDatabase, db, s.database))
+			s.use(db)
+		}
+		s.set, s.scopeIdentity = set, identity
+		maps.DeleteFunc(s.temp, func(name string, _ *table) bool { _, was := tables[name]; return !was })
+		maps.DeleteFunc(s.tempProcs, func(name string, _ *procedure) bool { _, was := procs[name]; return !was })
+	}
+}
+
+// runText runs a procedure's text in an exec that is bound.
 func runText(x *exec, text string, back func()) (int64, error) {
+	leave := x.scope()
 	err := x.text(text)
+	leave()
 	if errors.Is(err, errReturn) {
 		err = nil
 	}
@@ -608,7 +663,10 @@ func (p *parser) execute() stmt {
 				return err
 			}
 			in := &exec{s: x.s, r: x.r, vars: map[string]*value{}, inProc: x.inProc, nest: x.nest + 1, trying: x.trying}
-			return x.inner(in, in.text(v.String()))
+			leave := in.scope()
+			err = in.text(v.String())
+			leave()
+			return x.inner(in, err)
 		})
 	}
 	rc := ""

@@ -390,3 +390,22 @@ func TestAppLocks(t *testing.T) {
 		t.Errorf("let go: %d", n)
 	}
 }
+
+func TestRecordIsBounded(t *testing.T) {
+	t.Parallel()
+	s := Start(t, Options{})
+	r, _ := dial(t, s, v74, maxPacket)
+	r.batch(0, "SELECT REPLICATE(CAST('x' AS varchar(max)), 20000000)")
+	if n := len(r.read()); n < 20_000_000 {
+		t.Fatalf("%d bytes", n)
+	}
+	bytes, cut := 0, 0
+	for _, p := range s.Conversations()[0] {
+		if bytes += len(p.Data); p.Cut {
+			cut++
+		}
+	}
+	if bytes > recordLimit || bytes < recordLimit/2 || cut == 0 {
+		t.Errorf("%d bytes recorded, %d packets cut", bytes, cut)
+	}
+}

@@ -80,6 +80,10 @@ func (s *session) info() Session {
 
 // start gives the session its state after the log-in.
 func (s *session) start(l *login7) {
+	s.srv.mu.Lock()
+	s.w.spid = s.srv.nextSPID
+	s.srv.nextSPID++
+	s.srv.mu.Unlock()
 	s.set = map[string]string{
 		"LANGUAGE": "us_english", "DATEFORMAT": "mdy", "DATEFIRST": "7", "LOCK_TIMEOUT": "-1", "TEXTSIZE": "4096", "ROWCOUNT": "0",
 		"TRANSACTION ISOLATION LEVEL": "READ COMMITTED", "DEADLOCK_PRIORITY": "0", "QUERY_GOVERNOR_COST_LIMIT": "0",
@@ -150,8 +154,6 @@ func (s *session) serve() {
 		return
 	}
 	s.srv.mu.Lock()
-	s.w.spid = s.srv.nextSPID
-	s.srv.nextSPID++
 	s.srv.sessions[s.w.spid] = s
 	s.srv.change()
 	s.srv.mu.Unlock()

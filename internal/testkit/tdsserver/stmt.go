@@ -473,8 +473,11 @@ func (p *parser) dbcc() stmt {
 		cols := []outCol{{name: "Set Option", t: nvarchar(128)}, {name: "Value", t: nvarchar(128)}}
 		s.columns(x.r, cols)
 		rows := [][2]string{
-			{"textsize", s.set["TEXTSIZE"]}, {"language", s.set["LANGUAGE"]}, {"dateformat", s.set["DATEFORMAT"]},
-			{"datefirst", s.set["DATEFIRST"]}, {"lock_timeout", s.set["LOCK_TIMEOUT"]},
+			{"textsize", s.set["TEXTSIZE"]},
+			{"language", s.set["LANGUAGE"]},
+			{"dateformat", s.set["DATEFORMAT"]},
+			{"datefirst", s.set["DATEFIRST"]},
+			{"lock_timeout", s.set["LOCK_TIMEOUT"]},
 		}
 		for _, o := range options {
 			if o.bit > 0 && s.set[o.name] == "ON" {
@@ -561,6 +564,14 @@ func (p *parser) setStatement() stmt {
 		on := onOff()
 		return set(func(s *session) { s.set["STATISTICS "+kind] = on })
 	}
+	if p.kw("OFFSETS") {
+		for p.cur().kind == kName && !p.isKw("ON") && p.cur().up != "OFF" {
+			p.i++
+			p.op(",")
+		}
+		onOff()
+		return set(func(*session) {})
+	}
 	if p.kw("CONTEXT_INFO") {
 		e := p.expr()
 		st := plain(cmdSet, func(x *exec) error {
@@ -618,7 +629,7 @@ func (p *parser) setStatement() stmt {
 		}
 	}
 	on := onOff()
-	return set(func(s *session) {
+	st := set(func(s *session) {
 		for _, n := range names {
 			s.set[n] = on
 			switch n {
@@ -633,6 +644,13 @@ func (p *parser) setStatement() stmt {
 			}
 		}
 	})
+	st.on = on
+	for _, n := range names {
+		if n == "PARSEONLY" || strings.HasPrefix(n, "SHOWPLAN_") {
+			st.option = n
+		}
+	}
+	return st
 }
 
 func (x *exec) setOption(name, v string) error {

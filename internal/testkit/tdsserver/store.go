@@ -293,12 +293,20 @@ func allTypes() *table {
 	long := strings.Repeat("forebay ", 2500)
 	full := []any{
 		int64(1), true, int64(255), int64(-32768), int64(2147483647), int64(-9223372036854775808), 1.5, 3.141592653589793,
-		decimal{n("-12345678901234"), 4}, decimal{n("1234567890123456789012345678901234567"), 10}, money(-123456), money(9223372036854775807),
+		decimal{n("-12345678901234"), 4},
+		decimal{n("1234567890123456789012345678901234567"), 10},
+		money(-123456), money(9223372036854775807),
 		at.Truncate(time.Minute), at, at.Truncate(24 * time.Hour), epoch1.Add(13*time.Hour + 14*time.Minute + 15*time.Second + 1234567*100),
 		at, time.Date(2024, 2, 29, 13, 14, 15, 123456700, time.FixedZone("", 5*3600+1800)),
 		guid{0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xAA, 0xBB, 0xCC, 0xDD, 0xEE, 0xFF},
-		"char      ", "varchar é", "nchar 水   ", "nvarchar 水𝄞", long, long + "水", []byte{1, 2, 3, 4, 5, 6, 7, 8}, []byte{0xDE, 0xAD}, []byte(long),
-		"text é", "ntext 水", []byte{0xCA, 0xFE}, "<a>水</a>", variant{value{typeInt, int64(42)}},
+		"char      ", "varchar é", "nchar 水   ", "nvarchar 水𝄞", long, long + "水",
+		[]byte{1, 2, 3, 4, 5, 6, 7, 8},
+		[]byte{0xDE, 0xAD},
+		[]byte(long),
+		"text é", "ntext 水",
+		[]byte{0xCA, 0xFE},
+		"<a>水</a>",
+		variant{value{typeInt, int64(42)}},
 	}
 	null := make([]any, len(t.cols))
 	null[0] = int64(2)

@@ -491,12 +491,12 @@ func (c *codec) appendValue(b []byte, t sqlType, v any, fixed, row bool) []byte 
 		return append(binary.LittleEndian.AppendUint32(b, uint32(len(p))), p...)
 	case t.long():
 		if v == nil {
-			if row == inRow {
+			if row {
 				return append(b, 0)
 			}
 			return append(b, 0xFF, 0xFF, 0xFF, 0xFF)
 		}
-		if row == inRow {
+		if row {
 			b = append(append(b, 16), "toy text pointer"...)
 			b = append(b, 0, 0, 0, 0, 0, 0, 0, 1)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	mssql "github.com/microsoft/go-mssqldb"
+	"github.com/microsoft/go-mssqldb/msdsn"
 
 	"forebay/internal/testkit/tdsserver"
 )
@@ -585,6 +586,236 @@ func TestGoIdentity(t *testing.T) {
 		var s string
 		if err := c.QueryRowContext(ctx, "SELECT TOP 1 s FROM dbo.i ORDER BY id").Scan(&s); err != nil || s != "b!" {
 			t.Errorf("%q, %v", s, err)
+		}
+	})
+}
+
+// TestGoToken logs in with tokens: one that is in LOGIN7, and one that the server asks for.
+func TestGoToken(t *testing.T) {
+	t.Parallel()
+	o := tdsserver.Options{Token: func(token string) (string, bool) { return "alice", token == "good" }}
+	places(t, o, func(t *testing.T, p place) {
+		u := url.URL{Scheme: "sqlserver", Host: p.addr(), RawQuery: url.Values{"database": {p.database}, "certificate": {p.ca}, "hostNameInCertificate": {"localhost"}, "encrypt": {"true"}}.Encode()}
+		config, err := msdsn.Parse(u.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range []string{"good", "bad"} {
+			security, err := mssql.NewSecurityTokenConnector(config, func(context.Context) (string, error) { return token, nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked, err := mssql.NewActiveDirectoryTokenConnector(config, mssql.FedAuthADALWorkflowPassword, func(_ context.Context, spn, sts string) (string, error) {
+				if spn == "" || sts == "" {
+					return "", errors.New("FEDAUTHINFO names no service")
+				}
+				return token, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, c := range map[string]*mssql.Connector{"in LOGIN7": security, "asked for": asked} {
+				db := sql.OpenDB(c)
+				var user string
+				err := db.QueryRow("SELECT SUSER_SNAME()").Scan(&user)
+				switch {
+				case token == "good" && (err != nil || user != "alice"):
+					t.Errorf("%s: user %q, %v", name, user, err)
+				case token == "bad" && errNumber(err) != 18456:
+					t.Errorf("%s, a bad token: %v", name, err)
+				}
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+}
+
+// TestGoRoute is sent elsewhere when it logs in.
+func TestGoRoute(t *testing.T) {
+	t.Parallel()
+	to := direct(t, tdsserver.Options{Name: "there"})
+	from := direct(t, tdsserver.Options{Name: "here", RouteTo: to.addr()})
+	var name string
+	// The certificate is the other server's.
+	from.ca = to.ca
+	if err := openGo(t, from, "encrypt=disable").QueryRow("SELECT @@SERVERNAME").Scan(&name); err != nil || name != "there" {
+		t.Errorf("at %q, %v", name, err)
+	}
+}
+
+func TestGoAppLock(t *testing.T) {
+	t.Parallel()
+	places(t, tdsserver.Options{}, func(t *testing.T, p place) {
+		db := openGo(t, p)
+		ctx := context.Background()
+		take := func(c *sql.Conn, owner string) (n int) {
+			t.Helper()
+			text := "DECLARE @r int; EXEC @r = sp_getapplock 'job', 'Exclusive', '" + owner + "', 0; SELECT @r"
+			if err := c.QueryRowContext(ctx, text).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		a, err := db.Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		b, err := db.Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		if n := take(a, "Session"); n != 0 {
+			t.Errorf("taken: %d", n)
+		}
+		if n := take(b, "Session"); n != -1 {
+			t.Errorf("taken twice: %d", n)
+		}
+		if _, err := a.ExecContext(ctx, "EXEC sp_releaseapplock 'job', 'Session'"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.ExecContext(ctx, "BEGIN TRAN"); err != nil {
+			t.Fatal(err)
+		}
+		if n := take(b, "Transaction"); n != 0 {
+			t.Errorf("taken by a transaction: %d", n)
+		}
+		if n := take(a, "Session"); n != -1 {
+			t.Errorf("taken beside a transaction: %d", n)
+		}
+		if _, err := b.ExecContext(ctx, "COMMIT"); err != nil {
+			t.Fatal(err)
+		}
+		if n := take(a, "Session"); n != 0 {
+			t.Errorf("taken after the transaction: %d", n)
+		}
+	})
+}
+
+// TestGoCursorProcedures uses the cursors of sp_cursoropen.
+func TestGoCursorProcedures(t *testing.T) {
+	t.Parallel()
+	places(t, tdsserver.Options{}, func(t *testing.T, p place) {
+		ctx := context.Background()
+		c, err := openGo(t, p).Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		var handle, rows int
+		text := "DECLARE @c int, @n int; EXEC sp_cursoropen @c OUTPUT, N'SELECT n FROM dbo.numbers(5)', 8, 1, @n OUTPUT; SELECT @c, @n"
+		all, err := c.QueryContext(ctx, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all.Next() || !all.NextResultSet() || !all.Next() {
+			t.Fatal("the cursor's columns and the answer are wanted")
+		}
+		if err := all.Scan(&handle, &rows); err != nil || rows != 5 {
+			t.Fatalf("cursor %d of %d rows, %v", handle, rows, err)
+		}
+		if err := all.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for range 3 {
+			r, err := c.QueryContext(ctx, "sp_cursorfetch", handle, 2, 0, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for r.Next() {
+				var n int
+				if err := r.Scan(&n); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, n)
+			}
+			if err := r.Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff([]int{1, 2, 3, 4, 5}, got); diff != "" {
+			t.Error(diff)
+		}
+		if _, err := c.ExecContext(ctx, "sp_cursorclose", handle); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.ExecContext(ctx, "sp_cursorfetch", handle, 2, 0, 2); errNumber(err) != 16909 {
+			t.Errorf("a cursor that is closed: %v", err)
+		}
+	})
+}
+
+// TestGoScopes changes a session inside of dynamic SQL, where most of it ends.
+func TestGoScopes(t *testing.T) {
+	t.Parallel()
+	places(t, tdsserver.Options{}, func(t *testing.T, p place) {
+		ctx := context.Background()
+		c, err := openGo(t, p).Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.ExecContext(ctx, "CREATE TABLE dbo.s (id int IDENTITY(9,1), n int); CREATE TABLE #mine (n int)"); err != nil {
+			t.Fatal(err)
+		}
+		text := "SET DATEFIRST 2; SET XACT_ABORT ON; USE master; CREATE TABLE #t (n int); INSERT INTO #mine VALUES (@p1); SET CONTEXT_INFO 0x07; " +
+			"INSERT INTO " + p.database + ".dbo.s (n) VALUES (@p1)"
+		if _, err := c.ExecContext(ctx, text, 5); err != nil {
+			t.Fatal(err)
+		}
+		var first, abort, identity, mine int
+		var scope, temp sql.NullInt64
+		var db string
+		var info []byte
+		look := "SELECT @@DATEFIRST, SESSIONPROPERTY('XACT_ABORT'), DB_NAME(), OBJECT_ID('tempdb..#t'), CAST(@@IDENTITY AS int), SCOPE_IDENTITY(), CONTEXT_INFO(), (SELECT COUNT(*) FROM #mine)"
+		if err := c.QueryRowContext(ctx, look).Scan(&first, &abort, &db, &temp, &identity, &scope, &info, &mine); err != nil {
+			t.Fatal(err)
+		}
+		if first != 7 || abort != 0 || db != p.database || temp.Valid || scope.Valid {
+			t.Errorf("left behind: DATEFIRST %d, XACT_ABORT %d, database %s, #t %v, SCOPE_IDENTITY() %v", first, abort, db, temp, scope)
+		}
+		if identity != 9 || mine != 1 || len(info) == 0 || info[0] != 7 {
+			t.Errorf("lost: @@IDENTITY %d, %d rows, CONTEXT_INFO %x", identity, mine, info)
+		}
+	})
+}
+
+// TestGoOdd has the options that keep statements from running.
+func TestGoOdd(t *testing.T) {
+	t.Parallel()
+	places(t, tdsserver.Options{}, func(t *testing.T, p place) {
+		ctx := context.Background()
+		c, err := openGo(t, p).Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.ExecContext(ctx, "CREATE TABLE dbo.o (n int)"); err != nil {
+			t.Fatal(err)
+		}
+		for _, option := range []string{"NOEXEC", "PARSEONLY", "SHOWPLAN_ALL", "SHOWPLAN_TEXT"} {
+			for _, text := range []string{"SET " + option + " ON", "INSERT INTO dbo.o VALUES (1)", "SET " + option + " OFF"} {
+				if _, err := c.ExecContext(ctx, text); err != nil {
+					t.Errorf("%s: %v", text, err)
+				}
+			}
+		}
+		var n int
+		if err := c.QueryRowContext(ctx, "SELECT COUNT(*) FROM dbo.o").Scan(&n); err != nil || n != 0 {
+			t.Errorf("%d rows, %v", n, err)
+		}
+		if _, err := c.ExecContext(ctx, "SET SHOWPLAN_ALL ON; SELECT 1"); errNumber(err) != 1067 {
+			t.Errorf("SHOWPLAN_ALL beside another statement: %v", err)
+		}
+		if _, err := c.ExecContext(ctx, "SET FMTONLY ON"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.QueryRowContext(ctx, "SELECT 1").Scan(&n); !errors.Is(err, sql.ErrNoRows) {
+			t.Errorf("FMTONLY: %d, %v", n, err)
 		}
 	})
 }

@@ -75,19 +75,23 @@ func TestTedious(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(modules, "tedious", "package.json")); err != nil {
 		t.Skip("needs tedious: scripts/install-servers tedious")
 	}
-	for _, c := range []struct{ server, encrypt, version string }{
-		{"off", "false", ""},
-		{"off", "true", ""},
-		{"off", "strict", ""},
-		{"required", "true", ""},
-		{"unsupported", "false", ""},
-		{"off", "false", "7_1"},
-		{"off", "false", "7_2"},
-		{"off", "false", "7_3_B"},
+	for _, c := range []struct {
+		server, encrypt, version string
+		utf8                     bool
+	}{
+		{"off", "false", "", false},
+		{"off", "false", "", true},
+		{"off", "true", "", false},
+		{"off", "strict", "", false},
+		{"required", "true", "", false},
+		{"unsupported", "false", "", false},
+		{"off", "false", "7_1", false},
+		{"off", "false", "7_2", false},
+		{"off", "false", "7_3_B", false},
 	} {
-		t.Run(c.server+"/"+c.encrypt+c.version, func(t *testing.T) {
+		t.Run(fmt.Sprint(c.server, "/", c.encrypt, c.version, c.utf8), func(t *testing.T) {
 			t.Parallel()
-			places(t, tdsserver.Options{Encryption: encryptions[c.server]}, func(t *testing.T, p place) {
+			places(t, tdsserver.Options{Encryption: encryptions[c.server], UTF8: c.utf8}, func(t *testing.T, p place) {
 				if c.encrypt == "strict" && !p.strict {
 					t.Skip("TDS 8.0 is not understood here")
 				}
