@@ -46,9 +46,6 @@ func (d *database) begin() (s settings.Set, ok bool) {
 	return s, false
 }
 
-// maxPrepared is how many statements may be prepared on one server connection.
-func (d *database) maxPrepared() int { return max(1, d.proxy.Load().Pool.MaxPreparedStatements) }
-
 // Apply implements engine.Database.
 func (d *database) Apply(p *resource.Proxy) { d.proxy.Store(p) }
 
@@ -73,7 +70,7 @@ func (d *database) look() {
 
 // Dial implements engine.Database.
 func (d *database) Dial(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (engine.Dialed, error) {
-	s, previous, err := d.login(ctx, m, transport)
+	s, in, err := d.login(ctx, m, transport)
 	if err != nil {
 		if ctx.Err() == nil && !answered(err) {
 			d.look()
@@ -87,7 +84,7 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 	}
 	return engine.Dialed{
 		Conn: s.Conn, TLS: s.TLS, Server: newServer(d, s), Limits: engine.Capacity{MaxConnections: f.maxConns},
-		ReadOnly: f.readOnly, Previous: previous,
+		ReadOnly: f.readOnly, Previous: in.previous, Lease: in.lease,
 	}, nil
 }
 
@@ -131,53 +128,65 @@ func (d *database) learn(s *login.Server, f facts) {
 
 // login logs in to a member with the secret's present credentials, over the transport that dial gives, or with the
 // previous ones where the target refuses these: a rotation changes the secret and the database one after the other. It
-// reports whether it was those.
-func (d *database) login(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (s *login.Server, previous bool, err error) {
+// reports as whom.
+func (d *database) login(ctx context.Context, m resource.Member, transport func(context.Context) (net.Conn, error)) (*login.Server, loggedIn, error) {
 	sec, entry, err := d.creds.Lookup(ctx, d.key.User)
 	if err != nil {
-		return nil, false, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
+		return nil, loggedIn{}, &loginError{err: fmt.Errorf("credentials of user %q: %w", d.key.User, err), permanent: true}
 	}
 	if entry.EndToEnd { // the contract has none for SQL Server (6.3)
-		return nil, false, &loginError{err: fmt.Errorf("user %q: SQL Server has no end-to-end IAM", d.key.User), permanent: true}
+		return nil, loggedIn{}, &loginError{err: fmt.Errorf("user %q: SQL Server has no end-to-end IAM", d.key.User), permanent: true}
 	}
 	o, err := dialOptions(m)
 	if err != nil {
-		return nil, false, &loginError{err: err}
+		return nil, loggedIn{}, &loginError{err: err}
 	}
 	applyKey(d.key, &o)
 	if v := d.target.version.Load(); v>>24 > 0 && v>>24 < 13 {
 		o.Features.ColumnEncryption = 0 // SQL Server has it since 2016; Babelfish, which calls itself 2014, never answers
 	}
 	o.Application = "forebay"
-	s, previous, err = dialSecret(ctx, sec, o, transport)
+	as := sec.AtServer()
+	s, in, err := dialAs(ctx, as, o, transport)
 	if login.PasswordRefused(err) {
-		secret.Doubt(d.creds, sec) // for the next attempt
+		secret.Doubt(d.creds, secret.Secret{Name: sec.Name, Version: as.Version}) // for the next attempt
 	}
 	switch {
 	case err == nil:
 		d.rotation.Succeeded()
 	case login.PasswordRefused(err) && d.rotation.Refused():
-		return nil, false, &loginError{err: err}
+		return nil, loggedIn{}, &loginError{err: err}
 	default:
-		return nil, false, wrapLogin(err)
+		return nil, loggedIn{}, wrapLogin(err)
 	}
-	if previous && d.rotation.Say(sec.Versions()) {
+	if in.previous && d.rotation.Say(sec.Versions()+as.Version) {
 		d.log.Warn("the database has refused a secret's current password, and taken the previous one", slog.String("secret", sec.Name))
 	}
-	return s, previous, nil
+	return s, in, nil
 }
 
-// dialSecret logs in with a secret's current password, or with the one before it. It reports whether it was that.
-func dialSecret(ctx context.Context, sec secret.Secret, o login.DialOptions, transport func(context.Context) (net.Conn, error)) (*login.Server, bool, error) {
+// loggedIn says as whom a server connection has been logged in.
+type loggedIn struct {
+	previous bool          // by the password before the current one
+	lease    *secret.Lease // of the user; nil: it has no end
+}
+
+// dialAs logs in as a secret says, with its current password or else with the one before it.
+func dialAs(ctx context.Context, as secret.Login, o login.DialOptions, transport func(context.Context) (net.Conn, error)) (*login.Server, loggedIn, error) {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return transport(ctx) }
-	return engine.DialEither(ctx, sec.Previous != nil, login.PasswordRefused, func(previous bool) (*login.Server, error) {
-		user, password := sec.Username, sec.Password
+	s, previous, err := engine.DialEither(ctx, as.Previous != nil, login.PasswordRefused, func(previous bool) (*login.Server, error) {
+		user, password := as.Username, as.Password
 		if previous {
-			user, password = sec.Previous.Username, sec.Previous.Password
+			user, password = as.Previous.Username, as.Previous.Password
 		}
 		o.Credentials = login.NewCredentials(user, password)
 		return login.Dial(ctx, dial, o)
 	})
+	in := loggedIn{previous, as.Lease}
+	if previous {
+		in.lease = as.Previous.Lease
+	}
+	return s, in, err
 }
 
 // Maintain implements engine.Database: it reads how many connections the target allows.

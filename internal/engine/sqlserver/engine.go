@@ -166,7 +166,10 @@ func keyOf(c *login.Client) engine.Key {
 		set bool
 		bit uint64
 	}{
-		{f.UTF8, keyUTF8}, {c.ODBC, keyODBC}, {c.OLEDB, keyOLEDB}, {c.BinaryXML, keyBinaryXML},
+		{f.UTF8, keyUTF8},
+		{c.ODBC, keyODBC},
+		{c.OLEDB, keyOLEDB},
+		{c.BinaryXML, keyBinaryXML},
 		{c.UnknownCollation, keyUnknownCollation},
 	} {
 		if b.set {

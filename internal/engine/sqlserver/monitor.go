@@ -12,6 +12,7 @@ import (
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/sqlserver/login"
+	"forebay/internal/secret"
 	"forebay/internal/wire/tds"
 )
 
@@ -23,6 +24,7 @@ type monitor struct {
 	o        engine.MonitorOptions
 	rotation engine.Rotation
 	server   *login.Server // nil: not logged in
+	held     *secret.Lease // of its user; nil: that has no end
 	alone    bool          // the server has no availability groups, or does not let the user see them
 	said     bool          // the log has it that the user may not see them
 }
@@ -41,6 +43,9 @@ var deniedNumbers = map[int32]bool{229: true, 297: true, 300: true, 371: true}
 
 // Look implements engine.Monitor.
 func (m *monitor) Look(ctx context.Context) (engine.Status, error) {
+	if m.held != nil && m.held.Retires() {
+		m.Close() // its user ends
+	}
 	kept := m.server != nil
 	st, err := m.look(ctx)
 	if err != nil && kept && ctx.Err() == nil && !answered(err) {
@@ -163,14 +168,18 @@ func (m *monitor) login(ctx context.Context) error {
 		return err
 	}
 	o.Version, o.ODBC, o.Database, o.Application = tds.V74, true, m.o.Database, "forebay-monitor"
-	s, previous, err := dialSecret(ctx, sec, o, func(ctx context.Context) (net.Conn, error) { return m.o.Member.Dial(ctx) })
+	as := sec.AtServer()
+	s, in, err := dialAs(ctx, as, o, func(ctx context.Context) (net.Conn, error) { return m.o.Member.Dial(ctx) })
+	if login.PasswordRefused(err) {
+		m.o.Refuse(sec)
+	}
 	switch {
 	case errors.Is(err, login.ErrAuth):
-		return fmt.Errorf("monitoring user %q: %w: it has to exist there, with the password of its secret", sec.Username, err)
+		return fmt.Errorf("monitoring user %q: %w: it has to exist there, with the password of its secret", as.Username, err)
 	case err != nil:
-		return fmt.Errorf("monitoring user %q: %w", sec.Username, err)
+		return fmt.Errorf("monitoring user %q: %w", as.Username, err)
 	}
-	if previous && m.rotation.Say(sec.Versions()) {
+	if in.previous && m.rotation.Say(sec.Versions()+as.Version) {
 		m.o.Log.Warn("the database has refused the current password of the monitoring user's secret, and taken the previous one",
 			slog.String("secret", sec.Name))
 	}
@@ -181,6 +190,9 @@ func (m *monitor) login(ctx context.Context) error {
 		return fmt.Errorf("sqlserver: ask %s what it is: %w", m.address(), err)
 	}
 	m.server, m.alone = s, err != nil || hadr[0] != "1"
+	if m.held = in.lease; m.held != nil {
+		m.held.Hold()
+	}
 	return nil
 }
 
@@ -194,5 +206,9 @@ func (m *monitor) Close() {
 	if m.server != nil {
 		m.server.Close()
 		m.server = nil
+	}
+	if m.held != nil {
+		m.held.Release()
+		m.held = nil
 	}
 }

@@ -18,6 +18,9 @@ const (
 	maxStmtBytes = 4 << 20 // of their texts, of a session, in bytes
 )
 
+// maxPrepared is how many handles a server connection may have before it is reset for them.
+func (d *database) maxPrepared() int { return max(1, d.proxy.Load().Pool.MaxPreparedStatements) }
+
 // stmt is a prepared statement.
 type stmt struct {
 	key    string // params and text, and how they are meant: equal statements have equal ones

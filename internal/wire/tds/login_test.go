@@ -323,9 +323,17 @@ func TestEnvChange(t *testing.T) {
 	for _, e := range []EnvChange{
 		TextChange(EnvDatabase, "shop", "master"), TextChange(EnvLanguage, "us_english", ""), TextChange(EnvPacketSize, "8000", "4096"),
 		TextChange(EnvMirroringPartner, "db2", ""), TextChange(EnvUserInstance, "x", ""), TextChange(EnvCharset, "iso_1", ""),
-		{EnvCollation, []byte{9, 4, 0xD0, 0, 0x34}, nil}, {EnvBegin, descriptor, nil}, {EnvCommit, nil, descriptor}, {EnvRollback, nil, descriptor},
-		{EnvEnlist, descriptor, nil}, {EnvDefect, nil, descriptor}, {EnvTransactionEnded, nil, descriptor}, {EnvTransactionManager, descriptor, nil},
-		{EnvPromote, bytes.Repeat([]byte{7}, 300), nil}, {EnvReset, nil, nil}, Routing{"db2.internal", 1433}.Change(),
+		{EnvCollation, []byte{9, 4, 0xD0, 0, 0x34}, nil},
+		{EnvBegin, descriptor, nil},
+		{EnvCommit, nil, descriptor},
+		{EnvRollback, nil, descriptor},
+		{EnvEnlist, descriptor, nil},
+		{EnvDefect, nil, descriptor},
+		{EnvTransactionEnded, nil, descriptor},
+		{EnvTransactionManager, descriptor, nil},
+		{EnvPromote, bytes.Repeat([]byte{7}, 300), nil},
+		{EnvReset, nil, nil},
+		Routing{"db2.internal", 1433}.Change(),
 		{99, []byte{1, 2, 3}, nil},
 	} {
 		b := e.Append(nil)

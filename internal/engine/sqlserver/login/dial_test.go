@@ -325,7 +325,8 @@ func TestQuery(t *testing.T) {
 	}{
 		"rows": {
 			join(result(), []byte{0xD1}, value("x"), value(""), []byte{0xD1}, value("y"), []byte{0xFF, 0xFF}, []byte{0xD2, 1}, value("z"), done),
-			[][]*string{{text("x"), text("")}, {text("y"), nil}, {nil, text("z")}}, nil, true,
+			[][]*string{{text("x"), text("")}, {text("y"), nil}, {nil, text("z")}},
+			nil, true,
 		},
 		"nothing":    {done, nil, nil, true},
 		"a failure":  {join((&tds.Message{Number: 229, Class: 14, Text: "denied"}).Append(nil, tds.V74), tds.AppendDone(nil, tds.V74, true)), nil, &login.ServerError{}, false},
