@@ -43,7 +43,7 @@ var deniedNumbers = map[int32]bool{229: true, 297: true, 300: true, 371: true}
 
 // Look implements engine.Monitor.
 func (m *monitor) Look(ctx context.Context) (engine.Status, error) {
-	if m.held != nil && m.held.Retires() {
+	if m.held != nil && !time.Now().Before(m.held.Retires(0)) {
 		m.Close() // its user ends
 	}
 	kept := m.server != nil
