@@ -360,7 +360,7 @@ func (s *session) welcome(l *login7, strict bool) error {
 		s.user = user
 	} else if l.flags2&0x80 != 0 {
 		return s.fail(&Error{Number: 18452, Class: 14, State: 1, Message: "Login failed. The login is from an untrusted domain and cannot be used with Integrated authentication."})
-	} else if pass, ok := s.srv.o.Users[l.user]; !ok || pass != l.password {
+	} else if pass, ok := s.srv.password(l.user); !ok || pass != l.password {
 		return s.fail(&Error{Number: 18456, Class: 14, State: 1, Message: "Login failed for user '" + l.user + "'."})
 	}
 	s.srv.mu.Lock()

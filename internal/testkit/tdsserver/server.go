@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
 	"net"
 	"slices"
@@ -81,18 +82,19 @@ type Server struct {
 	store *store
 	max   atomic.Int64 // Options.MaxConnections, as it is now
 
-	mu       sync.Mutex
-	closed   bool                // guarded by mu
-	conns    map[net.Conn]bool   // guarded by mu
-	sessions map[uint16]*session // guarded by mu; those that are logged in
-	nextSPID uint16              // guarded by mu
-	all      []*session          // guarded by mu; every connection's, in their order
-	refuse   *Error              // guarded by mu
-	delay    time.Duration       // guarded by mu
-	gate     chan struct{}       // guarded by mu; nil: open
-	ended    int                 // guarded by mu; log-ins whose connection has ended
-	resets   int                 // guarded by mu
-	changed  chan struct{}       // guarded by mu; closed at each change of the sessions
+	mu        sync.Mutex
+	passwords map[string]string   // guarded by mu; Options.Users, as they are now
+	closed    bool                // guarded by mu
+	conns     map[net.Conn]bool   // guarded by mu
+	sessions  map[uint16]*session // guarded by mu; those that are logged in
+	nextSPID  uint16              // guarded by mu
+	all       []*session          // guarded by mu; every connection's, in their order
+	refuse    *Error              // guarded by mu
+	delay     time.Duration       // guarded by mu
+	gate      chan struct{}       // guarded by mu; nil: open
+	ended     int                 // guarded by mu; log-ins whose connection has ended
+	resets    int                 // guarded by mu
+	changed   chan struct{}       // guarded by mu; closed at each change of the sessions
 }
 
 // Start starts a server on the loopback interface, which ends with the test.
@@ -133,7 +135,8 @@ func New(o Options) (*Server, error) {
 	}
 	addr := ln.Addr().(*net.TCPAddr)
 	s := &Server{
-		Host: "127.0.0.1", Port: addr.Port, CA: x509.NewCertPool(),
+		passwords: maps.Clone(o.Users),
+		Host:      "127.0.0.1", Port: addr.Port, CA: x509.NewCertPool(),
 		PEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}),
 		o:   o, ln: ln, store: newStore(o),
 		// TLS 1.3 has tickets after its handshake, which have no place in PRELOGIN packets.
@@ -200,6 +203,20 @@ type Session struct {
 	Requests    int // since the log-in
 	Resets      int
 	Transaction bool
+}
+
+// SetPassword changes a user's password, for log-ins to come.
+func (s *Server) SetPassword(user, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.passwords[user] = password
+}
+
+func (s *Server) password(user string) (string, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.passwords[user]
+	return p, ok
 }
 
 // Limit changes Options.MaxConnections; 0 is no limit.

@@ -7,14 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
 
 	"forebay/internal/testkit"
+	"forebay/internal/testkit/tdsserver"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
+	mssql "github.com/microsoft/go-mssqldb"
+	"github.com/microsoft/go-mssqldb/msdsn"
 )
 
 // database is a database of one engine that a test works with through a proxy.
@@ -120,6 +124,43 @@ func mariaDatabase(t *testing.T) database {
 	return d
 }
 
+func sqlServerDatabase(t *testing.T) database {
+	t.Helper()
+	server := tdsserver.Start(t, tdsserver.Options{})
+	d := database{
+		family: "SQLSERVER", engine: "sqlserver-ex", host: server.Host, port: server.Port, name: tdsserver.DefaultDatabase,
+		user: tdsserver.DefaultUser, password: tdsserver.DefaultPassword, enginePort: 1433, refused: "18456",
+	}
+	d.open = func(ctx context.Context, endpoint, user, password string) (client, error) {
+		host, port := endpointOf(endpoint, d.enginePort)
+		q := url.Values{"database": {d.name}, "encrypt": {"true"}, "TrustServerCertificate": {"true"}}
+		u := url.URL{Scheme: "sqlserver", Host: net.JoinHostPort(host, strconv.Itoa(port)), User: url.User(user), RawQuery: q.Encode()}
+		cfg, err := msdsn.Parse(u.String())
+		if err != nil {
+			return nil, err
+		}
+		connector := mssql.NewConnectorConfig(cfg)
+		if strings.Contains(password, "X-Amz-Signature=") { // as drivers have it: beside it there is no user
+			cfg.User = ""
+			if connector, err = mssql.NewSecurityTokenConnector(cfg, func(context.Context) (string, error) { return password, nil }); err != nil {
+				return nil, err
+			}
+		} else {
+			cfg.Password = password
+			connector = mssql.NewConnectorConfig(cfg)
+		}
+		pool := sql.OpenDB(connector)
+		c, err := pool.Conn(ctx)
+		if err != nil {
+			pool.Close()
+			return nil, err
+		}
+		return sqlClient{pool, c}, nil
+	}
+	d.alter = func(_ *testing.T, password string) { server.SetPassword(d.user, password) }
+	return d
+}
+
 type sqlClient struct {
 	pool *sql.DB
 	c    *sql.Conn
@@ -135,8 +176,17 @@ func (c sqlClient) close() {
 	_ = c.pool.Close()
 }
 
-// eachEngine runs a test on a database of either engine.
+// eachEngine runs a test on a database of each engine.
 func eachEngine(t *testing.T, test func(t *testing.T, d database)) {
+	t.Run("sqlserver", func(t *testing.T) {
+		t.Parallel()
+		test(t, sqlServerDatabase(t))
+	})
+	eachEndToEnd(t, test)
+}
+
+// eachEndToEnd runs a test on a database of each engine that takes tokens itself.
+func eachEndToEnd(t *testing.T, test func(t *testing.T, d database)) {
 	for name, of := range map[string]func(*testing.T) database{"postgres": postgresDatabase, "mariadb": mariaDatabase} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -182,7 +232,10 @@ func (d database) keptOut(t *testing.T, what, endpoint, user, password string, w
 func codeOf(err error) string {
 	var pg *pgconn.PgError
 	var my *mysql.MySQLError
+	var ms mssql.Error
 	switch {
+	case errors.As(err, &ms):
+		return strconv.Itoa(int(ms.Number))
 	case errors.As(err, &pg):
 		return pg.Code
 	case errors.As(err, &my):

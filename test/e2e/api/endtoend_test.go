@@ -72,7 +72,7 @@ func endToEnd(w *world, to proxy, d database, role, iam string) proxy {
 // TestEndToEndIAM puts a proxy with DefaultAuthScheme IAM_AUTH in front of one that takes tokens alone.
 func TestEndToEndIAM(t *testing.T) {
 	t.Parallel()
-	eachEngine(t, func(t *testing.T, d database) {
+	eachEndToEnd(t, func(t *testing.T, d database) {
 		w := newWorld(t)
 		inner := innerProxy(w, d)
 		w.query("iam", "CreateRole", "RoleName", "outer", "AssumeRolePolicyDocument", trust)
