@@ -4,6 +4,7 @@
 package session
 
 import (
+	"net"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -256,6 +257,7 @@ type Host interface {
 // Opened is a server connection fresh from the connection phase.
 type Opened struct {
 	Conn   *evloop.Conn
+	Addr   net.Addr // of the server
 	Dialed engine.Dialed
 }
 
