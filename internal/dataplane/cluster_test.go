@@ -345,6 +345,37 @@ func TestDiscovery(t *testing.T) {
 	c.eventually("it is no member any more", func() bool { return slices.Equal(names(), []string{"0"}) })
 }
 
+// However many members a database names, no more than a bound are taken, and the log says so once.
+func TestDiscoveryBounded(t *testing.T) {
+	t.Parallel()
+	var log lines
+	c := newToyClusterBy(t, toyOptions{log: &log, change: func(p *resource.Proxy) { p.Target.Discover = true }}, writer(1))
+	closed := startToyDB(t)
+	closed.die()
+	says := func(from int) engine.Status {
+		st := writer(1)
+		for i := range 40 {
+			st.Peers = append(st.Peers, engine.Peer{Name: fmt.Sprint(from + i), Host: fmt.Sprintf("127.0.0.%d", 2+from+i), Port: closed.member().Port})
+		}
+		return st
+	}
+	const all = 1 + 4
+	c.dbs[0].is(says(0))
+	c.eventually("some are found", func() bool { return len(c.plane.TargetHealth()) == all })
+	first := c.names()
+	c.dbs[0].is(says(40))
+	c.eventually("others take the places of those that are forgotten", func() bool {
+		now := c.names()
+		if len(now) > all {
+			t.Errorf("members are %q, want no more than %d", now, all)
+		}
+		return len(now) == all && !slices.Equal(now, first)
+	})
+	if n := strings.Count(log.String(), "name more members than are taken"); n != 1 {
+		t.Errorf("the log has it %d times, want once:\n%s", n, log.String())
+	}
+}
+
 // With split reads, a transaction that declares that it only reads goes to a reader, as soon as that has what the session has
 // written, and never before.
 func TestSplitReads(t *testing.T) {

@@ -44,5 +44,8 @@ func (p *Plane) Renamed(host string, port int) {
 	}
 }
 
-// What ends only because it has gone on for so long does not end in any test.
-func init() { drainLimit, promotedRate = time.Hour, rate.Every(time.Hour) }
+// What ends only because it has gone on for so long does not end in any test, and few members are many.
+func init() {
+	maxFound, maxPeers = 4, 8
+	drainLimit, promotedRate = time.Hour, rate.Every(time.Hour)
+}

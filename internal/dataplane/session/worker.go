@@ -4,8 +4,8 @@
 package session
 
 import (
-	"net"
 	"log/slog"
+	"net"
 	"slices"
 	"sync/atomic"
 	"time"
