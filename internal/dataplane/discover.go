@@ -172,8 +172,8 @@ func (t *target) declaredLocked(f *resource.Member) bool {
 const patroniEvery = time.Second
 
 // askPatroni takes over whom Patroni names, until ctx ends. What they are they are asked themselves.
-func (t *target) askPatroni(ctx context.Context, urls []string) {
-	c, err := patroni.New(patroni.Options{URLs: urls})
+func (t *target) askPatroni(ctx context.Context, o patroni.Options) {
+	c, err := patroni.New(o)
 	if err != nil {
 		t.px.log.Error("Patroni cannot be asked", slog.Any("error", err))
 		return
