@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ func (c *checker) target(at string, s *targetSection, family resource.EngineFami
 	c.targetTLS(at, s.TLS, family)
 	c.span(join(at, "connect_timeout"), s.ConnectTimeout, leastConnectTimeout, false)
 	out := resource.Target{Cluster: s.Cluster, Members: c.members(at, s, family), Discover: s.Discover, Patroni: c.patroni(join(at, "patroni"), s.Patroni, family)}
+	out.PatroniCAFile = c.patroniCA(join(at, "patroni_ca_file"), s)
 	if c.has(join(at, "cluster")) {
 		c.identifier(join(at, "cluster"), s.Cluster)
 	}
@@ -160,6 +162,20 @@ func (c *checker) patroni(at string, list []string, family resource.EngineFamily
 		out = append(out, base)
 	}
 	return out
+}
+
+// patroniCA checks the authority of Patroni's certificates.
+func (c *checker) patroniCA(at string, s *targetSection) string {
+	if s.PatroniCAFile == "" || !c.has(at) {
+		return ""
+	}
+	https := slices.ContainsFunc(s.Patroni, func(url string) bool { return strings.HasPrefix(strings.ToLower(url), "https://") })
+	if data, ok := c.readable(at, s.PatroniCAFile); ok && !x509.NewCertPool().AppendCertsFromPEM(data) {
+		c.errorf(at, "expected at least one certificate in PEM, got none in %q", clip(c.path(s.PatroniCAFile)))
+	} else if !https {
+		c.errorf(at, "expected a URL with https in patroni beside it, got none")
+	}
+	return c.path(s.PatroniCAFile)
 }
 
 // monitor checks what is about the choice between members, and so has no meaning for a single server.

@@ -122,6 +122,7 @@ type targetSection struct {
 	Members        []memberSection  `yaml:"members"`
 	Discover       bool             `yaml:"discover"`
 	Patroni        []string         `yaml:"patroni"`
+	PatroniCAFile  string           `yaml:"patroni_ca_file"`
 	Monitor        monitorSection   `yaml:"monitor"`
 	MaxReplicaLag  span             `yaml:"max_replica_lag"`
 	ReaderFallback string           `yaml:"reader_fallback"`

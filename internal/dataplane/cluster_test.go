@@ -1,10 +1,17 @@
 package dataplane_test
 
 import (
+	"encoding/pem"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -343,6 +350,60 @@ func TestDiscovery(t *testing.T) {
 	says.Peers = nil
 	c.dbs[0].is(says)
 	c.eventually("it is no member any more", func() bool { return slices.Equal(names(), []string{"0"}) })
+}
+
+// However many members a database names, no more than a bound are taken, and the log says so once.
+func TestDiscoveryBounded(t *testing.T) {
+	t.Parallel()
+	var log lines
+	c := newToyClusterBy(t, toyOptions{log: &log, change: func(p *resource.Proxy) { p.Target.Discover = true }}, writer(1))
+	closed := startToyDB(t)
+	closed.die()
+	says := func(from int) engine.Status {
+		st := writer(1)
+		for i := range 40 {
+			st.Peers = append(st.Peers, engine.Peer{Name: fmt.Sprint(from + i), Host: fmt.Sprintf("127.0.0.%d", 2+from+i), Port: closed.member().Port})
+		}
+		return st
+	}
+	const all = 1 + 4
+	c.dbs[0].is(says(0))
+	c.eventually("some are found", func() bool { return len(c.plane.TargetHealth()) == all })
+	first := c.names()
+	c.dbs[0].is(says(40))
+	c.eventually("others take the places of those that are forgotten", func() bool {
+		now := c.names()
+		if len(now) > all {
+			t.Errorf("members are %q, want no more than %d", now, all)
+		}
+		return len(now) == all && !slices.Equal(now, first)
+	})
+	if n := strings.Count(log.String(), "name more members than are taken"); n != 1 {
+		t.Errorf("the log has it %d times, want once:\n%s", n, log.String())
+	}
+}
+
+// Patroni's certificate is checked against the file that is named for it, and against another one when that is named.
+func TestPatroniAuthority(t *testing.T) {
+	t.Parallel()
+	var answer atomic.Value
+	api := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer.Load().(string)) }))
+	t.Cleanup(api.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: api.Certificate().Raw})
+	if err := os.WriteFile(ca, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log lines
+	c := newToyClusterBy(t, toyOptions{log: &log, change: func(p *resource.Proxy) { p.Target.Members = p.Target.Members[:1] }}, writer(1), reader(0))
+	of := c.dbs[1].member()
+	answer.Store(fmt.Sprintf(`{"members":[{"name":"found","host":%q,"port":%d,"role":"replica","state":"streaming"}]}`, of.Host, of.Port))
+	c.proxy.Target.Patroni = []string{api.URL}
+	c.apply()
+	c.eventually("it is not trusted", func() bool { return strings.Contains(log.String(), "Patroni does not answer") })
+	c.proxy.Target.PatroniCAFile = ca
+	c.apply()
+	c.eventually("its member is found", func() bool { return slices.Equal(c.names(), []string{"0", "found"}) })
 }
 
 // With split reads, a transaction that declares that it only reads goes to a reader, as soon as that has what the session has

@@ -150,12 +150,16 @@ func (b *branch) open(loop *evloop.Loop) (session.Opened, error) {
 		}
 	}
 	var c *evloop.Conn
+	var addr net.Addr
 	dialed, err := b.db.db.Dial(ctx, cfg, func(ctx context.Context) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout(cfg))
 		defer cancel()
 		conn, nc, err := evloop.Dial(ctx, loop, "tcp", cfg.Address())
-		c = conn
-		return nc, err
+		if err != nil {
+			return nil, err
+		}
+		c, addr = conn, nc.RemoteAddr()
+		return nc, nil
 	})
 	if err != nil {
 		return session.Opened{}, err
@@ -172,7 +176,7 @@ func (b *branch) open(loop *evloop.Loop) (session.Opened, error) {
 		dialed.Conn.Close()
 		return session.Opened{}, engine.ErrNoWriter
 	}
-	return session.Opened{Conn: c, Dialed: dialed}, nil
+	return session.Opened{Conn: c, Addr: addr, Dialed: dialed}, nil
 }
 
 // splits reports whether readers serve transactions of READ_WRITE sessions that only read.

@@ -40,11 +40,29 @@ func (t *target) discover(by *member, peers []engine.Peer) {
 			named = append(named, p)
 		}
 	}
+	if len(named) > maxPeers {
+		// Those that are known stay: a database may name others each time.
+		slices.SortStableFunc(named, func(a, b peer) int { return rank(before, b) - rank(before, a) })
+		named = named[:maxPeers]
+	}
 	by.peers = named
 	t.mu.Unlock()
 	if !slices.EqualFunc(before, named, func(a, b peer) bool { return a.Member == b.Member }) {
 		t.rediscover()
 	}
+}
+
+// maxFound is how many members there can be that databases have named: each is watched by a connection of its own, and what a
+// database says is not to make Forebay open any number of them. Of what one names twice as many are kept, so that it shows in
+// foundLocked when there are too many.
+var maxFound, maxPeers = 256, 512
+
+// rank is 1 if p is among those, else 0.
+func rank(those []peer, p peer) int {
+	if slices.ContainsFunc(those, func(o peer) bool { return o.Address() == p.Address() }) {
+		return 1
+	}
+	return 0
 }
 
 // peer is a member that another one has named last at that time.
@@ -66,7 +84,12 @@ func (t *target) rediscover() {
 	before := t.order
 	gone, anew := t.setMembersLocked()
 	after := t.order
+	crowded := t.crowded && !t.saidCrowded
+	t.saidCrowded = t.crowded
 	t.mu.Unlock()
+	if crowded {
+		t.px.log.Warn("the databases name more members than are taken: the others are not used", slog.Int("limit", maxFound))
+	}
 	if slices.Equal(before, after) {
 		return
 	}
@@ -93,8 +116,9 @@ func (t *target) foundLocked(replaced bool) []resource.Member {
 		roots = append(roots, w.cfg)
 	}
 	var found []resource.Member
+	t.crowded = false
 	if t.cfg.Target.Discover {
-		seen := make(map[string]bool)
+		seen, named := make(map[string]bool), make(map[string]bool)
 		for len(roots) > 0 {
 			key := roots[0].Address()
 			roots = roots[1:]
@@ -104,8 +128,15 @@ func (t *target) foundLocked(replaced bool) []resource.Member {
 			}
 			seen[key] = true
 			for _, p := range m.peers {
-				found = append(found, p.Member)
 				roots = append(roots, p.Member)
+				switch key := p.Address(); {
+				case named[key] || t.declaredLocked(&p.Member):
+				case len(named) >= maxFound:
+					t.crowded = true
+				default:
+					named[key] = true
+					found = append(found, p.Member)
+				}
 			}
 		}
 	}
@@ -141,8 +172,8 @@ func (t *target) declaredLocked(f *resource.Member) bool {
 const patroniEvery = time.Second
 
 // askPatroni takes over whom Patroni names, until ctx ends. What they are they are asked themselves.
-func (t *target) askPatroni(ctx context.Context, urls []string) {
-	c, err := patroni.New(patroni.Options{URLs: urls})
+func (t *target) askPatroni(ctx context.Context, o patroni.Options) {
+	c, err := patroni.New(o)
 	if err != nil {
 		t.px.log.Error("Patroni cannot be asked", slog.Any("error", err))
 		return

@@ -33,5 +33,19 @@ func (p *Plane) MovedFrom(address string) {
 	}
 }
 
-// What ends only because it has gone on for so long does not end in any test.
-func init() { drainLimit, promotedRate = time.Hour, rate.Every(time.Hour) }
+// Renamed has all members be elsewhere, as if their names stood for another address, with nobody having noticed.
+func (p *Plane) Renamed(host string, port int) {
+	for _, t := range p.targets() {
+		for _, m := range t.all() {
+			t.mu.Lock()
+			m.cfg.Host, m.cfg.Port = host, port
+			t.mu.Unlock()
+		}
+	}
+}
+
+// What ends only because it has gone on for so long does not end in any test, and few members are many.
+func init() {
+	maxFound, maxPeers = 4, 8
+	drainLimit, promotedRate = time.Hour, rate.Every(time.Hour)
+}

@@ -3,6 +3,7 @@ package dataplane
 import (
 	"context"
 	"log/slog"
+	"net"
 
 	"forebay/internal/dataplane/session"
 	"forebay/internal/engine"
@@ -34,13 +35,13 @@ func (px *proxy) interrupt(s *session.Session, ended func()) (asked bool) {
 	s.Interrupt(func(sv *session.Server) {
 		b := sv.Pool().Owner().(*branch)
 		t := b.db.target
-		release := sv.HoldForCancel()
+		release, at := sv.HoldForCancel(), sv.Addr()
 		asked = t.run(func() {
 			defer ended()
 			defer release()
 			ctx, stop := context.WithTimeout(t.ctx, loginTimeout(px.cfg.Load()))
 			defer stop()
-			if err := sv.Engine().Cancel(ctx, b.member); err != nil {
+			if err := sv.Engine().Cancel(ctx, memberAt{b.member, at}); err != nil {
 				px.log.Warn("a cancel request could not be passed on", slog.Any("error", err))
 			}
 		})
@@ -49,6 +50,19 @@ func (px *proxy) interrupt(s *session.Session, ended func()) (asked bool) {
 		}
 	})
 	return asked
+}
+
+// memberAt is a member at the address that one server connection is to: a name may stand for several servers, or for another
+// one by now, on which the connection's number is somebody else's.
+type memberAt struct {
+	*member
+	addr net.Addr
+}
+
+// Dial implements engine.Member.
+func (m memberAt) Dial(ctx context.Context) (net.Conn, error) {
+	d := net.Dialer{Timeout: connectTimeout(m.Config())}
+	return d.DialContext(ctx, "tcp", m.addr.String())
 }
 
 // Kill implements session.Host.

@@ -187,3 +187,23 @@ func TestKillTakesLong(t *testing.T) {
 	victim.hears("canceled")
 	victim.ask("who")
 }
+
+// A cancel request goes to where the server connection is: its number is another client's on the server that the member's name
+// has come to stand for.
+func TestKillReachesItsServer(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{pool: 2})
+	victim, asker := w.login("app toys 0"), w.login("app toys 0")
+	victim.say("sleep")
+	w.borrowed(1)
+	other := startToyDB(t)
+	at := other.member()
+	w.plane.Renamed(at.Host, at.Port)
+	for w.db.cancels() == 0 && other.cancels() == 0 { // the statement may not have begun
+		asker.kills("killquery", victim.pid, true)
+	}
+	if n := other.cancels(); n != 0 {
+		t.Fatalf("%d cancel requests have come to another server", n)
+	}
+	victim.hears("canceled")
+}

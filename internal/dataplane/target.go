@@ -40,7 +40,10 @@ type target struct {
 	dbs         map[engine.Key]*database // guarded by mu
 	patroni     []resource.Member        // guarded by mu; those that Patroni names
 	patroniAt   []string                 // guarded by mu; its URLs, as it is asked now
+	patroniCA   string                   // guarded by mu; and what its certificates are checked against
 	stopPatroni context.CancelFunc       // guarded by mu; nil while it is not asked
+	crowded     bool                     // guarded by mu; more members are named than are taken
+	saidCrowded bool                     // guarded by mu; and the log has it
 	conflict    string                   // guarded by mu; what is wrong with several writers
 	samples     []sample                 // guarded by mu; of the writer's position, oldest first
 	failovers   uint64                   // guarded by mu; times that another member has become the writer

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"forebay/internal/engine"
+	"forebay/internal/patroni"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
 )
@@ -235,16 +236,17 @@ func (t *target) monitorAll() {
 	if t.closed {
 		return
 	}
-	if urls := t.cfg.Target.Patroni; !slices.Equal(urls, t.patroniAt) {
+	urls, ca := t.cfg.Target.Patroni, t.cfg.Target.PatroniCAFile
+	if !slices.Equal(urls, t.patroniAt) || ca != t.patroniCA {
 		if t.stopPatroni != nil {
 			t.stopPatroni()
 			t.stopPatroni = nil
 		}
-		t.patroniAt = urls
+		t.patroniAt, t.patroniCA = urls, ca
 		if len(urls) > 0 {
 			var ctx context.Context
 			ctx, t.stopPatroni = context.WithCancel(t.ctx)
-			t.tasks.Go(func() { t.askPatroni(ctx, urls) })
+			t.tasks.Go(func() { t.askPatroni(ctx, patroni.Options{URLs: urls, CAFile: ca}) })
 		} else {
 			t.patroni = nil
 		}

@@ -97,8 +97,9 @@ type sparing struct {
 	next http.RoundTripper
 	now  func() time.Time
 
-	mu   sync.Mutex
-	last map[string]answer // guarded by mu; by URL
+	mu     sync.Mutex
+	last   map[string]answer        // guarded by mu; by URL
+	asking map[string]chan struct{} // guarded by mu; by URL, of questions under way; closed when they have ended
 }
 
 type answer struct {
@@ -111,24 +112,9 @@ type answer struct {
 
 // RoundTrip implements http.RoundTripper.
 func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
-	url := r.URL.String()
-	s.mu.Lock()
-	a, ok := s.last[url]
-	s.mu.Unlock()
-	good := askAgain
-	if a.err != nil || a.status != http.StatusOK {
-		good = failsFor
-	}
-	if age := s.now().Sub(a.at); !ok || age < 0 || age >= good {
-		a = s.ask(r)
-		if a.err == nil || r.Context().Err() == nil { // that somebody has left is nobody else's failure
-			s.mu.Lock()
-			if s.last == nil || len(s.last) >= 16 {
-				s.last = map[string]answer{}
-			}
-			s.last[url] = a
-			s.mu.Unlock()
-		}
+	a, err := s.answer(r)
+	if err != nil {
+		return nil, err
 	}
 	if a.err != nil {
 		return nil, a.err
@@ -137,6 +123,57 @@ func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
 		Status: http.StatusText(a.status), StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: a.header.Clone(),
 		Body: io.NopCloser(bytes.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: r,
 	}, nil
+}
+
+// answer is the answer to r: one that still counts, or that of the question that is under way, or else a new one. The error is that
+// of r's context.
+func (s *sparing) answer(r *http.Request) (answer, error) {
+	url := r.URL.String()
+	for {
+		s.mu.Lock()
+		if a, ok := s.last[url]; ok && s.counts(a) {
+			s.mu.Unlock()
+			return a, nil
+		}
+		done := s.asking[url]
+		if done == nil {
+			break
+		}
+		s.mu.Unlock()
+		select {
+		case <-done:
+		case <-r.Context().Done():
+			return answer{}, r.Context().Err()
+		}
+	}
+	done := make(chan struct{})
+	if s.asking == nil {
+		s.asking = map[string]chan struct{}{}
+	}
+	s.asking[url] = done
+	s.mu.Unlock()
+	defer close(done)
+	a := s.ask(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.asking, url)
+	if a.err == nil || r.Context().Err() == nil { // that somebody has left is nobody else's failure
+		if s.last == nil || len(s.last) >= 16 {
+			s.last = map[string]answer{}
+		}
+		s.last[url] = a
+	}
+	return a, nil
+}
+
+// counts reports whether an answer is new enough to be given again.
+func (s *sparing) counts(a answer) bool {
+	good := askAgain
+	if a.err != nil || a.status != http.StatusOK {
+		good = failsFor
+	}
+	age := s.now().Sub(a.at)
+	return age >= 0 && age < good
 }
 
 func (s *sparing) ask(r *http.Request) answer {

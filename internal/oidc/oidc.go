@@ -3,6 +3,7 @@
 package oidc
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -172,7 +173,8 @@ func (v *Verifier) signedBy(ctx context.Context, keys *keySet, text string) (*cl
 	var rest struct {
 		NotBefore float64 `json:"nbf"`
 	}
-	if t.Claims(&c.all) != nil || t.Claims(&rest) != nil {
+	var payload json.RawMessage
+	if t.Claims(&payload) != nil || t.Claims(&rest) != nil || decode(payload, &c.all) != nil {
 		return nil, refuse(engine.TokenMalformed, errors.New("its claims cannot be read"))
 	}
 	if rest.NotBefore > 0 && rest.NotBefore < 1<<40 {
@@ -219,7 +221,7 @@ func (v *Verifier) UserOf(token secret.Password) (user string, ok bool) {
 		return "", false
 	}
 	var all map[string]any
-	if json.Unmarshal(text, &all) != nil {
+	if decode(text, &all) != nil {
 		return "", false
 	}
 	names := values(all[v.o.UserClaim])
@@ -237,6 +239,13 @@ func (v *Verifier) userOf(value string) string {
 	return strings.Replace(v.o.UserTemplate, "{}", value, 1)
 }
 
+// decode reads claims. Numbers stay as they are written: as a float64 two long ones may be the same.
+func decode(text []byte, claims *map[string]any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	return d.Decode(claims)
+}
+
 // values are the texts of a claim: of a list, all of them.
 func values(claim any) []string {
 	switch c := claim.(type) {
@@ -244,13 +253,16 @@ func values(claim any) []string {
 		return []string{c}
 	case bool:
 		return []string{fmt.Sprint(c)}
-	case float64:
-		return []string{fmt.Sprint(c)}
+	case json.Number:
+		return []string{c.String()}
 	case []any:
 		var all []string
 		for _, one := range c {
-			if s, ok := one.(string); ok {
-				all = append(all, s)
+			switch one := one.(type) {
+			case string:
+				all = append(all, one)
+			case json.Number:
+				all = append(all, one.String())
 			}
 		}
 		return all

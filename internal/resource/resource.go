@@ -138,7 +138,9 @@ type Target struct {
 	Discover bool
 	// Patroni are base URLs of Patroni's REST API, of any members; empty: it is not asked.
 	Patroni []string
-	Monitor Monitor
+	// PatroniCAFile is a PEM bundle that the certificates of the https ones are checked against; empty: the system's.
+	PatroniCAFile string
+	Monitor       Monitor
 
 	// MaxReplicaLag is how far behind a reader may be and still be chosen; 0: no limit.
 	MaxReplicaLag time.Duration

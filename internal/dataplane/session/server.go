@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"net"
 	"time"
 
 	"forebay/internal/engine"
@@ -15,6 +16,7 @@ type Server struct {
 	w        *Worker
 	pool     *Pool
 	conn     *evloop.Conn
+	addr     net.Addr
 	eng      engine.Server
 	slot     pool.Conn
 	session  *Session // nil while idle
@@ -28,6 +30,9 @@ type Server struct {
 
 // Pool is the pool that the connection belongs to. Owned by loop.
 func (sv *Server) Pool() *Pool { return sv.pool }
+
+// Addr is the server's address, to which the connection is: its name may stand for others, too.
+func (sv *Server) Addr() net.Addr { return sv.addr }
 
 // Engine is the connection's protocol state.
 func (sv *Server) Engine() engine.Server { return sv.eng }
@@ -290,7 +295,7 @@ func (p *Pool) Open(*pool.Shard) {
 			p.w.sendHome(p)
 			return
 		}
-		sv := &Server{w: p.w, pool: p, conn: o.Conn, eng: o.Dialed.Server, tls: o.Dialed.TLS}
+		sv := &Server{w: p.w, pool: p, conn: o.Conn, addr: o.Addr, eng: o.Dialed.Server, tls: o.Dialed.TLS}
 		if sv.tls {
 			p.stats.TLSOpened++
 			p.stats.ServersTLS++

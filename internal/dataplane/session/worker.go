@@ -5,6 +5,7 @@ package session
 
 import (
 	"log/slog"
+	"net"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -256,6 +257,7 @@ type Host interface {
 // Opened is a server connection fresh from the connection phase.
 type Opened struct {
 	Conn   *evloop.Conn
+	Addr   net.Addr // of the server
 	Dialed engine.Dialed
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -121,7 +122,7 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		}
 		return engine.Dialed{}, err
 	}
-	v, readOnly, err := d.prepareServer(ctx, s)
+	v, now, err := d.prepareServer(ctx, s)
 	if err != nil {
 		s.Close()
 		return engine.Dialed{}, wrapLogin(err)
@@ -131,38 +132,44 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 	}
 	return engine.Dialed{
 		Conn: s.Conn, TLS: s.TLS, Server: v,
-		Limits: engine.Capacity{MaxConnections: d.target.facts.Load().maxConns}, ReadOnly: readOnly, Previous: in.by == previousPassword, Token: in.by == token, Lease: in.lease,
+		Limits: now.capacity, ReadOnly: now.readOnly, Previous: in.by == previousPassword, Token: in.by == token, Lease: in.lease,
 	}, nil
 }
 
-// prepareServer does what has to be done once on each new server connection. It reports whether the server takes no writes.
-func (d *database) prepareServer(ctx context.Context, s *login.Server) (v *server, readOnly bool, err error) {
+// present is what a log-in finds of its server that facts do not tell: members of one cluster differ in it.
+type present struct {
+	capacity engine.Capacity
+	readOnly bool // it takes no writes
+}
+
+// prepareServer does what has to be done once on each new server connection.
+func (d *database) prepareServer(ctx context.Context, s *login.Server) (v *server, now present, err error) {
 	f := d.target.facts.Load()
 	if f == nil || f.version != s.FullVersion {
 		if f, err = readFacts(ctx, s); err != nil {
-			return nil, false, err
+			return nil, now, err
 		}
 		d.target.learn(f)
 	}
 	if d.routines.Load() == nil {
 		if err := d.loadRoutines(ctx, s); err != nil {
-			return nil, false, fmt.Errorf("routines: %w", err)
+			return nil, now, fmt.Errorf("routines: %w", err)
 		}
 	}
 	if !s.Capabilities.Has(mysqlwire.ClientSessionTrack) {
-		return nil, false, fmt.Errorf("server %s does not track session state: MySQL 5.7 or MariaDB 10.2 is needed", s.Version)
+		return nil, now, fmt.Errorf("server %s does not track session state: MySQL 5.7 or MariaDB 10.2 is needed", s.Version)
 	}
 	if _, err := s.Query(ctx, f.tracking); err != nil {
-		return nil, false, fmt.Errorf("session tracking: %w", err)
+		return nil, now, fmt.Errorf("session tracking: %w", err)
 	}
 	v = &server{db: d, thread: s.ConnectionID, caps: s.Capabilities, mariaDB: s.MariaDB, number: f.number}
 	var initial settings
 	if q := d.proxy.Load().Pool.InitQuery; q != "" {
 		if _, err := s.Query(ctx, q); err != nil {
-			return nil, false, fmt.Errorf("init_query: %w", err)
+			return nil, now, fmt.Errorf("init_query: %w", err)
 		}
 		if initial, err = d.initialSettings(ctx, s, f); err != nil {
-			return nil, false, fmt.Errorf("settings after init_query: %w", err)
+			return nil, now, fmt.Errorf("settings after init_query: %w", err)
 		}
 	}
 	// What the log-in has said of character sets is not what sessions get that name none: they are always set.
@@ -171,9 +178,9 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (v *serve
 	if s.MariaDB {
 		volume = "0"
 	}
-	row, err := one(ctx, s, "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection, @@sql_mode, DATABASE(), @@GLOBAL.read_only, "+volume, 8)
+	row, err := one(ctx, s, "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection, @@sql_mode, DATABASE(), @@GLOBAL.read_only, "+volume+", @@GLOBAL.max_connections", 9)
 	if err != nil {
-		return nil, false, err
+		return nil, now, err
 	}
 	switch {
 	case d.proxy.Load().Pool.InitQuery == "":
@@ -184,7 +191,10 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (v *serve
 	default:
 		d.initial.Store(&initial)
 	}
-	readOnly = isOn(row[6]) || isOn(row[7])
+	now.readOnly = isOn(row[6]) || isOn(row[7])
+	if now.capacity.MaxConnections, err = strconv.Atoi(row[8]); err != nil {
+		return nil, now, fmt.Errorf("max_connections: %w", err)
+	}
 	fit := initial
 	for i, name := range []string{varClient, varConnection, varResults, varCollation} {
 		fit = fit.with(name, charsetLiteral(name, row[i]))
@@ -193,12 +203,12 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (v *serve
 	if s.MariaDB || f.number >= 80000 {
 		role, err := one(ctx, s, "SELECT CURRENT_ROLE()", 1)
 		if err != nil {
-			return nil, false, err
+			return nil, now, err
 		}
 		v.role = roleLiteral(role[0], s.MariaDB)
 	}
 	v.status = s.Status
-	return v, readOnly, nil
+	return v, now, nil
 }
 
 // initialSettings asks a connection what its init_query has set: the variables whose values are not those of a session that

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -493,7 +492,7 @@ func (a *answer) auroraStatus(st *engine.Status, host string) {
 	own := a.variables["aurora_server_id"]
 	for _, v := range a.volume {
 		if v["server_id"] != own {
-			if p := auroraPeer(host, v["server_id"]); p.Host != "" {
+			if p, ok := engine.AuroraPeer(host, v["server_id"]); ok {
 				st.Peers = append(st.Peers, p)
 			}
 			continue
@@ -502,17 +501,4 @@ func (a *answer) auroraStatus(st *engine.Status, host string) {
 			st.Lag = time.Duration(ms * float64(time.Millisecond))
 		}
 	}
-}
-
-// auroraHost matches the names that RDS gives: to instances, to a cluster, its readers, and choices of them.
-var auroraHost = regexp.MustCompile(`(?i)^[a-z0-9-]+\.(?:cluster-(?:ro-|custom-)?)?([a-z0-9]+\.[a-z0-9-]+\.rds\.amazonaws\.com(?:\.cn)?)\.?$`)
-
-// auroraPeer is where another instance is: its name takes the place of this one's, or of the cluster's. From an address or a
-// name of the user's own that is not known.
-func auroraPeer(host, name string) engine.Peer {
-	m := auroraHost.FindStringSubmatch(host)
-	if m == nil || name == "" {
-		return engine.Peer{}
-	}
-	return engine.Peer{Name: name, Host: name + "." + m[1]}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -272,6 +273,37 @@ func (c asRoot) Token(context.Context, *resource.Proxy, resource.Member, string)
 
 func (c asRoot) Recent(string) (secret.Secret, resource.AuthEntry, bool, error) {
 	return secret.Secret{}, resource.AuthEntry{}, false, nil
+}
+
+// TestDialedCapacity: a new server connection tells how many its own server allows, whatever is known of another member that
+// has the same version. Here that is the same server, before.
+func TestDialedCapacity(t *testing.T) {
+	t.Parallel()
+	eachRelease(t, func(t *testing.T, in localserver.Install) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer cancel()
+		m, err := localserver.StartMySQL(ctx, localserver.MySQLOptions{BinDir: in.BinDir, Chroot: in.Chroot, MaxConnections: 77})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(m.Stop)
+		member := memberOf{resource.Member{Host: m.Host(), Port: m.Port(), TLSMode: resource.TLSPrefer}}
+		p := &resource.Proxy{Name: "p", Target: resource.Target{Members: []resource.Member{member.c}}}
+		db := mysql.New(slog.New(slog.DiscardHandler)).Open(p, engine.Key{User: "root"}, asRoot{m})
+		for _, want := range []int{77, 55} {
+			if err := m.Exec(ctx, fmt.Sprintf("SET GLOBAL max_connections = %d", want)); err != nil {
+				t.Fatal(err)
+			}
+			d, err := db.Dial(ctx, member.c, member.Dial)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.Conn.Close()
+			if got := d.Limits.MaxConnections; got != want {
+				t.Errorf("a server connection tells of %d, want %d", got, want)
+			}
+		}
+	})
 }
 
 // dialedReadOnly is what a new server connection of a pool tells.

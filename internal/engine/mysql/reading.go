@@ -11,7 +11,9 @@ import (
 // reading remembers what follows from settings, for as long as sessions have the same. Owned by loop.
 type reading struct {
 	want    engine.Fit // the settings,
-	sqlMode string     // and the sql_mode of the server connection,
+	sqlMode string     // and, of the server connection, the sql_mode,
+	number  uint32     // the version,
+	mariaDB bool       // and whose it is: members of a cluster may differ in all of it
 	mode    sqltext.Mode
 
 	autoIsNull bool // sql_auto_is_null: IS NULL finds the row that the session inserted last
@@ -23,7 +25,7 @@ type reading struct {
 // readMode says how a text is to be read now.
 func (s *session) readMode() sqltext.Mode {
 	v, r := s.srv, &s.l.reading
-	if r.want == s.want && r.sqlMode == v.sqlMode {
+	if r.want == s.want && r.sqlMode == v.sqlMode && r.number == v.number && r.mariaDB == v.mariaDB {
 		return r.mode
 	}
 	known := true
@@ -33,7 +35,7 @@ func (s *session) readMode() sqltext.Mode {
 	}
 	charset, _ := settingIn(s.want, varClient)
 	modes := strings.Split(mode, ",")
-	r.want, r.sqlMode = s.want, v.sqlMode
+	r.want, r.sqlMode, r.number, r.mariaDB = s.want, v.sqlMode, v.number, v.mariaDB
 	r.mode = sqltext.Mode{
 		Version: v.number, MariaDB: v.mariaDB, SQLModeKnown: known,
 		AnsiQuotes:         slices.Contains(modes, "ANSI_QUOTES"),

@@ -54,3 +54,16 @@ func TestCharsetsAfterReset(t *testing.T) {
 		}
 	}
 }
+
+// Members of a cluster may have different versions, on which it depends which comments are executable: what is known of one is
+// not taken for another.
+func TestReadModeOfMember(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{servers: 1})
+	for _, v := range []*server{{number: 80036}, {number: 80400}, {number: 80400, mariaDB: true}, {number: 80400, mariaDB: true, sqlMode: "ANSI_QUOTES"}} {
+		w.s.srv = v
+		if m := w.s.readMode(); m.Version != v.number || m.MariaDB != v.mariaDB || m.AnsiQuotes != (v.sqlMode != "") {
+			t.Errorf("on %d, MariaDB %t, %q, texts are read as %+v", v.number, v.mariaDB, v.sqlMode, m)
+		}
+	}
+}

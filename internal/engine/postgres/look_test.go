@@ -199,22 +199,3 @@ func TestPositionCovers(t *testing.T) {
 		t.Errorf("written as %q", got)
 	}
 }
-
-func TestAuroraDomain(t *testing.T) {
-	t.Parallel()
-	for host, want := range map[string]string{
-		"db.cluster-c0ffee.eu-west-1.rds.amazonaws.com":         ".c0ffee.eu-west-1.rds.amazonaws.com",
-		"db.cluster-ro-c0ffee.eu-west-1.rds.amazonaws.com":      ".c0ffee.eu-west-1.rds.amazonaws.com",
-		"db.cluster-custom-c0ffee.eu-west-1.rds.amazonaws.com.": ".c0ffee.eu-west-1.rds.amazonaws.com",
-		"db-1.c0ffee.cn-north-1.rds.amazonaws.com.cn":           ".c0ffee.cn-north-1.rds.amazonaws.com.cn",
-		"p.proxy-c0ffee.eu-west-1.rds.amazonaws.com":            "",
-		"10.0.0.1":                            "",
-		"db.example.com":                      "",
-		"c0ffee.eu-west-1.rds.amazonaws.com":  "",
-		"a.b.c0ffee.eu.rds.amazonaws.com.org": "",
-	} {
-		if got, ok := auroraDomain(host); got != want || ok != (want != "") {
-			t.Errorf("%s: got %q, %t; want %q", host, got, ok, want)
-		}
-	}
-}
