@@ -58,7 +58,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			if n == 0 {
 				break
 			}
-			s.refused(whole, o)
+			s.refused(h, whole, o)
 			i += n
 			continue
 		}
@@ -80,8 +80,9 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		}
 		if whole {
 			if k := s.withdrawn(b[i+n:]); k > 0 {
-				s.acknowledge(o)
+				told := s.resetUnsent(h, nil, o)
 				s.unpend()
+				s.message(appendDone(told, s.version, doneToken, tds.DoneAttention), o)
 				i += n + k
 				continue
 			}
@@ -172,15 +173,16 @@ func (s *session) sendAttention(o *engine.Output) {
 }
 
 // refused answers a request with the error that is due.
-func (s *session) refused(whole bool, o *engine.Output) {
+func (s *session) refused(h tds.Header, whole bool, o *engine.Output) {
 	m := s.refuse
 	s.refuse = nil
+	told := s.resetUnsent(h, nil, o)
 	s.unpend()
 	if !whole && s.lostTx != nil {
 		s.lostTx = nil // nobody misses it: the error says so
 	}
 	if whole {
-		s.fail(m, o)
+		s.message(tds.AppendDone(m.Append(s.rollback(told), s.version), s.version, true), o)
 		return
 	}
 	s.streams, s.discard, s.late = true, true, m
@@ -334,6 +336,9 @@ func (s *session) request(msg []byte, h tds.Header, whole bool, o *engine.Output
 		ok = false
 	}
 	if !ok {
+		if bit {
+			s.stepsFirst(skip)
+		}
 		return s.wait(o)
 	}
 	s.rewrite()
@@ -400,13 +405,11 @@ func (s *session) forward(msg, data []byte, h tds.Header, whole bool, o *engine.
 		v.wasReset(reset&tds.StatusResetConnectionSkip != 0)
 	}
 	c := &v.cmd
-	v.owner = s
+	v.ownedBy(s)
 	v.lastOwner, v.lastTurn = s, s.values.countTurn+1
 	s.values.countTurn++
 	if c.eff&(sqltext.WritesIdentity|sqltext.WritesScopeIdentity|sqltext.Exec|sqltext.Dynamic|sqltext.Unknown|sqltext.Triggers) != 0 {
-		s.values.idTurn++
-		s.values.identityKnown = false
-		v.idOwner, v.idTurn = s, s.values.idTurn
+		s.values.writesIdentity(s)
 	}
 	if !c.eff.Clean() || c.eff&sqltext.Triggers != 0 {
 		v.dirty = true
@@ -441,6 +444,9 @@ func (s *session) batch(text []byte, whole bool, o *engine.Output) bool {
 func (s *session) ran(text []byte, a *analysis) {
 	c := &s.srv.cmd
 	e := a.Effects
+	if e&sqltext.Resets != 0 && !c.called { // a reset among other things: what has gone before it, and what behind?
+		e |= sqltext.Unknown
+	}
 	c.eff |= e
 	if e&sqltext.Assigns != 0 {
 		from := s.want
@@ -507,7 +513,7 @@ func (s *session) calls(body []byte, whole bool, o *engine.Output) (ok bool, err
 				c.eff |= sqltext.Unknown | sqltext.WritesIdentity
 				return true, nil
 			}
-			return s.call(r, true, o), nil
+			return s.call(r, true, false, o), nil
 		}
 		if err != nil {
 			return false, err
@@ -515,7 +521,7 @@ func (s *session) calls(body []byte, whole bool, o *engine.Output) (ok bool, err
 		if first && len(rest) == 0 && s.unprepares(r, o) {
 			return true, nil
 		}
-		if !s.call(r, first, o) || o.Client.Len() > 0 {
+		if !s.call(r, first, first && len(rest) == 0, o) || o.Client.Len() > 0 {
 			return o.Client.Len() > 0, nil
 		}
 		body = rest
@@ -535,7 +541,7 @@ func textParams(id tds.ProcID) int {
 }
 
 // call looks into one procedure call.
-func (s *session) call(r *tds.RPC, first bool, o *engine.Output) bool {
+func (s *session) call(r *tds.RPC, first, only bool, o *engine.Output) bool {
 	c := &s.srv.cmd
 	o0 := op{}
 	ok := true
@@ -563,11 +569,17 @@ func (s *session) call(r *tds.RPC, first bool, o *engine.Output) bool {
 	case tds.ProcCursor, tds.ProcCursorFetch, tds.ProcCursorOption:
 		c.eff |= sqltext.UsesCursor | sqltext.Writes | sqltext.Triggers
 	default:
+		c.called = only
 		s.procedure(r)
+		c.called = false
 	}
 	if len(c.ops) > 0 || o0.kind != opOther || o0.at != nil {
+		for len(c.ops) < c.calls { // of those before there is nothing to say
+			c.ops = append(c.ops, op{})
+		}
 		c.ops = append(c.ops, o0)
 	}
+	c.calls++
 	return ok
 }
 

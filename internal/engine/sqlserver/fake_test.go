@@ -17,6 +17,7 @@ type fake struct {
 	in, out  []byte
 	data     []byte // of the message under way
 	first    tds.PacketStatus
+	ignored  bool // the message is not to be run
 	running  bool // a statement that only an attention ends
 	bulk     bool
 	database string // after log-in
@@ -34,10 +35,11 @@ type fake struct {
 	errNumber int
 	next      *int // of the only table's identity, which all servers of a stage share
 
-	said    []string // texts of batches, in order
-	resets  int
-	mute    bool // it does not tell settings
-	noReset bool // it does not acknowledge resets
+	said          []string // texts of batches, in order
+	resets        int
+	mute          bool // it does not tell settings
+	keepsIdentity bool // a reset does not take it away
+	noReset       bool // it does not acknowledge resets
 }
 
 func newFake(size int, next *int) *fake {
@@ -94,6 +96,13 @@ func (r *reply) name(s string) *reply {
 func (r *reply) done(token byte, status, count int) *reply {
 	r.u8(token).u16(status).u16(0)
 	r.b = binary.LittleEndian.AppendUint64(r.b, uint64(count))
+	return r
+}
+
+// inserted is the end of an INSERT.
+func (r *reply) inserted(token byte, status, count int) *reply {
+	r.done(token, status, count)
+	binary.LittleEndian.PutUint16(r.b[len(r.b)-10:], doneInsert)
 	return r
 }
 
@@ -187,7 +196,7 @@ func (f *fake) feed(b []byte) {
 			continue
 		}
 		data := f.data
-		f.data = nil
+		f.data, f.ignored = nil, h.Status&tds.StatusIgnore != 0
 		f.message(h.Type, data)
 	}
 }
@@ -195,7 +204,7 @@ func (f *fake) feed(b []byte) {
 func (f *fake) message(t tds.PacketType, data []byte) {
 	r := new(reply)
 	if t == tds.PacketAttention {
-		f.running = false
+		f.running, f.bulk = false, false
 		f.send(r.done(0xFD, tds.DoneAttention, 0))
 		return
 	}
@@ -205,13 +214,21 @@ func (f *fake) message(t tds.PacketType, data []byte) {
 	if f.first&(tds.StatusResetConnection|tds.StatusResetConnectionSkip) != 0 {
 		f.resets++
 		tran, desc := f.tran, f.desc
+		id := f.identity
 		f.resetState()
+		if f.keepsIdentity {
+			f.identity = id
+		}
 		if f.first&tds.StatusResetConnectionSkip != 0 {
 			f.tran, f.desc = tran, desc
 		}
 		if !f.noReset {
 			r.env(tds.EnvReset, nil, nil)
 		}
+	}
+	if f.ignored { // what was sent of it is not to be run
+		f.send(r.done(0xFD, 0, 0))
+		return
 	}
 	if t == tds.PacketBulkLoad {
 		f.bulk = false
@@ -364,6 +381,8 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 		case strings.HasPrefix(s, "INSERT @t"), strings.HasPrefix(s, "DECLARE"):
 		case strings.HasPrefix(s, "INSERT BULK"):
 			f.bulk = true
+		case strings.HasPrefix(s, "INSERT plain"): // without an identity
+			f.identity, count = "NULL", 1
 		case strings.HasPrefix(s, "INSERT"):
 			*f.next++
 			f.identity = strconv.Itoa(*f.next)
@@ -400,10 +419,16 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			switch words[1] {
 			case "opens":
 				f.begin(r, f.tells)
-			case "leaks":
-				f.vars["leak"] = "1"
+			case "leaks", "init":
+				f.vars[strings.TrimSuffix(words[1], "s")] = "1"
 			case "sp_getapplock":
 				f.locks++
+			case "inserts":
+				*f.next++
+				f.identity = strconv.Itoa(*f.next)
+			case "sp_reset_connection": // no text can call it
+				r.err(2812)
+				status |= tds.DoneError
 			}
 		default:
 			panic("what is " + s + "?")
@@ -414,7 +439,11 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 		if count > 0 {
 			status |= tds.DoneCount
 		}
-		r.done(token, status, count)
+		if strings.HasPrefix(s, "INSERT") && count > 0 {
+			r.inserted(token, status, count)
+		} else {
+			r.done(token, status, count)
+		}
 	}
 }
 
@@ -489,6 +518,8 @@ func (f *fake) rpc(r *reply, body []byte) {
 				r.u8(0x79).u32(0)
 			case "leaks":
 				f.vars["leak"] = "1"
+			case "sp_reset_connection":
+				f.resetState()
 			}
 		}
 		r.done(0xFE, status, 0)

@@ -155,6 +155,12 @@ func (s *session) pinnedFor(r pinReason) bool {
 	return slices.ContainsFunc(s.pins, func(p engine.Pin) bool { return p.Reason == string(r) })
 }
 
+// outlasts reports whether the session may have left something on its server connection that outlasts a reset.
+func (s *session) outlasts() bool {
+	v := s.srv
+	return (v.unsure || s.pinnedFor(pinContext)) && v.survivors.ContextInfo || s.sticky()
+}
+
 // sticky reports whether something was done to the server connection that a reset may not undo.
 func (s *session) sticky() bool {
 	for _, r := range [...]pinReason{pinDistributed, pinBound, pinImpersonates, pinFixed, pinTrace, pinUnknown, pinLarge} {

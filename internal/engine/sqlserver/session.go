@@ -60,30 +60,35 @@ type session struct {
 	stmts     map[int32]*stmt
 	stmtBytes int
 	lastStmt  int32
+	resets    uint32 // counts those that the client has asked for
 
 	values lastValues
 }
 
 // command is a request of the client's that the server is answering.
 type command struct {
-	kind    tds.PacketType
-	active  bool
-	failed  bool
-	number  int32 // of the last error
-	eff     sqltext.Effects
-	assigns bool // next holds the settings after it
-	next    settings.Set
-	objects []sqltext.Object
-	ops     []op // its procedure calls, where they have to do with handles
-	at      int  // of the one being answered
-	began   bool // the server has told of a transaction
-	count   uint64
-	bulk    bool // its text asks for rows in a message of their own
-	cursor  int  // change of the number of open cursors
-	single  bool // it is one procedure call, of which only the end is not looked into; so it seems
-	batched bool // the server says that there are several
-	lock    int  // the same of application locks, by a call
-	digest  string
+	kind     tds.PacketType
+	active   bool
+	failed   bool
+	number   int32 // of the last error
+	eff      sqltext.Effects
+	assigns  bool // next holds the settings after it
+	next     settings.Set
+	objects  []sqltext.Object
+	ops      []op // its procedure calls, where they have to do with handles
+	called   bool // what is looked into is the name of a procedure, which is the only one
+	calls    int  // how many there are of them all, as far as they are looked into
+	inserted bool // rows, by a statement of its own: the identities are of them
+	fatal    bool // an error has ended the server connection
+	at       int  // of the one being answered
+	began    bool // the server has told of a transaction
+	count    uint64
+	bulk     bool // its text asks for rows in a message of their own
+	cursor   int  // change of the number of open cursors
+	single   bool // it is one procedure call, of which only the end is not looked into; so it seems
+	batched  bool // the server says that there are several
+	lock     int  // the same of application locks, by a call
+	digest   string
 }
 
 func newSession(l *local, c *login.Client, id engine.SessionID) engine.Session {
@@ -253,7 +258,7 @@ func (s *session) Done() bool {
 // what a procedure or a trigger may have left.
 func (s *session) Keeps() bool {
 	v := s.srv
-	return v != nil && v.owner == s && (v.dirty || v.lastOwner == s)
+	return v != nil && v.isOf(s) && (v.dirty || v.lastOwner == s)
 }
 
 // Busy implements engine.Session.
@@ -389,7 +394,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 	if v == nil {
 		return false
 	}
-	sticky := (v.unsure || s.pinnedFor(pinContext)) && v.survivors.ContextInfo || s.sticky()
+	sticky := s.outlasts()
 	s.unpinAll()
 	if v.step != 0 || s.streams || v.retire || sticky || v.bulk {
 		return false

@@ -1,0 +1,222 @@
+package sqlserver
+
+import (
+	"strings"
+	"testing"
+
+	"forebay/internal/engine"
+	"forebay/internal/wire/tds"
+)
+
+// A session of which only the counts have been put back has not got its identity: that of another is still there.
+func TestIdentityOfAnother(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	a.ask("INSERT t VALUES (1)")
+	b.ask("INSERT t VALUES (1)")
+	a.ask("UPDATE t SET a = 1")
+	b.ask("INSERT t VALUES (1)")
+	a.want(a.ask("SELECT @@ROWCOUNT"), "5 .")
+	a.want(a.ask("SELECT @@IDENTITY"), "1 .")
+	b.want(b.ask("SELECT @@IDENTITY"), "3 .")
+}
+
+// Where the two identities differ, putting one back is not to pass for putting back both.
+func TestOneIdentityOfTwo(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	a.ask("INSERT t VALUES (1)")
+	a.s.values.scope = "7" // as where a trigger has set another
+	b.ask("INSERT t VALUES (1)")
+	a.want(a.ask("SELECT SCOPE_IDENTITY()"), "7 .")
+	a.want(a.ask("SELECT @@IDENTITY"), "1 .")
+}
+
+// What a session has left on one server connection is gone behind a reset that its client has asked for on another.
+func TestOwnResetElsewhere(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{servers: 2})
+	a.want(a.ask("EXEC leaks"), ".")
+	a.want(a.exchange(a.batchOf("SELECT VAR leak", tds.StatusResetConnection)), "env 18 NULL .")
+	a.want(a.ask("SELECT VAR leak"), "NULL .")
+	a.want(a.ask("SELECT VAR leak"), "NULL .")
+}
+
+// The reset that comes with a request which is not run is made all the same.
+func TestResetOfUnsentRequest(t *testing.T) {
+	t.Parallel()
+	for what, unsent := range map[string]func(w *stage) string{
+		"withdrawn": func(w *stage) string {
+			return w.exchange(append(w.batchOf("SELECT 2", tds.StatusResetConnection), w.attention()...))
+		},
+		"refused": func(w *stage) string {
+			w.s.Refuse(engine.ErrBorrowTimeout, &w.o)
+			return strings.Replace(w.exchange(w.batchOf("SELECT 2", tds.StatusResetConnection)), "error 49918", "attention", 1)
+		},
+	} {
+		for _, c := range []struct{ before, look, want, told string }{
+			{"SET LOCK_TIMEOUT 500", "SELECT VAR LOCK_TIMEOUT", "NULL .", "env 18 attention ."},
+			{"EXEC leaks", "SELECT VAR leak", "NULL .", "env 18 attention ."},
+			{"BEGIN TRAN", "SELECT 1", "1 .", "env 10 env 18 attention ."},
+			{"CREATE TABLE #t (a int)", "SELECT 1", "1 .", "env 18 attention ."},
+		} {
+			w := newStage(t, setup{})
+			w.ask(c.before)
+			w.want(unsent(w), c.told)
+			if w.s.Pinned() != "" || w.s.want != w.s.startup || w.on != nil {
+				t.Errorf("%s, behind %s: pinned %q, has a server connection: %v", what, c.before, w.s.Pinned(), w.on != nil)
+			}
+			w.want(w.ask(c.look), c.want)
+			if p := (*w.servers)[0].f.pristine(); p != "" {
+				t.Errorf("%s, behind %s: left %s", what, c.before, p)
+			}
+		}
+	}
+}
+
+// A reset is not lost where something of Forebay's own has to go before its request.
+func TestResetBehindSteps(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.ask("INSERT t VALUES (1)")
+	w.ask("CREATE TABLE #t (a int)")
+	w.want(w.exchange(w.batchOf("SELECT @@IDENTITY", tds.StatusResetConnection)), "env 18 NULL .")
+	if p := (*w.servers)[0].f.pristine(); p != "" || w.on != nil {
+		t.Errorf("left %s; has a server connection: %v", p, w.on != nil)
+	}
+	w.ask("SET LOCK_TIMEOUT 5")
+	w.ask("BEGIN TRAN")
+	w.s.startup.DateFirst = 3
+	w.want(w.exchange(w.batchOf("SELECT VAR LOCK_TIMEOUT", tds.StatusResetConnection)), "env 10 env 18 NULL .")
+	if w.on != nil || w.s.l.counters.InTransaction != 0 {
+		t.Error("the transaction is open")
+	}
+}
+
+// RESETCONNECTIONSKIPTRAN leaves the transaction, whatever goes first.
+func TestResetSkipsTransaction(t *testing.T) {
+	t.Parallel()
+	for _, look := range []string{"SELECT VAR LOCK_TIMEOUT", "SELECT @@IDENTITY"} {
+		for _, first := range []uint8{7, 3} {
+			w := newStage(t, setup{})
+			w.s.startup.DateFirst = first
+			w.ask("SET LOCK_TIMEOUT 5")
+			w.ask("INSERT t VALUES (1)")
+			w.want(w.ask("BEGIN TRAN"), "env 8 .")
+			w.want(w.exchange(w.batchOf(look, tds.StatusResetConnectionSkip)), "env 18 NULL .")
+			if w.on == nil || w.on.f.tran != 1 {
+				t.Fatal("the transaction is gone")
+			}
+			w.want(w.ask("COMMIT TRAN"), "env 9 .")
+		}
+	}
+}
+
+// A session's isolation level may survive a reset or not: it is set again.
+func TestIsolationBehindReset(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	a.ask("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+	b.ask("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+	a.ask("EXEC leaks")
+	b.want(b.ask("SELECT VAR ISOLATION"), "SERIALIZABLE .")
+	a.want(a.exchange(a.batchOf("SELECT VAR ISOLATION", tds.StatusResetConnection)), "env 18 NULL .")
+}
+
+// sp_reset_connection is a reset where it is all of a request, and has not failed; nothing that stands beside it is taken for
+// gone, and the next request resets in any case.
+func TestResetProcedure(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	a.ask("CREATE TABLE #t (a int)")
+	a.want(a.call(call{name: "sp_reset_connection"}), ".")
+	if a.s.Pinned() != "" || a.on != nil {
+		t.Errorf("pinned: %q", a.s.Pinned())
+	}
+	n := (*a.servers)[0].f.resets
+	b.ask("SELECT 1")
+	if got := (*a.servers)[0].f.resets - n; got != 1 {
+		t.Errorf("%d resets", got)
+	}
+	for _, b := range [][]byte{
+		a.batchOf("EXEC sp_reset_connection; CREATE TABLE #t (a int)", 0),
+		a.calls(0, call{name: "leaks"}, call{name: "sp_reset_connection"}),
+		a.calls(0, call{name: "sp_reset_connection"}, call{name: "leaks"}),
+		a.calls(0, call{id: tds.ProcExecuteSQL, texts: []string{"EXEC sp_reset_connection"}}),
+	} {
+		w := newStage(t, setup{})
+		w.exchange(b)
+		if w.s.Pinned() != string(pinUnknown) && w.s.Pinned() != string(pinTemporary) || w.on == nil {
+			t.Errorf("pinned: %q", w.s.Pinned())
+		}
+		if w.leave() {
+			t.Error("the server connection is kept")
+		}
+	}
+}
+
+// What outlasts a reset is not for others, though a reset of the client's own has ended the pin.
+func TestOwnResetBehindWhatLasts(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.ask("SET FMTONLY ON")
+	l := (*w.servers)[0]
+	w.want(w.exchange(w.batchOf("SELECT 1", tds.StatusResetConnection)), "env 18 1 .")
+	if w.on != nil || (*w.servers)[0] == l {
+		t.Error("the server connection goes on")
+	}
+}
+
+// init_query is run again behind every reset, whoever has asked for it.
+func TestInitQueryBehindResets(t *testing.T) {
+	t.Parallel()
+	for what, reset := range map[string]func(w *stage){
+		"a client that has left": func(w *stage) {
+			x := w.another()
+			x.ask("BEGIN TRAN")
+			x.leave()
+		},
+		"sp_reset_connection":    func(w *stage) { w.call(call{name: "sp_reset_connection"}) },
+		"the client's own reset": func(w *stage) { w.ask("EXEC leaks"); w.exchange(w.batchOf("SELECT 1", tds.StatusResetConnection)) },
+	} {
+		w := newStage(t, setup{initQuery: "EXEC init"})
+		reset(w)
+		w.want(w.ask("SELECT VAR init"), "1 .")
+		said := (*w.servers)[0].f.said
+		if n := strings.Count(strings.Join(said, "|"), "EXEC init"); n != 1 {
+			t.Errorf("behind %s init_query was run %d times: %q", what, n, said)
+		}
+	}
+}
+
+// A request that need not have set an identity leaves the session's as it was, on whatever server connection it ran.
+func TestIdentityBehindOthers(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	a.ask("INSERT t VALUES (1)")
+	b.ask("INSERT t VALUES (1)")
+	a.want(a.ask("BEGIN TRAN"), "env 8 .")
+	a.ask("UPDATE t SET a = 1")
+	a.want(a.ask("SELECT @@IDENTITY"), "1 .")
+	a.ask("COMMIT TRAN")
+	a.want(a.ask("SELECT SCOPE_IDENTITY()"), "1 .")
+	a.ask("INSERT plain VALUES (1)")
+	a.want(a.ask("SELECT SCOPE_IDENTITY()"), "NULL .")
+	c := a.another()
+	c.ask("UPDATE t SET a = 1")
+	c.want(c.ask("SELECT @@IDENTITY"), "NULL .")
+	// Where a reset may leave another's identity, and it cannot be told whose it is, none is made up.
+	(*a.servers)[0].v.survivors.ContextInfo = true
+	(*a.servers)[0].f.keepsIdentity = true
+	b.ask("INSERT t VALUES (1)")
+	c.ask("UPDATE t SET a = 1")
+	c.want(c.ask("SELECT @@IDENTITY"), "error 40197 .")
+	c.ask("EXEC inserts")
+	b.ask("SELECT 1")
+	c.want(c.ask("SELECT @@IDENTITY"), "4 .")
+}
