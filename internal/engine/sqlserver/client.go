@@ -24,7 +24,15 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			if len(b)-i < h.Length {
 				break
 			}
-			s.streamed(b[i:i+h.Length], h, o)
+			switch {
+			case h.Type == tds.PacketAttention:
+				s.attentionWithin(o)
+			case !s.discard && s.srv != nil && h.Type != s.srv.cmd.kind:
+				s.fatal(errMalformed(), o) // the server would not take it for a part of the message
+				return len(b)
+			default:
+				s.streamed(b[i:i+h.Length], h, o)
+			}
 			i += h.Length
 			continue
 		}
@@ -158,11 +166,31 @@ func (s *session) attention(o *engine.Output) {
 		if !v.attn {
 			s.sendAttention(o)
 		}
-	case s.late != nil: // its request is being dropped: that answers it
-		s.late = nil
-		s.acknowledge(o)
+	case v != nil && v.bulk: // the rows are not to come
+		v.bulk = false
+		v.cmd = command{kind: tds.PacketAttention, active: true}
+		s.sentSome = false
+		s.expect(false)
+		s.sendAttention(o)
 	default:
 		s.acknowledge(o)
+	}
+}
+
+// attentionWithin handles a client's wish to end its request where it has not sent all of that.
+func (s *session) attentionWithin(o *engine.Output) {
+	s.streams, s.carry = false, nil
+	v := s.srv
+	if s.discard || v == nil || !v.cmd.active {
+		s.discard, s.late = false, nil
+		s.acknowledge(o)
+		return
+	}
+	// The server is not to run what it has of it, whether or not it looks at an attention before the end.
+	end := tds.Header{Type: v.cmd.kind, Status: tds.StatusEOM | tds.StatusIgnore, Length: tds.HeaderSize, ID: 1}
+	o.Server.Set(end.Append(o.Server.Grow()))
+	if !v.attn {
+		s.sendAttention(o)
 	}
 }
 

@@ -17,6 +17,7 @@ type fake struct {
 	in, out  []byte
 	data     []byte // of the message under way
 	first    tds.PacketStatus
+	deaf     bool // it does not see attentions
 	ignored  bool // the message is not to be run
 	running  bool // a statement that only an attention ends
 	bulk     bool
@@ -203,6 +204,9 @@ func (f *fake) feed(b []byte) {
 
 func (f *fake) message(t tds.PacketType, data []byte) {
 	r := new(reply)
+	if t == tds.PacketAttention && f.deaf {
+		return
+	}
 	if t == tds.PacketAttention {
 		f.running, f.bulk = false, false
 		f.send(r.done(0xFD, tds.DoneAttention, 0))
@@ -359,6 +363,9 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			}
 			r.texts(v)
 			count = 1
+		case strings.HasPrefix(s, "SELECT PREPARED "):
+			r.texts(words[2])
+			count = 1
 		case s == "SELECT DB_NAME()":
 			r.texts(f.db)
 			count = 1
@@ -484,7 +491,7 @@ func (f *fake) rpc(r *reply, body []byte) {
 				delete(f.handles, h)
 			}
 			f.last += 100
-			f.handles[f.last] = text(2)
+			f.handles[f.last] = strings.ReplaceAll(text(2), "PREPARED DB", "PREPARED "+f.db)
 			if c.ID == tds.ProcPrepExec {
 				f.batch(r, text(2), 0xFF, true)
 			}
@@ -520,6 +527,8 @@ func (f *fake) rpc(r *reply, body []byte) {
 				f.vars["leak"] = "1"
 			case "sp_reset_connection":
 				f.resetState()
+			case "returns":
+				returns(42)
 			}
 		}
 		r.done(0xFE, status, 0)

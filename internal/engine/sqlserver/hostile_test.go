@@ -220,3 +220,156 @@ func TestIdentityBehindOthers(t *testing.T) {
 	b.ask("SELECT 1")
 	c.want(c.ask("SELECT @@IDENTITY"), "4 .")
 }
+
+// Handles belong to the calls that made them, whatever calls there are before in the same message.
+func TestHandleBehindOtherCalls(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.want(w.call(call{name: "returns"}, call{id: tds.ProcPrepExec, handle: -1, texts: []string{"", "SELECT 5"}}), "handle 42 1 handle 1 .")
+	w.want(w.call(call{id: tds.ProcExecute, handle: 1}), "1 .")
+}
+
+// A statement means what it did where it was prepared: the same text in another database is another one.
+func TestPreparedInItsDatabase(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{servers: 2})
+	b := a.another()
+	prepare := call{id: tds.ProcPrepare, handle: -1, texts: []string{"", "SELECT PREPARED DB"}}
+	exec := call{id: tds.ProcExecute, handle: 1}
+	a.want(a.call(prepare), "handle 1 .")
+	for range 2 {
+		b.want(b.ask("USE other"), "env 1 .")
+		b.want(b.call(prepare), "handle 1 .")
+		b.want(b.call(exec), "other .")
+		b.want(b.ask("USE shop"), "env 1 .")
+		b.call(exec)
+		b = a.another()
+	}
+	b = a.another()
+	b.ask("USE other")
+	b.call(prepare)
+	b.ask("USE third")
+	for range 4 {
+		a.want(a.call(exec), "shop .")
+		b.want(b.call(exec), "other .")
+		b.want(b.ask("SELECT DB_NAME()"), "third .")
+		b.at++
+	}
+}
+
+// A request that the client breaks off in the middle is not run.
+func TestAttentionWithinRequest(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	half := w.batchOf("SELECT '"+strings.Repeat("z", 2*maxInspected)+"'", 0)
+	half = half[:len(half)/8192*4096]
+	w.want(w.exchange(half), "")
+	if !w.s.streams {
+		t.Fatal("it does not stream")
+	}
+	w.want(w.exchange(w.attention()), ". attention .")
+	if f := (*w.servers)[0].f; strings.Contains(strings.Join(f.said, ""), "zz") || w.s.streams {
+		t.Errorf("the server was asked %.40q", f.said)
+	}
+	w.want(w.ask("SELECT 1"), "1 .")
+	// One that is being dropped.
+	w = newStage(t, setup{})
+	w.s.Refuse(engine.ErrBorrowTimeout, &w.o)
+	w.exchange(half)
+	w.want(w.exchange(w.attention()), "attention .")
+	w.want(w.ask("SELECT 1"), "1 .")
+	// One whose last packet says so itself.
+	w = newStage(t, setup{})
+	w.exchange(half)
+	w.want(w.exchange(w.say(tds.PacketSQLBatch, tds.StatusIgnore, nil)), ".")
+	w.want(w.exchange(w.batchOf("CREATE TABLE u (a int)", tds.StatusIgnore)), ".")
+	if f := (*w.servers)[0].f; strings.Contains(strings.Join(f.said, ""), "zz") || len(f.temp) > 0 {
+		t.Errorf("the server has run %.40q", f.said)
+	}
+	// Packets of another message within it end the connection.
+	w = newStage(t, setup{})
+	w.exchange(half)
+	w.exchange(w.say(tds.PacketRPC, 0, nil))
+	if !w.closed {
+		t.Error("the client goes on")
+	}
+}
+
+// A server that answers before it has had all of a request is not given the rest, nor anything else.
+func TestAnswerBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	whole := w.batchOf("SELECT '"+strings.Repeat("z", 2*maxInspected)+"'", 0)
+	n := len(whole) / 8192 * 4096
+	w.exchange(whole[:n])
+	w.on.f.send(new(reply).err(100).done(0xFD, tds.DoneError, 0))
+	w.want(w.exchange(nil), "error 100 .")
+	if w.lost != 1 {
+		t.Error("the server connection goes on")
+	}
+	w.want(w.exchange(whole[n:]), "")
+	w.want(w.ask("SELECT 1"), "error 40197 .") // its pin is lost
+	w.want(w.ask("SELECT 1"), "1 .")
+}
+
+// A bulk load that is called off before its rows come is called off on the server.
+func TestBulkLoadCalledOff(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.want(w.ask("INSERT BULK t (a int)"), ".")
+	w.want(w.exchange(w.attention()), "attention .")
+	if w.on != nil || (*w.servers)[0].f.bulk {
+		t.Error("the server waits for rows")
+	}
+}
+
+// The acknowledgement of an attention that comes in a message of its own is waited for, and a client is read meanwhile.
+func TestAttentionAcknowledgedLater(t *testing.T) {
+	t.Parallel()
+	for _, leaves := range []bool{false, true} {
+		w := newStage(t, setup{})
+		w.exchange(w.batchOf("WAITFOR DELAY '1:00'", 0))
+		f := w.on.f
+		f.deaf = true
+		w.want(w.exchange(append(w.attention(), w.batchOf("SELECT 7", 0)...)), "")
+		f.running = false
+		f.send(new(reply).done(0xFD, 0, 0))
+		w.want(w.exchange(nil), ".")
+		if w.on == nil || w.s.Done() {
+			t.Fatal("the server connection is given back before the acknowledgement")
+		}
+		if leaves {
+			w.o.Reset()
+			if !w.s.ClientGone(&w.o) || w.o.Server.Len() > 0 {
+				t.Fatal("the server connection is not kept, or is sent something")
+			}
+			f.deaf, w.in = false, nil
+			f.send(new(reply).done(0xFD, tds.DoneAttention, 0))
+			w.run(nil)
+			if w.on != nil || f.resets != 1 {
+				t.Errorf("not given back; %d resets", f.resets)
+			}
+			continue
+		}
+		f.deaf = false
+		f.send(new(reply).done(0xFD, tds.DoneAttention, 0))
+		w.want(w.exchange(nil), "attention . 1 .")
+	}
+}
+
+// An answer that is broken within a token is not gone on with.
+func TestBrokenAnswer(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.exchange(w.batchOf("WAITFOR DELAY '1:00'", 0))
+	r := new(reply).texts("hello")
+	half := r.b[:len(r.b)-2]
+	p := tds.Header{Type: tds.PacketReply, Length: tds.HeaderSize + len(half)}
+	w.on.f.out = append(p.Append(nil), half...)
+	w.run(nil)
+	w.on.f.out = append(tds.Header{Type: tds.PacketReply, Status: tds.StatusEOM, Length: tds.HeaderSize + 3}.Append(nil), 'l', 'o', 0x01)
+	w.run(nil)
+	if !w.closed {
+		t.Error("the client goes on")
+	}
+}

@@ -41,6 +41,7 @@ func (s *session) packet(pkt []byte, h tds.Header, o *engine.Output) {
 		n, ev, err := v.scan.Scan(pkt[i:])
 		if err != nil {
 			o.CloseServer = true
+			o.CloseClient = o.CloseClient || s.sentSome && v.step == 0 // who is somewhere in the middle of it
 			return
 		}
 		i += n
@@ -296,6 +297,12 @@ func (s *session) messageEnds(o *engine.Output) {
 	v.due = false
 	if v.step != 0 {
 		s.stepped(o)
+		return
+	}
+	if s.streams && !s.discard { // the server has not waited for all of the request: what will it take the rest for?
+		s.discard, s.carry = true, nil
+		s.end()
+		o.CloseServer = true
 		return
 	}
 	s.replied(o)

@@ -341,7 +341,7 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 	}
 	if !v.cmd.active {
 		// The client's request has not been sent, or there is none.
-		if s.streams {
+		if s.streams && !s.discard {
 			s.discard, s.late = true, m
 			return
 		}

@@ -39,6 +39,7 @@ const (
 	stepInit                         // runs init_query again, which a reset has undone
 	stepAsk                          // asks what the settings are
 	stepRestore                      // puts back what the last request has left
+	stepThere                        // goes to where a statement is to be prepared, and back
 	stepReset                        // resets the session, and no more
 )
 
@@ -174,7 +175,7 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 	switch st.kind {
 	case stepSet:
 		m.Text = "The session's settings could not be restored on another server connection of the proxy."
-	case stepPrepare:
+	case stepPrepare, stepThere:
 		m.Text = "A prepared statement could not be prepared again on another server connection of the proxy."
 	case stepRestore:
 		m.Text = "What the last request has left could not be restored on another server connection of the proxy."
@@ -183,6 +184,7 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 		s.refuse = m
 	}
 	if st.kind == stepPrepare { // nothing is amiss but the statement
+		o.CloseServer = len(s.steps) > 0 // it is not back
 		s.steps = nil
 		s.pending = false
 		return
