@@ -495,6 +495,11 @@ func (s *session) ran(text []byte, a *analysis) {
 	if e&sqltext.BulkLoad != 0 {
 		c.bulk = true
 	}
+	if e&keeping != 0 {
+		for k := range c.kept {
+			c.kept[k].Then(a.Kept[k])
+		}
+	}
 	if e&pinning != 0 || a.MoreObjects {
 		c.digest = string(sqltext.AppendDigest(nil, text, s.want.Options&settings.QuotedIdentifier != 0, maxDigest))
 		s.pinFor(e, a.MoreObjects)

@@ -324,6 +324,9 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 		}
 	}
 	for i, s := range stmts {
+		if strings.Contains(s, " SELECT 1/0") {
+			s = "SELECT 1/0"
+		}
 		status, count := 0, 0
 		s = strings.TrimSpace(s)
 		if i < len(stmts)-1 {
@@ -406,6 +409,8 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			old := f.db
 			f.db = strings.Trim(words[1], "[]")
 			r.text(tds.EnvDatabase, f.db, old).info(5701, "Changed database context")
+		case strings.HasPrefix(s, "EXECUTE AS"), words[0] == "REVERT", words[0] == "IF", words[0] == "OPEN", words[0] == "CLOSE",
+			words[0] == "SETUSER", words[0] == "DBCC", s == "BEGIN DISTRIBUTED TRAN", s == "SET CONTEXT_INFO @a":
 		case words[0] == "SET" && !within:
 			name := words[1]
 			if name == "TRANSACTION" {
@@ -430,6 +435,10 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 				f.vars[strings.TrimSuffix(words[1], "s")] = "1"
 			case "sp_getapplock":
 				f.locks++
+			case "sp_releaseapplock":
+				if strings.HasSuffix(s, "'Session'") {
+					f.locks--
+				}
 			case "inserts":
 				*f.next++
 				f.identity = strconv.Itoa(*f.next)

@@ -373,3 +373,121 @@ func TestBrokenAnswer(t *testing.T) {
 		t.Error("the client goes on")
 	}
 }
+
+// What a session takes and gives up again pins for as long as it has it, and no longer.
+func TestKept(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		reason pinReason
+		texts  []string // the first pins, the last ends that
+	}{
+		{pinImpersonates, []string{"EXECUTE AS USER = 'a'", "SELECT 1", "REVERT"}},
+		{pinImpersonates, []string{"EXECUTE AS USER = 'a'", "EXECUTE AS USER = 'b'", "REVERT", "IF 1 = 1 REVERT", "REVERT"}},
+		{pinImpersonates, []string{"EXECUTE AS USER = 'a'", "REVERT SELECT 1/0", "REVERT"}},
+		{pinKey, []string{"OPEN SYMMETRIC KEY k DECRYPTION BY CERTIFICATE c", "CLOSE SYMMETRIC KEY k"}},
+		{pinKey, []string{"OPEN SYMMETRIC KEY k DECRYPTION BY CERTIFICATE c", "OPEN SYMMETRIC KEY l DECRYPTION BY CERTIFICATE c", "CLOSE SYMMETRIC KEY k", "CLOSE ALL SYMMETRIC KEYS"}},
+		{pinDocument, []string{"EXEC sp_xml_preparedocument @h OUTPUT, N'<a/>'", "EXEC sp_xml_removedocument @h"}},
+		{pinAppLock, []string{"EXEC sp_getapplock 'r', 'Exclusive', 'Session'", "EXEC sp_releaseapplock 'r'", "EXEC sp_releaseapplock 'r', 'Session'"}},
+	} {
+		w := newStage(t, setup{})
+		for i, text := range c.texts {
+			if w.ask(text); i == len(c.texts)-1 {
+				break
+			}
+			if got := w.s.Pinned(); got != string(c.reason) || w.on == nil {
+				t.Fatalf("behind %s: pinned %q, want %q", text, got, c.reason)
+			}
+		}
+		if w.s.Pinned() != "" || w.on != nil || w.s.l.counters.Pinned != 0 {
+			t.Errorf("behind %q: pinned %q", c.texts, w.s.Pinned())
+		}
+		n := (*w.servers)[0].f.resets
+		x := w.another()
+		x.ask("SELECT 1")
+		if (*w.servers)[0].f.resets != n+1 {
+			t.Errorf("behind %q: another has had no reset", c.texts)
+		}
+	}
+	// All in one text: not even that.
+	w := newStage(t, setup{})
+	w.ask("OPEN SYMMETRIC KEY k DECRYPTION BY CERTIFICATE c; SELECT 1; CLOSE SYMMETRIC KEY k")
+	if w.s.Pinned() != "" || len(w.s.l.counters.Pins) != 0 {
+		t.Errorf("pinned: %v", w.s.l.counters.Pins)
+	}
+	// What need not have ended has not.
+	for _, text := range []string{
+		"OPEN SYMMETRIC KEY k DECRYPTION BY CERTIFICATE c; SELECT 1/0; CLOSE SYMMETRIC KEY k",
+		"OPEN SYMMETRIC KEY k DECRYPTION BY CERTIFICATE c; IF 1 = 1 CLOSE SYMMETRIC KEY k",
+		"OPEN MASTER KEY DECRYPTION BY PASSWORD = 'a'; CLOSE ALL SYMMETRIC KEYS",
+		"EXECUTE AS USER = 'a' WITH NO REVERT; REVERT",
+		"EXECUTE AS USER = 'a'; SELECT 1/0; REVERT",
+		"SETUSER 'a'; REVERT",
+		"EXEC sp_setapprole 'a', 'b'; REVERT",
+		"EXECUTE AS USER = 'a'; EXEC ('REVERT')",
+	} {
+		w := newStage(t, setup{})
+		w.ask(text)
+		w.ask("SELECT 1")
+		if w.s.Pinned() == "" {
+			t.Errorf("not pinned behind %s", text)
+		}
+	}
+	// A client that leaves while it may be somebody else's leaves no server connection.
+	w = newStage(t, setup{})
+	w.exchange(w.batchOf("EXECUTE AS USER = 'a'; WAITFOR DELAY '1:00'", 0))
+	if w.leave() {
+		t.Error("the server connection is kept")
+	}
+}
+
+// Locks by calls, of which several stand in one request, or whose owner is not told, do not end too early.
+func TestLocksOfCalls(t *testing.T) {
+	t.Parallel()
+	get := call{name: "sp_getapplock", texts: []string{"r", "Exclusive", "Session"}, named: "@LockOwner"}
+	release := func(owner string) call {
+		return call{name: "sp_releaseapplock", texts: []string{"r", owner}, named: "@LockOwner"}
+	}
+	for _, c := range [][][]call{{{get, get}, {release("Session")}}, {{get}, {release("other")}}, {{get}, {get}, {release("Session")}}} {
+		w := newStage(t, setup{})
+		for _, calls := range c {
+			w.call(calls...)
+		}
+		if w.s.Pinned() != string(pinAppLock) || w.on == nil {
+			t.Errorf("pinned: %q", w.s.Pinned())
+		}
+	}
+}
+
+// Each of the other pins: its reason, and whether the server connection goes on when the client leaves.
+func TestOtherPins(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		reason pinReason
+		text   string
+		kept   bool
+	}{
+		{pinBound, "EXEC sp_bindsession @t", false},
+		{pinImpersonates, "EXECUTE AS USER = 'a'", false},
+		{pinKey, "OPEN SYMMETRIC KEY k DECRYPTION BY CERTIFICATE c", true},
+		{pinTrace, "DBCC TRACEON(1222)", false},
+		{pinDocument, "EXEC sp_xml_preparedocument @h OUTPUT, N'<a/>'", true},
+		{pinContext, "SET CONTEXT_INFO @a", true},
+		{pinUnknown, "DBCC SOMETHING", false},
+		{pinPrepared, "EXEC sp_prepare @h OUTPUT, N'', N'SELECT 1'", true},
+		{pinDistributed, "BEGIN DISTRIBUTED TRAN", false},
+	} {
+		w := newStage(t, setup{})
+		w.ask(c.text)
+		w.ask("SELECT 1")
+		if w.s.Pinned() != string(c.reason) || w.on == nil {
+			t.Errorf("%s: pinned %q", c.text, w.s.Pinned())
+			continue
+		}
+		if p := w.s.Describe().Pins[0]; p.Fix == "" || p.Digest == "" {
+			t.Errorf("%s: %+v", c.text, p)
+		}
+		if kept := w.leave(); kept != c.kept {
+			t.Errorf("%s: kept %v", c.text, kept)
+		}
+	}
+}

@@ -345,8 +345,11 @@ func (s *session) replied(o *engine.Output) {
 		s.clientResets()
 		v.dirty = true // whether it has done all that a reset does is not known: the next request carries one
 	}
-	if len(c.objects) > 0 || c.cursor != 0 || len(s.temps) > 0 || c.eff&sqltext.AppLock != 0 || s.locks != 0 {
+	if len(c.objects) > 0 || c.cursor != 0 || len(s.temps) > 0 {
 		s.objectsEnd()
+	}
+	if c.eff&keeping != 0 {
+		s.keptEnds()
 	}
 	if c.single {
 		s.singleEnds()

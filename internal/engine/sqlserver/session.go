@@ -53,9 +53,9 @@ type session struct {
 	application string
 	startup     settings.Set // what the session began with
 
-	temps   []string // temporary objects of the session
-	cursors int      // handles of open cursors
-	locks   int      // application locks of the session
+	temps   []string             // temporary objects of the session
+	cursors int                  // handles of open cursors
+	kept    [sqltext.Kinds]int32 // how often that was taken, and not given up; or unknownKept
 
 	stmts     map[int32]*stmt
 	stmtBytes int
@@ -87,7 +87,8 @@ type command struct {
 	cursor   int  // change of the number of open cursors
 	single   bool // it is one procedure call, of which only the end is not looked into; so it seems
 	batched  bool // the server says that there are several
-	lock     int  // the same of application locks, by a call
+	kept     [sqltext.Kinds]sqltext.Balance
+	lock     int32 // the same of application locks, by a call
 	digest   string
 }
 
@@ -385,7 +386,9 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 }
 
 // forgetState forgets what is gone with a server connection.
-func (s *session) forgetState() { s.temps, s.cursors, s.locks, s.askDue = nil, 0, 0, false }
+func (s *session) forgetState() {
+	s.temps, s.cursors, s.kept, s.askDue = nil, 0, [sqltext.Kinds]int32{}, false
+}
 
 // ClientGone implements engine.Session. What runs is cancelled; the connection is made clean, and kept.
 func (s *session) ClientGone(o *engine.Output) bool {
@@ -418,7 +421,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 // clean reports whether nothing is left that another session would have to be kept from, other than by the reset that
 // comes with its first request.
 func (s *session) clean() bool {
-	return len(s.temps) == 0 && s.cursors == 0 && s.locks == 0 && !s.srv.unsure
+	return len(s.temps) == 0 && s.cursors == 0 && s.kept[sqltext.KeptLock] == 0 && !s.srv.unsure
 }
 
 // cleanUp rolls back and resets the server's session: its client has left.
