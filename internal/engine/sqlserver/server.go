@@ -119,8 +119,9 @@ func (v *server) wasReset(keep bool) {
 		v.idOwner = nobody
 	}
 	v.idNull = v.idNull || !v.survivors.ContextInfo // of Babelfish it is not known
-	v.have = v.have.Reset(v.login, v.survivors)
-	v.fit = v.have.Fit()
+	if after := v.have.Reset(v.login, v.survivors); after != v.have {
+		v.have, v.fit = after, after.Fit()
+	}
 	v.dirty, v.unsure, v.lastOwner, v.bare = false, false, nil, true
 	clear(v.prepared)
 	v.handles = 0
