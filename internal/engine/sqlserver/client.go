@@ -518,6 +518,8 @@ func (s *session) transactionManager(body []byte) error {
 	c := &s.srv.cmd
 	switch t.Type {
 	case tds.TransactionGetDTCAddress:
+	case tds.TransactionRollback:
+		c.undoes = true
 	case tds.TransactionPropagate, tds.TransactionPromote:
 		c.digest = "transaction manager request"
 		c.eff |= sqltext.Distributed

@@ -248,7 +248,7 @@ func (f *fake) message(t tds.PacketType, data []byte) {
 	if err != nil {
 		panic(err)
 	}
-	if got := binary.LittleEndian.Uint64(h.Transaction); got != f.desc && f.first&tds.StatusResetConnection == 0 {
+	if got := binary.LittleEndian.Uint64(h.Transaction); got != f.desc && (f.tells || f.desc != 0) && f.first&tds.StatusResetConnection == 0 {
 		panic(fmt.Sprintf("transaction descriptor %d, want %d", got, f.desc))
 	}
 	body := data[n:]
@@ -333,7 +333,11 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			status = tds.DoneMore
 		}
 		f.errNumber = 0
-		switch words := strings.Fields(s); {
+		words := strings.Fields(s)
+		if writes := words[0] == "INSERT" || words[0] == "UPDATE"; writes && f.vars["IMPLICIT_TRANSACTIONS"] == "ON" && f.tran == 0 {
+			f.begin(r, f.tells)
+		}
+		switch {
 		case s == askSettings && f.mute:
 			r.err(208)
 			status |= tds.DoneError
@@ -359,6 +363,9 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			r.err(8134)
 			status |= tds.DoneError
 			f.errNumber = 8134
+			if f.vars["XACT_ABORT"] == "ON" && f.tran > 0 {
+				f.rollback(r, f.tells)
+			}
 		case strings.HasPrefix(s, "SELECT VAR "):
 			v, ok := f.vars[words[2]]
 			if !ok {
@@ -405,6 +412,7 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			f.commit(r, f.tells)
 		case s == "ROLLBACK TRAN":
 			f.rollback(r, f.tells)
+		case strings.HasPrefix(s, "SAVE TRAN"), strings.HasPrefix(s, "ROLLBACK TRAN "):
 		case words[0] == "USE":
 			old := f.db
 			f.db = strings.Trim(words[1], "[]")

@@ -491,3 +491,85 @@ func TestOtherPins(t *testing.T) {
 		}
 	}
 }
+
+// A rollback brings back a temporary table that its transaction has dropped.
+func TestDroppedInTransaction(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		texts  []string
+		pinned bool
+	}{
+		{[]string{"BEGIN TRAN", "DROP TABLE #t", "COMMIT TRAN"}, false},
+		{[]string{"BEGIN TRAN", "DROP TABLE #t", "ROLLBACK TRAN"}, true},
+		{[]string{"BEGIN TRAN; DROP TABLE #t; ROLLBACK TRAN"}, true},
+		{[]string{"BEGIN TRAN", "SAVE TRAN a", "DROP TABLE #t", "ROLLBACK TRAN a", "COMMIT TRAN"}, true},
+		{[]string{"BEGIN TRAN", "DROP TABLE #t", "SELECT 1/0", "COMMIT TRAN"}, true},
+		{[]string{"BEGIN TRAN", "DROP TABLE #t", "CREATE TABLE #t (a int)", "COMMIT TRAN"}, true},
+	} {
+		w := newStage(t, setup{})
+		w.ask("CREATE TABLE #t (a int)")
+		for _, text := range c.texts {
+			w.ask(text)
+		}
+		if got := w.s.Pinned() != ""; got != c.pinned {
+			t.Errorf("behind %q: pinned %q", c.texts, w.s.Pinned())
+		}
+	}
+}
+
+// A transaction that an error has ended is over, whether or not the server says so.
+func TestTransactionEndedByError(t *testing.T) {
+	t.Parallel()
+	for _, silent := range []bool{false, true} {
+		w := newStage(t, setup{silent: silent})
+		w.ask("SET XACT_ABORT ON")
+		w.exchange(w.say(tds.PacketTransaction, 0, append(w.headers(), 5, 0, 0, 0)))
+		if w.on == nil {
+			t.Fatal("no transaction")
+		}
+		w.ask("SELECT 1/0")
+		if w.on != nil || w.s.l.counters.InTransaction != 0 {
+			t.Errorf("silent %v: the transaction is taken to be open", silent)
+		}
+		w.want(w.ask("SELECT 1"), "1 .")
+	}
+}
+
+func TestSavepoints(t *testing.T) {
+	t.Parallel()
+	for _, silent := range []bool{false, true} {
+		w := newStage(t, setup{silent: silent})
+		for _, text := range []string{"BEGIN TRAN", "SAVE TRAN a", "ROLLBACK TRAN a"} {
+			if w.ask(text); w.on == nil {
+				t.Fatalf("silent %v: %s has ended the transaction", silent, text)
+			}
+		}
+		if w.ask("COMMIT TRAN"); w.on != nil {
+			t.Errorf("silent %v: the transaction is taken to be open", silent)
+		}
+	}
+}
+
+// With IMPLICIT_TRANSACTIONS a statement begins a transaction, but none of Forebay's own.
+func TestImplicitTransactions(t *testing.T) {
+	t.Parallel()
+	for _, silent := range []bool{false, true} {
+		a := newStage(t, setup{silent: silent})
+		b := a.another()
+		a.ask("SET IMPLICIT_TRANSACTIONS ON")
+		a.ask("INSERT t VALUES (1)")
+		if a.on == nil {
+			t.Fatalf("silent %v: the transaction is not seen", silent)
+		}
+		a.ask("COMMIT TRAN")
+		b.want(b.ask("SELECT 1"), "1 .")
+		b.ask("INSERT t VALUES (1)")
+		if b.on != nil {
+			t.Fatalf("silent %v: the setting is another session's", silent)
+		}
+		a.want(a.ask("SELECT @@IDENTITY"), "1 .")
+		if a.on != nil {
+			t.Errorf("silent %v: putting the identity back has begun a transaction", silent)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"forebay/internal/engine"
+	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/engine/sqlserver/sqltext"
 	"forebay/internal/wire/tds"
 )
@@ -126,6 +127,9 @@ const readsCounts = sqltext.ReadsRowCount | sqltext.ReadsError
 // maxRestored is the largest @@ROWCOUNT that is put back.
 const maxRestored = 1 << 20
 
+// maxUnion is the largest one that is put back without reading a table, which may begin a transaction.
+const maxUnion = 64
+
 // readsLast has what a text reads of the last request be right. It reports false when steps go first, or the request is
 // refused.
 func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
@@ -153,6 +157,7 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 	}
 	var b strings.Builder
 	ids := noIDs
+	implicit := s.want.Options&settings.ImplicitTransactions != 0 && !v.inTx
 	if needID {
 		id := "NULL"
 		ids = allIDs
@@ -167,20 +172,26 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 				ids = oneID
 			}
 		}
+		if implicit { // an INSERT would begin a transaction
+			b.WriteString("SET IMPLICIT_TRANSACTIONS OFF;")
+		}
 		if id == "NULL" {
 			b.WriteString("DECLARE @t TABLE(a int);INSERT @t VALUES(1);")
 		} else {
 			b.WriteString("DECLARE @t TABLE(a numeric(38,0) IDENTITY(" + id + ",1));INSERT @t DEFAULT VALUES;")
 		}
+		if implicit {
+			b.WriteString("SET IMPLICIT_TRANSACTIONS ON;")
+		}
 	}
 	if e&readsCounts != 0 { // what has been written above changes them
-		if x.lost || e&sqltext.ReadsError != 0 && x.number != 0 || x.count > maxRestored || s.want.RowCount != 0 && int64(x.count) > s.want.RowCount {
+		if x.lost || e&sqltext.ReadsError != 0 && x.number != 0 || x.count > maxRestored || implicit && x.count > maxUnion || s.want.RowCount != 0 && int64(x.count) > s.want.RowCount {
 			return s.cannotRestore()
 		}
 		switch {
 		case x.count == 0:
 			b.WriteString("DECLARE @i int;SELECT @i=1 WHERE 1=0")
-		case x.count <= 64:
+		case x.count <= maxUnion:
 			b.WriteString("SELECT 1" + strings.Repeat(" UNION ALL SELECT 1", int(x.count)-1))
 		default:
 			b.WriteString("DECLARE @i int;SELECT TOP(" + strconv.FormatUint(x.count, 10) + ")@i=1 FROM sys.all_columns a CROSS JOIN sys.all_columns b")

@@ -182,11 +182,28 @@ func (s *session) objectsEnd() {
 			if !slices.Contains(s.temps, name) {
 				s.temps = append(s.temps, name)
 			}
+			s.drops = nil // one of them may be this
 		case sqltext.DropsTable, sqltext.DropsProcedure, sqltext.DeallocatesCursor:
-			if !x.Conditional && !c.failed {
-				s.temps = slices.DeleteFunc(s.temps, func(n string) bool { return n == name })
+			switch {
+			case x.Conditional || c.failed || c.eff&sqltext.TxRollback != 0:
+			case s.srv.inTx && !cursor:
+				s.drops = append(s.drops, name)
+			default:
+				s.forgetTemp(name)
 			}
 		}
+	}
+	switch {
+	case len(s.drops) == 0:
+	case c.failed || c.undoes || c.eff&(sqltext.TxRollback|sqltext.Exec|sqltext.Dynamic|sqltext.Unknown) != 0:
+		s.drops = nil // a part of the transaction may have been rolled back, or all
+	case !s.srv.inTx:
+		if c.ended == tds.EnvCommit {
+			for _, n := range s.drops {
+				s.forgetTemp(n)
+			}
+		}
+		s.drops = nil
 	}
 	if s.cursors += c.cursor; s.cursors < 0 {
 		s.cursors = 0
@@ -208,6 +225,11 @@ func (s *session) objectsEnd() {
 	if !declared && s.cursors == 0 {
 		s.unpin(pinCursor)
 	}
+}
+
+// forgetTemp forgets a temporary object or cursor that is gone.
+func (s *session) forgetTemp(name string) {
+	s.temps = slices.DeleteFunc(s.temps, func(n string) bool { return n == name })
 }
 
 // keeping are the effects of texts that take what a session keeps, or give it up.

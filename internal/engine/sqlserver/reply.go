@@ -232,6 +232,9 @@ func (s *session) environment(env []byte, o *engine.Output) {
 		v.descriptor = [8]byte{}
 		v.silent = false
 		s.transaction(false)
+		if c.ended != tds.EnvRollback {
+			c.ended = tds.EnvType(env[0])
+		}
 	case tds.EnvEnlist:
 		if n := len(env); n >= 10 && env[1] == 8 {
 			copy(v.descriptor[:], env[2:10])

@@ -54,6 +54,7 @@ type session struct {
 	startup     settings.Set // what the session began with
 
 	temps   []string             // temporary objects of the session
+	drops   []string             // those that the transaction under way has dropped: a rollback brings them back
 	cursors int                  // handles of open cursors
 	kept    [sqltext.Kinds]int32 // how often that was taken, and not given up; or unknownKept
 
@@ -75,13 +76,15 @@ type command struct {
 	assigns  bool // next holds the settings after it
 	next     settings.Set
 	objects  []sqltext.Object
-	ops      []op // its procedure calls, where they have to do with handles
-	called   bool // what is looked into is the name of a procedure, which is the only one
-	calls    int  // how many there are of them all, as far as they are looked into
-	inserted bool // rows, by a statement of its own: the identities are of them
-	fatal    bool // an error has ended the server connection
-	at       int  // of the one being answered
-	began    bool // the server has told of a transaction
+	ops      []op        // its procedure calls, where they have to do with handles
+	called   bool        // what is looked into is the name of a procedure, which is the only one
+	calls    int         // how many there are of them all, as far as they are looked into
+	inserted bool        // rows, by a statement of its own: the identities are of them
+	fatal    bool        // an error has ended the server connection
+	at       int         // of the one being answered
+	ended    tds.EnvType // how the server has said that a transaction has ended, the last time; 0: none has
+	undoes   bool        // it asks for a rollback, without a text
+	began    bool        // the server has told of a transaction
 	count    uint64
 	bulk     bool // its text asks for rows in a message of their own
 	cursor   int  // change of the number of open cursors
@@ -387,7 +390,7 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 
 // forgetState forgets what is gone with a server connection.
 func (s *session) forgetState() {
-	s.temps, s.cursors, s.kept, s.askDue = nil, 0, [sqltext.Kinds]int32{}, false
+	s.temps, s.drops, s.cursors, s.kept, s.askDue = nil, nil, 0, [sqltext.Kinds]int32{}, false
 }
 
 // ClientGone implements engine.Session. What runs is cancelled; the connection is made clean, and kept.

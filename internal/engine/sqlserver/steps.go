@@ -331,7 +331,7 @@ func (s *session) doubts(c *command) bool {
 		return true
 	}
 	return c.eff&(sqltext.TxBegin|sqltext.TxCommit|sqltext.TxRollback|sqltext.Exec|sqltext.Dynamic|sqltext.Unknown|sqltext.Unclear|sqltext.Resets) != 0 ||
-		v.silent && c.failed
+		v.inTx && c.failed
 }
 
 func (s *session) probe() {
