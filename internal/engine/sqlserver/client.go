@@ -543,6 +543,7 @@ func (s *session) calls(body []byte, whole bool, o *engine.Output) (ok bool, err
 	r := &s.l.rpc
 	for first := true; first || len(body) > 0; first = false {
 		rest, err := r.Next(body, v.version, v.features)
+		r.AskForColumns()
 		if err == tds.ErrShort && !whole {
 			if c.single = first && r.Params >= textParams(r.ID); !c.single {
 				c.eff |= sqltext.Unknown | sqltext.WritesIdentity

@@ -544,6 +544,8 @@ func (f *fake) rpc(r *reply, body []byte) {
 				f.vars["leak"] = "1"
 			case "sp_reset_connection":
 				f.resetState()
+			case "options":
+				returns(int32(c.Options))
 			case "returns":
 				returns(42)
 			}

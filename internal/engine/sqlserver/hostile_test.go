@@ -492,6 +492,23 @@ func TestOtherPins(t *testing.T) {
 	}
 }
 
+// A client that would do without the columns of its results gets them, or what is in rows would pass for what a server says.
+func TestColumnsAreAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	b := w.calls(0, call{name: "options"})
+	at := tds.HeaderSize + len(w.headers()) + 2 + 2*len("options")
+	b[at] = 3
+	w.want(w.exchange(b), "handle 1 .")
+	// A server that does not tell them is not listened to.
+	w.exchange(w.batchOf("WAITFOR DELAY '1:00'", 0))
+	w.on.f.out = answerOf((&reply{}).u8(0x81).u16(0xFFFF).u8(0xD1).env(tds.EnvCommit, nil, make([]byte, 8)).done(0xFD, 0, 0))
+	w.run(nil)
+	if w.lost != 1 {
+		t.Error("the server connection goes on")
+	}
+}
+
 // A rollback brings back a temporary table that its transaction has dropped.
 func TestDroppedInTransaction(t *testing.T) {
 	t.Parallel()
