@@ -24,7 +24,15 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			if len(b)-i < h.Length {
 				break
 			}
-			s.streamed(b[i:i+h.Length], h, o)
+			switch {
+			case h.Type == tds.PacketAttention:
+				s.attentionWithin(o)
+			case !s.discard && s.srv != nil && h.Type != s.srv.cmd.kind:
+				s.fatal(errMalformed(), o) // the server would not take it for a part of the message
+				return len(b)
+			default:
+				s.streamed(b[i:i+h.Length], h, o)
+			}
 			i += h.Length
 			continue
 		}
@@ -58,7 +66,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			if n == 0 {
 				break
 			}
-			s.refused(whole, o)
+			s.refused(h, whole, o)
 			i += n
 			continue
 		}
@@ -80,8 +88,9 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		}
 		if whole {
 			if k := s.withdrawn(b[i+n:]); k > 0 {
-				s.acknowledge(o)
+				told := s.resetUnsent(h, nil, o)
 				s.unpend()
+				s.message(appendDone(told, s.version, doneToken, tds.DoneAttention), o)
 				i += n + k
 				continue
 			}
@@ -157,11 +166,31 @@ func (s *session) attention(o *engine.Output) {
 		if !v.attn {
 			s.sendAttention(o)
 		}
-	case s.late != nil: // its request is being dropped: that answers it
-		s.late = nil
-		s.acknowledge(o)
+	case v != nil && v.bulk: // the rows are not to come
+		v.bulk = false
+		v.cmd = command{kind: tds.PacketAttention, active: true}
+		s.sentSome = false
+		s.expect(false)
+		s.sendAttention(o)
 	default:
 		s.acknowledge(o)
+	}
+}
+
+// attentionWithin handles a client's wish to end its request where it has not sent all of that.
+func (s *session) attentionWithin(o *engine.Output) {
+	s.streams, s.carry = false, nil
+	v := s.srv
+	if s.discard || v == nil || !v.cmd.active {
+		s.discard, s.late = false, nil
+		s.acknowledge(o)
+		return
+	}
+	// The server is not to run what it has of it, whether or not it looks at an attention before the end.
+	end := tds.Header{Type: v.cmd.kind, Status: tds.StatusEOM | tds.StatusIgnore, Length: tds.HeaderSize, ID: 1}
+	o.Server.Set(end.Append(o.Server.Grow()))
+	if !v.attn {
+		s.sendAttention(o)
 	}
 }
 
@@ -172,15 +201,16 @@ func (s *session) sendAttention(o *engine.Output) {
 }
 
 // refused answers a request with the error that is due.
-func (s *session) refused(whole bool, o *engine.Output) {
+func (s *session) refused(h tds.Header, whole bool, o *engine.Output) {
 	m := s.refuse
 	s.refuse = nil
+	told := s.resetUnsent(h, nil, o)
 	s.unpend()
 	if !whole && s.lostTx != nil {
 		s.lostTx = nil // nobody misses it: the error says so
 	}
 	if whole {
-		s.fail(m, o)
+		s.message(tds.AppendDone(m.Append(s.rollback(told), s.version), s.version, true), o)
 		return
 	}
 	s.streams, s.discard, s.late = true, true, m
@@ -334,6 +364,9 @@ func (s *session) request(msg []byte, h tds.Header, whole bool, o *engine.Output
 		ok = false
 	}
 	if !ok {
+		if bit {
+			s.stepsFirst(skip)
+		}
 		return s.wait(o)
 	}
 	s.rewrite()
@@ -400,13 +433,11 @@ func (s *session) forward(msg, data []byte, h tds.Header, whole bool, o *engine.
 		v.wasReset(reset&tds.StatusResetConnectionSkip != 0)
 	}
 	c := &v.cmd
-	v.owner = s
+	v.ownedBy(s)
 	v.lastOwner, v.lastTurn = s, s.values.countTurn+1
 	s.values.countTurn++
 	if c.eff&(sqltext.WritesIdentity|sqltext.WritesScopeIdentity|sqltext.Exec|sqltext.Dynamic|sqltext.Unknown|sqltext.Triggers) != 0 {
-		s.values.idTurn++
-		s.values.identityKnown = false
-		v.idOwner, v.idTurn = s, s.values.idTurn
+		s.values.writesIdentity(s)
 	}
 	if !c.eff.Clean() || c.eff&sqltext.Triggers != 0 {
 		v.dirty = true
@@ -441,6 +472,9 @@ func (s *session) batch(text []byte, whole bool, o *engine.Output) bool {
 func (s *session) ran(text []byte, a *analysis) {
 	c := &s.srv.cmd
 	e := a.Effects
+	if e&sqltext.Resets != 0 && !c.called { // a reset among other things: what has gone before it, and what behind?
+		e |= sqltext.Unknown
+	}
 	c.eff |= e
 	if e&sqltext.Assigns != 0 {
 		from := s.want
@@ -461,6 +495,11 @@ func (s *session) ran(text []byte, a *analysis) {
 	if e&sqltext.BulkLoad != 0 {
 		c.bulk = true
 	}
+	if e&keeping != 0 {
+		for k := range c.kept {
+			c.kept[k].Then(a.Kept[k])
+		}
+	}
 	if e&pinning != 0 || a.MoreObjects {
 		c.digest = string(sqltext.AppendDigest(nil, text, s.want.Options&settings.QuotedIdentifier != 0, maxDigest))
 		s.pinFor(e, a.MoreObjects)
@@ -479,6 +518,8 @@ func (s *session) transactionManager(body []byte) error {
 	c := &s.srv.cmd
 	switch t.Type {
 	case tds.TransactionGetDTCAddress:
+	case tds.TransactionRollback:
+		c.undoes = true
 	case tds.TransactionPropagate, tds.TransactionPromote:
 		c.digest = "transaction manager request"
 		c.eff |= sqltext.Distributed
@@ -502,12 +543,13 @@ func (s *session) calls(body []byte, whole bool, o *engine.Output) (ok bool, err
 	r := &s.l.rpc
 	for first := true; first || len(body) > 0; first = false {
 		rest, err := r.Next(body, v.version, v.features)
+		r.AskForColumns()
 		if err == tds.ErrShort && !whole {
 			if c.single = first && r.Params >= textParams(r.ID); !c.single {
 				c.eff |= sqltext.Unknown | sqltext.WritesIdentity
 				return true, nil
 			}
-			return s.call(r, true, o), nil
+			return s.call(r, true, false, o), nil
 		}
 		if err != nil {
 			return false, err
@@ -515,7 +557,7 @@ func (s *session) calls(body []byte, whole bool, o *engine.Output) (ok bool, err
 		if first && len(rest) == 0 && s.unprepares(r, o) {
 			return true, nil
 		}
-		if !s.call(r, first, o) || o.Client.Len() > 0 {
+		if !s.call(r, first, first && len(rest) == 0, o) || o.Client.Len() > 0 {
 			return o.Client.Len() > 0, nil
 		}
 		body = rest
@@ -535,7 +577,7 @@ func textParams(id tds.ProcID) int {
 }
 
 // call looks into one procedure call.
-func (s *session) call(r *tds.RPC, first bool, o *engine.Output) bool {
+func (s *session) call(r *tds.RPC, first, only bool, o *engine.Output) bool {
 	c := &s.srv.cmd
 	o0 := op{}
 	ok := true
@@ -563,11 +605,17 @@ func (s *session) call(r *tds.RPC, first bool, o *engine.Output) bool {
 	case tds.ProcCursor, tds.ProcCursorFetch, tds.ProcCursorOption:
 		c.eff |= sqltext.UsesCursor | sqltext.Writes | sqltext.Triggers
 	default:
+		c.called = only
 		s.procedure(r)
+		c.called = false
 	}
 	if len(c.ops) > 0 || o0.kind != opOther || o0.at != nil {
+		for len(c.ops) < c.calls { // of those before there is nothing to say
+			c.ops = append(c.ops, op{})
+		}
 		c.ops = append(c.ops, o0)
 	}
+	c.calls++
 	return ok
 }
 

@@ -17,6 +17,8 @@ type fake struct {
 	in, out  []byte
 	data     []byte // of the message under way
 	first    tds.PacketStatus
+	deaf     bool // it does not see attentions
+	ignored  bool // the message is not to be run
 	running  bool // a statement that only an attention ends
 	bulk     bool
 	database string // after log-in
@@ -34,10 +36,11 @@ type fake struct {
 	errNumber int
 	next      *int // of the only table's identity, which all servers of a stage share
 
-	said    []string // texts of batches, in order
-	resets  int
-	mute    bool // it does not tell settings
-	noReset bool // it does not acknowledge resets
+	said          []string // texts of batches, in order
+	resets        int
+	mute          bool // it does not tell settings
+	keepsIdentity bool // a reset does not take it away
+	noReset       bool // it does not acknowledge resets
 }
 
 func newFake(size int, next *int) *fake {
@@ -94,6 +97,13 @@ func (r *reply) name(s string) *reply {
 func (r *reply) done(token byte, status, count int) *reply {
 	r.u8(token).u16(status).u16(0)
 	r.b = binary.LittleEndian.AppendUint64(r.b, uint64(count))
+	return r
+}
+
+// inserted is the end of an INSERT.
+func (r *reply) inserted(token byte, status, count int) *reply {
+	r.done(token, status, count)
+	binary.LittleEndian.PutUint16(r.b[len(r.b)-10:], doneInsert)
 	return r
 }
 
@@ -187,15 +197,18 @@ func (f *fake) feed(b []byte) {
 			continue
 		}
 		data := f.data
-		f.data = nil
+		f.data, f.ignored = nil, h.Status&tds.StatusIgnore != 0
 		f.message(h.Type, data)
 	}
 }
 
 func (f *fake) message(t tds.PacketType, data []byte) {
 	r := new(reply)
+	if t == tds.PacketAttention && f.deaf {
+		return
+	}
 	if t == tds.PacketAttention {
-		f.running = false
+		f.running, f.bulk = false, false
 		f.send(r.done(0xFD, tds.DoneAttention, 0))
 		return
 	}
@@ -205,13 +218,21 @@ func (f *fake) message(t tds.PacketType, data []byte) {
 	if f.first&(tds.StatusResetConnection|tds.StatusResetConnectionSkip) != 0 {
 		f.resets++
 		tran, desc := f.tran, f.desc
+		id := f.identity
 		f.resetState()
+		if f.keepsIdentity {
+			f.identity = id
+		}
 		if f.first&tds.StatusResetConnectionSkip != 0 {
 			f.tran, f.desc = tran, desc
 		}
 		if !f.noReset {
 			r.env(tds.EnvReset, nil, nil)
 		}
+	}
+	if f.ignored { // what was sent of it is not to be run
+		f.send(r.done(0xFD, 0, 0))
+		return
 	}
 	if t == tds.PacketBulkLoad {
 		f.bulk = false
@@ -227,7 +248,7 @@ func (f *fake) message(t tds.PacketType, data []byte) {
 	if err != nil {
 		panic(err)
 	}
-	if got := binary.LittleEndian.Uint64(h.Transaction); got != f.desc && f.first&tds.StatusResetConnection == 0 {
+	if got := binary.LittleEndian.Uint64(h.Transaction); got != f.desc && (f.tells || f.desc != 0) && f.first&tds.StatusResetConnection == 0 {
 		panic(fmt.Sprintf("transaction descriptor %d, want %d", got, f.desc))
 	}
 	body := data[n:]
@@ -303,13 +324,20 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 		}
 	}
 	for i, s := range stmts {
+		if strings.Contains(s, " SELECT 1/0") {
+			s = "SELECT 1/0"
+		}
 		status, count := 0, 0
 		s = strings.TrimSpace(s)
 		if i < len(stmts)-1 {
 			status = tds.DoneMore
 		}
 		f.errNumber = 0
-		switch words := strings.Fields(s); {
+		words := strings.Fields(s)
+		if writes := words[0] == "INSERT" || words[0] == "UPDATE"; writes && f.vars["IMPLICIT_TRANSACTIONS"] == "ON" && f.tran == 0 {
+			f.begin(r, f.tells)
+		}
+		switch {
 		case s == askSettings && f.mute:
 			r.err(208)
 			status |= tds.DoneError
@@ -335,12 +363,18 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			r.err(8134)
 			status |= tds.DoneError
 			f.errNumber = 8134
+			if f.vars["XACT_ABORT"] == "ON" && f.tran > 0 {
+				f.rollback(r, f.tells)
+			}
 		case strings.HasPrefix(s, "SELECT VAR "):
 			v, ok := f.vars[words[2]]
 			if !ok {
 				v = "NULL"
 			}
 			r.texts(v)
+			count = 1
+		case strings.HasPrefix(s, "SELECT PREPARED "):
+			r.texts(words[2])
 			count = 1
 		case s == "SELECT DB_NAME()":
 			r.texts(f.db)
@@ -364,6 +398,8 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 		case strings.HasPrefix(s, "INSERT @t"), strings.HasPrefix(s, "DECLARE"):
 		case strings.HasPrefix(s, "INSERT BULK"):
 			f.bulk = true
+		case strings.HasPrefix(s, "INSERT plain"): // without an identity
+			f.identity, count = "NULL", 1
 		case strings.HasPrefix(s, "INSERT"):
 			*f.next++
 			f.identity = strconv.Itoa(*f.next)
@@ -376,10 +412,13 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			f.commit(r, f.tells)
 		case s == "ROLLBACK TRAN":
 			f.rollback(r, f.tells)
+		case strings.HasPrefix(s, "SAVE TRAN"), strings.HasPrefix(s, "ROLLBACK TRAN "):
 		case words[0] == "USE":
 			old := f.db
 			f.db = strings.Trim(words[1], "[]")
 			r.text(tds.EnvDatabase, f.db, old).info(5701, "Changed database context")
+		case strings.HasPrefix(s, "EXECUTE AS"), words[0] == "REVERT", words[0] == "IF", words[0] == "OPEN", words[0] == "CLOSE",
+			words[0] == "SETUSER", words[0] == "DBCC", s == "BEGIN DISTRIBUTED TRAN", s == "SET CONTEXT_INFO @a":
 		case words[0] == "SET" && !within:
 			name := words[1]
 			if name == "TRANSACTION" {
@@ -400,10 +439,20 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			switch words[1] {
 			case "opens":
 				f.begin(r, f.tells)
-			case "leaks":
-				f.vars["leak"] = "1"
+			case "leaks", "init":
+				f.vars[strings.TrimSuffix(words[1], "s")] = "1"
 			case "sp_getapplock":
 				f.locks++
+			case "sp_releaseapplock":
+				if strings.HasSuffix(s, "'Session'") {
+					f.locks--
+				}
+			case "inserts":
+				*f.next++
+				f.identity = strconv.Itoa(*f.next)
+			case "sp_reset_connection": // no text can call it
+				r.err(2812)
+				status |= tds.DoneError
 			}
 		default:
 			panic("what is " + s + "?")
@@ -414,7 +463,11 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 		if count > 0 {
 			status |= tds.DoneCount
 		}
-		r.done(token, status, count)
+		if strings.HasPrefix(s, "INSERT") && count > 0 {
+			r.inserted(token, status, count)
+		} else {
+			r.done(token, status, count)
+		}
 	}
 }
 
@@ -455,7 +508,7 @@ func (f *fake) rpc(r *reply, body []byte) {
 				delete(f.handles, h)
 			}
 			f.last += 100
-			f.handles[f.last] = text(2)
+			f.handles[f.last] = strings.ReplaceAll(text(2), "PREPARED DB", "PREPARED "+f.db)
 			if c.ID == tds.ProcPrepExec {
 				f.batch(r, text(2), 0xFF, true)
 			}
@@ -489,6 +542,12 @@ func (f *fake) rpc(r *reply, body []byte) {
 				r.u8(0x79).u32(0)
 			case "leaks":
 				f.vars["leak"] = "1"
+			case "sp_reset_connection":
+				f.resetState()
+			case "options":
+				returns(int32(c.Options))
+			case "returns":
+				returns(42)
 			}
 		}
 		r.done(0xFE, status, 0)

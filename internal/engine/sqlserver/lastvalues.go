@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"forebay/internal/engine"
+	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/engine/sqlserver/sqltext"
 	"forebay/internal/wire/tds"
 )
@@ -23,6 +24,41 @@ type lastValues struct {
 	identityKnown bool
 	identity      string // @@IDENTITY, as a literal
 	scope         string // SCOPE_IDENTITY()
+	before        bool   // until it is known: the two are what they were before, which may still be so
+	base          identityBase
+	other         string // of baseOther: @@IDENTITY there, as far as it is known
+}
+
+// identityBase says what a server connection's identities were when the session's last request that may have set some, and need
+// not, came there.
+type identityBase uint8
+
+const (
+	baseOwn   identityBase = iota // the session's: what it has now is the session's
+	baseNull                      // NULL: if it is still, the session's are what they were
+	baseOther                     // another session's
+)
+
+// writesIdentity takes note of a request on its way that may set an identity.
+func (x *lastValues) writesIdentity(s *session) {
+	v := s.srv
+	switch {
+	case v.idOwner == s && v.idTurn == x.idTurn:
+		if x.identityKnown {
+			x.base = baseOwn
+		}
+	case v.idNull:
+		x.base, x.before = baseNull, x.identityKnown || x.idTurn == 0
+	default:
+		x.base, x.before, x.other = baseOther, x.identityKnown || x.idTurn == 0, v.idValue
+	}
+	if x.idTurn == 0 {
+		x.identity, x.scope = "NULL", "NULL"
+	}
+	x.idTurn++
+	x.identityKnown = false
+	v.idOwner, v.idTurn = s, x.idTurn
+	v.idNull, v.idValue = false, ""
 }
 
 // lose forgets what was on a server connection that is gone.
@@ -48,9 +84,31 @@ func (s *session) identityRead(o *engine.Output) {
 		return
 	}
 	x := &s.values
-	x.identityKnown, x.identity, x.scope = true, literal(row[0]), literal(row[1])
+	v := s.srv
+	id, scope := literal(row[0]), literal(row[1])
+	v.idValue = id
+	known := true
+	switch x.base {
+	case baseNull:
+		if id == "NULL" {
+			id, known = x.identity, x.before
+		}
+		if scope == "NULL" {
+			scope, known = x.scope, known && x.before
+		}
+	case baseOther: // an identity of another table may have the same value
+		known = id != "NULL" && x.other != "" && id != x.other && scope == id
+	}
+	if !known {
+		v.idOwner = nobody
+		return
+	}
+	x.identityKnown, x.identity, x.scope, x.base = true, id, scope, baseOwn
+	if id != literal(row[0]) || scope != literal(row[1]) {
+		v.idOwner = nobody
+	}
 	if x.count == 1 && x.number == 0 { // as this has left them, too
-		s.srv.lastOwner, s.srv.lastTurn = s, x.countTurn
+		v.lastOwner, v.lastTurn = s, x.countTurn
 	}
 }
 
@@ -68,6 +126,9 @@ const readsCounts = sqltext.ReadsRowCount | sqltext.ReadsError
 
 // maxRestored is the largest @@ROWCOUNT that is put back.
 const maxRestored = 1 << 20
+
+// maxUnion is the largest one that is put back without reading a table, which may begin a transaction.
+const maxUnion = 64
 
 // readsLast has what a text reads of the last request be right. It reports false when steps go first, or the request is
 // refused.
@@ -87,12 +148,19 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 	needCounts := e&readsCounts != 0 && !here
 	hasID := v.idOwner == s && v.idTurn == x.idTurn || x.idTurn == 0 && v.idOwner == nil
 	needID := e&readsIdentities != 0 && !hasID
+	if e&readsIdentities != 0 && hasID && x.base != baseOwn {
+		s.steps = append(s.steps, step{kind: stepIdentity, text: askIdentity})
+		return false
+	}
 	if !needCounts && !needID {
 		return true
 	}
 	var b strings.Builder
+	ids := noIDs
+	implicit := s.want.Options&settings.ImplicitTransactions != 0 && !v.inTx
 	if needID {
 		id := "NULL"
+		ids = allIDs
 		if x.idTurn > 0 {
 			if !x.identityKnown || x.identity != x.scope && e&readsIdentities == readsIdentities {
 				return s.cannotRestore()
@@ -100,27 +168,36 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 			if id = x.identity; e&sqltext.ReadsScopeIdentity != 0 {
 				id = x.scope
 			}
+			if x.identity != x.scope {
+				ids = oneID
+			}
+		}
+		if implicit { // an INSERT would begin a transaction
+			b.WriteString("SET IMPLICIT_TRANSACTIONS OFF;")
 		}
 		if id == "NULL" {
 			b.WriteString("DECLARE @t TABLE(a int);INSERT @t VALUES(1);")
 		} else {
 			b.WriteString("DECLARE @t TABLE(a numeric(38,0) IDENTITY(" + id + ",1));INSERT @t DEFAULT VALUES;")
 		}
+		if implicit {
+			b.WriteString("SET IMPLICIT_TRANSACTIONS ON;")
+		}
 	}
 	if e&readsCounts != 0 { // what has been written above changes them
-		if x.lost || e&sqltext.ReadsError != 0 && x.number != 0 || x.count > maxRestored || s.want.RowCount != 0 && int64(x.count) > s.want.RowCount {
+		if x.lost || e&sqltext.ReadsError != 0 && x.number != 0 || x.count > maxRestored || implicit && x.count > maxUnion || s.want.RowCount != 0 && int64(x.count) > s.want.RowCount {
 			return s.cannotRestore()
 		}
 		switch {
 		case x.count == 0:
 			b.WriteString("DECLARE @i int;SELECT @i=1 WHERE 1=0")
-		case x.count <= 64:
+		case x.count <= maxUnion:
 			b.WriteString("SELECT 1" + strings.Repeat(" UNION ALL SELECT 1", int(x.count)-1))
 		default:
 			b.WriteString("DECLARE @i int;SELECT TOP(" + strconv.FormatUint(x.count, 10) + ")@i=1 FROM sys.all_columns a CROSS JOIN sys.all_columns b")
 		}
 	}
-	s.steps = append(s.steps, step{kind: stepRestore, text: b.String()})
+	s.steps = append(s.steps, step{kind: stepRestore, text: b.String(), ids: ids})
 	return false
 }
 

@@ -40,11 +40,11 @@ var fixes = map[pinReason]string{
 	pinAppLock:      "sp_releaseapplock when done, or let the transaction own the lock",
 	pinDistributed:  "use a local transaction, or a connection straight to the database",
 	pinBound:        "use one connection, straight to the database",
-	pinImpersonates: "REVERT only ends it with the connection: log in as the user itself",
-	pinKey:          "open and close the key within a procedure",
+	pinImpersonates: "REVERT when done, or log in as the user itself",
+	pinKey:          "CLOSE the key when done, or open and close it within a procedure",
 	pinTrace:        "set the trace flag for the server, or as a query hint",
 	pinPrepared:     "unprepare statements that are not used any more",
-	pinDocument:     "use nodes() of the xml type, or OPENJSON",
+	pinDocument:     "sp_xml_removedocument when done, or use nodes() of the xml type, or OPENJSON",
 	pinFixed:        "ask for plans over a connection straight to the database",
 	pinSettings:     "set options to literals, outside of IF and TRY",
 	pinContext:      "set CONTEXT_INFO and session_context to literals, in a statement of their own",
@@ -65,17 +65,13 @@ var pinOf = [...]struct {
 	{sqltext.SettingLost, pinSettings},
 	{sqltext.ContextUnknown, pinContext},
 	{sqltext.Fixed, pinFixed},
-	{sqltext.Impersonates, pinImpersonates},
 	{sqltext.Distributed, pinDistributed},
 	{sqltext.BoundSession, pinBound},
-	{sqltext.Key, pinKey},
 	{sqltext.Trace, pinTrace},
 	{sqltext.Prepared, pinPrepared},
-	{sqltext.Document, pinDocument},
 	{sqltext.Unknown | sqltext.Unclear, pinUnknown},
 	{sqltext.TempTable | sqltext.TempProcedure, pinTemporary},
 	{sqltext.Cursor, pinCursor},
-	{sqltext.AppLock, pinAppLock},
 }
 
 // pinFor pins for what a text does.
@@ -155,6 +151,13 @@ func (s *session) pinnedFor(r pinReason) bool {
 	return slices.ContainsFunc(s.pins, func(p engine.Pin) bool { return p.Reason == string(r) })
 }
 
+// outlasts reports whether the session may have left something on its server connection that outlasts a reset.
+func (s *session) outlasts() bool {
+	v := s.srv
+	return (v.unsure || s.pinnedFor(pinContext)) && v.survivors.ContextInfo || s.sticky() ||
+		v.cmd.active && v.cmd.eff&sqltext.Impersonates != 0
+}
+
 // sticky reports whether something was done to the server connection that a reset may not undo.
 func (s *session) sticky() bool {
 	for _, r := range [...]pinReason{pinDistributed, pinBound, pinImpersonates, pinFixed, pinTrace, pinUnknown, pinLarge} {
@@ -179,30 +182,34 @@ func (s *session) objectsEnd() {
 			if !slices.Contains(s.temps, name) {
 				s.temps = append(s.temps, name)
 			}
+			s.drops = nil // one of them may be this
 		case sqltext.DropsTable, sqltext.DropsProcedure, sqltext.DeallocatesCursor:
-			if !x.Conditional && !c.failed {
-				s.temps = slices.DeleteFunc(s.temps, func(n string) bool { return n == name })
+			switch {
+			case x.Conditional || c.failed || c.eff&sqltext.TxRollback != 0:
+			case s.srv.inTx && !cursor:
+				s.drops = append(s.drops, name)
+			default:
+				s.forgetTemp(name)
 			}
 		}
+	}
+	switch {
+	case len(s.drops) == 0:
+	case c.failed || c.undoes || c.eff&(sqltext.TxRollback|sqltext.Exec|sqltext.Dynamic|sqltext.Unknown) != 0:
+		s.drops = nil // a part of the transaction may have been rolled back, or all
+	case !s.srv.inTx:
+		if c.ended == tds.EnvCommit {
+			for _, n := range s.drops {
+				s.forgetTemp(n)
+			}
+		}
+		s.drops = nil
 	}
 	if s.cursors += c.cursor; s.cursors < 0 {
 		s.cursors = 0
 	}
-	if c.eff&sqltext.AppLock != 0 {
-		switch status := s.srv.scan.Status; {
-		case c.lock == 0:
-			s.locks = unknownLocks // a text's
-		case c.lock > 0 && (c.failed || status < 0): // it has not been granted
-		case c.lock < 0 && (c.failed || status < 0):
-		case s.locks != unknownLocks:
-			s.locks = max(s.locks+c.lock, 0)
-		}
-	}
 	if len(s.pins) == 0 {
 		return
-	}
-	if s.locks == 0 {
-		s.unpin(pinAppLock)
 	}
 	tables, declared := false, false
 	for _, n := range s.temps {
@@ -220,8 +227,62 @@ func (s *session) objectsEnd() {
 	}
 }
 
-// unknownLocks says that the session may have any number of locks.
-const unknownLocks = -1
+// forgetTemp forgets a temporary object or cursor that is gone.
+func (s *session) forgetTemp(name string) {
+	s.temps = slices.DeleteFunc(s.temps, func(n string) bool { return n == name })
+}
+
+// keeping are the effects of texts that take what a session keeps, or give it up.
+const keeping = sqltext.Impersonates | sqltext.Reverts | sqltext.Key | sqltext.Document | sqltext.AppLock | sqltext.Ends
+
+// keptAs are the pins of what a session keeps, and the effects of texts that take it.
+var keptAs = [sqltext.Kinds]struct {
+	eff    sqltext.Effects
+	reason pinReason
+}{
+	sqltext.KeptLogin:    {sqltext.Impersonates, pinImpersonates},
+	sqltext.KeptKey:      {sqltext.Key, pinKey},
+	sqltext.KeptDocument: {sqltext.Document, pinDocument},
+	sqltext.KeptLock:     {sqltext.AppLock, pinAppLock},
+}
+
+// unknownKept says that the session may have kept any number of them.
+const unknownKept = -1
+
+// keptEnds takes over, at the end of a request, what it has taken that the session keeps, and what it has given up. A request
+// that has failed, or may not have run, may have done any of the one and none of the other.
+func (s *session) keptEnds() {
+	v := s.srv
+	c := &v.cmd
+	sure := !c.failed && c.eff&(sqltext.Fixed|sqltext.FixedEnds|sqltext.Unknown|sqltext.Unclear) == 0 && !s.pinnedFor(pinFixed)
+	for k := range s.kept {
+		n, b, as := &s.kept[k], c.kept[k], keptAs[k]
+		switch {
+		case b.Stays || !sure && c.eff&as.eff != 0 && c.lock == 0:
+			*n = unknownKept
+		case k == int(sqltext.KeptLock) && c.kind == tds.PacketRPC && c.eff&sqltext.AppLock != 0:
+			if c.lock > 0 && c.calls > 1 { // which of them has been granted, and how many?
+				*n = unknownKept
+			}
+			if c.calls > 1 {
+				break
+			}
+			if status := v.scan.Status; !c.failed && status >= 0 && *n != unknownKept {
+				*n = max(*n+c.lock, 0)
+			}
+		case !sure || *n == unknownKept:
+		case b.All:
+			*n = b.Taken
+		default:
+			*n = max(*n-b.Given, 0) + b.Taken
+		}
+		if *n == 0 {
+			s.unpin(as.reason)
+		} else {
+			s.pin(as.reason, c.digest)
+		}
+	}
+}
 
 // cursorMark begins the names of cursors among those of temporary objects: no name of a table begins so.
 const cursorMark = "\x00"
@@ -242,16 +303,18 @@ func (s *session) lockCall(r *tds.RPC) bool {
 		if !nameIs(p.Name, "@lockowner") && (len(p.Name) > 0 || i != owner) {
 			continue
 		}
-		if t, ok := p.Text(nil); ok && (p.Null || nameIs(t, "transaction")) {
+		t, ok := p.Text(nil)
+		if ok && (p.Null || nameIs(t, "transaction")) {
 			break
 		}
 		c := &s.srv.cmd
 		c.eff |= sqltext.AppLock
-		if c.lock = 1; !gets {
+		switch {
+		case gets:
+			c.lock, c.digest = 1, "sp_getapplock"
+		case c.lock == 0 && ok && nameIs(t, "session"):
 			c.lock = -1
-			return true
 		}
-		s.pin(pinAppLock, "sp_getapplock")
 		break
 	}
 	return true

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"forebay/internal/engine"
+	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/engine/sqlserver/sqltext"
 	"forebay/internal/wire/tds"
 )
@@ -24,6 +25,8 @@ func (d *database) maxPrepared() int { return max(1, d.proxy.Load().Pool.MaxPrep
 // stmt is a prepared statement.
 type stmt struct {
 	key    string // params and text, and how they are meant: equal statements have equal ones
+	db     string // where it was prepared: names in it are of there
+	quoted bool   // QUOTED_IDENTIFIER at that time
 	params []byte // UTF-16LE; nil: NULL
 	text   []byte // UTF-16LE
 }
@@ -47,12 +50,40 @@ const (
 	opUnprepare
 )
 
-func newStmt(params, text []byte) *stmt {
-	t := &stmt{params: append([]byte(nil), params...), text: append([]byte(nil), text...)}
-	k := make([]byte, 0, 4+len(params)+len(text))
+func newStmt(params, text []byte, w *settings.Set) *stmt {
+	t := &stmt{
+		params: append([]byte(nil), params...), text: append([]byte(nil), text...),
+		db: w.Database, quoted: w.Options&settings.QuotedIdentifier != 0,
+	}
+	k := make([]byte, 0, 9+len(params)+len(text)+len(t.db))
 	k = binary.LittleEndian.AppendUint32(k, uint32(len(params)))
-	t.key = string(append(append(k, params...), text...))
+	k = append(append(k, params...), text...)
+	k = append(append(k, t.db...), 0)
+	if t.quoted {
+		k = append(k, 1)
+	}
+	t.key = string(binary.LittleEndian.AppendUint32(k, uint32(len(t.db))))
 	return t
+}
+
+// meant gives settings in which the statement means what it did when it was prepared.
+func (t *stmt) meant(w settings.Set) settings.Set {
+	w.Database = t.db
+	w.SetOption(settings.QuotedIdentifier, t.quoted)
+	return w
+}
+
+// prepareAgain has the statement prepared on the server connection.
+func (s *session) prepareAgain(t *stmt) {
+	meant := t.meant(s.want)
+	if meant == s.want {
+		s.steps = append(s.steps, step{kind: stepPrepare, stmt: t})
+		return
+	}
+	s.steps = append(s.steps,
+		step{kind: stepThere, text: string(s.want.Text(meant))},
+		step{kind: stepPrepare, stmt: t},
+		step{kind: stepThere, text: string(meant.Text(s.want))})
 }
 
 // appendPrepare appends a call of sp_prepare.
@@ -109,7 +140,7 @@ func (s *session) handleCall(r *tds.RPC, first bool, o *engine.Output) (op, bool
 			s.pin(pinPrepared, "(too many)")
 		}
 		s.lastStmt++
-		p := op{kind: opPrepare, handle: s.lastStmt, stmt: newStmt(params, text)}
+		p := op{kind: opPrepare, handle: s.lastStmt, stmt: newStmt(params, text, &s.want)}
 		s.oldHandle(r, &p)
 		return p, true
 	case tds.ProcPrepExecRPC:
@@ -131,7 +162,7 @@ func (s *session) handleCall(r *tds.RPC, first bool, o *engine.Output) (op, bool
 	}
 	own, ok := v.prepared[t.key]
 	if !ok || v.resetDue { // the reset, which goes with the step, takes away what there is
-		s.steps = append(s.steps, step{kind: stepPrepare, stmt: t})
+		s.prepareAgain(t)
 		return op{}, false
 	}
 	if r.ID == tds.ProcUnprepare {

@@ -41,6 +41,7 @@ func (s *session) packet(pkt []byte, h tds.Header, o *engine.Output) {
 		n, ev, err := v.scan.Scan(pkt[i:])
 		if err != nil {
 			o.CloseServer = true
+			o.CloseClient = o.CloseClient || s.sentSome && v.step == 0 // who is somewhere in the middle of it
 			return
 		}
 		i += n
@@ -110,7 +111,7 @@ func (s *session) pass(pkt []byte, h tds.Header, cut int, o *engine.Output) {
 	}
 	if s.insert {
 		s.insert = false
-		token := tds.EnvChange{Type: tds.EnvReset}.Append(nil)
+		token := tds.EnvChange{Type: tds.EnvReset}.Append(s.rollback(nil))
 		p := tds.Header{Type: tds.PacketReply, Length: tds.HeaderSize + len(token), SPID: h.SPID, ID: 1}
 		o.Client.Set(append(p.Append(o.Client.Grow()), token...))
 	}
@@ -162,7 +163,7 @@ func (s *session) event(ev tds.Event, o *engine.Output) {
 			o.ReadOnly = true
 		}
 		if m.Class >= classFatal {
-			v.retire = true
+			v.retire, c.fatal = true, true
 		}
 	case tds.EventReturnValue:
 		s.returned()
@@ -195,6 +196,9 @@ func (s *session) done(d tds.Done) {
 		return
 	}
 	c := &v.cmd
+	if d.Command == doneInsert && !d.Proc && !d.InProc && d.Status&(tds.DoneCount|tds.DoneError) == tds.DoneCount && d.Count > 0 {
+		c.inserted = true
+	}
 	if d.Status&tds.DoneCount != 0 {
 		c.count = d.Count
 	} else if !d.Proc {
@@ -205,6 +209,9 @@ func (s *session) done(d tds.Done) {
 		s.callEnds()
 	}
 }
+
+// doneInsert is what a DONE says to be the end of, where that is an INSERT.
+const doneInsert = 0xC3
 
 // environment takes notice of an ENVCHANGE.
 func (s *session) environment(env []byte, o *engine.Output) {
@@ -225,6 +232,9 @@ func (s *session) environment(env []byte, o *engine.Output) {
 		v.descriptor = [8]byte{}
 		v.silent = false
 		s.transaction(false)
+		if c.ended != tds.EnvRollback {
+			c.ended = tds.EnvType(env[0])
+		}
 	case tds.EnvEnlist:
 		if n := len(env); n >= 10 && env[1] == 8 {
 			copy(v.descriptor[:], env[2:10])
@@ -292,6 +302,12 @@ func (s *session) messageEnds(o *engine.Output) {
 		s.stepped(o)
 		return
 	}
+	if s.streams && !s.discard { // the server has not waited for all of the request: what will it take the rest for?
+		s.discard, s.carry = true, nil
+		s.end()
+		o.CloseServer = true
+		return
+	}
 	s.replied(o)
 }
 
@@ -315,6 +331,9 @@ func (s *session) replied(o *engine.Output) {
 		s.cleanUp(o)
 		return
 	}
+	if c.inserted && c.eff&sqltext.WritesScopeIdentity != 0 {
+		s.values.base = baseOwn
+	}
 	if c.eff&sqltext.TxBegin != 0 && c.began {
 		s.l.tells = tellsAll
 	}
@@ -325,16 +344,20 @@ func (s *session) replied(o *engine.Output) {
 	if c.eff&sqltext.SettingUnknown != 0 {
 		s.askDue = true
 	}
-	if c.eff&sqltext.Resets != 0 {
-		s.procedureResets()
+	if c.eff&sqltext.Resets != 0 && c.eff&sqltext.Unknown == 0 && !c.failed {
+		s.clientResets()
+		v.dirty = true // whether it has done all that a reset does is not known: the next request carries one
 	}
-	if len(c.objects) > 0 || c.cursor != 0 || len(s.temps) > 0 || c.eff&sqltext.AppLock != 0 || s.locks != 0 {
+	if len(c.objects) > 0 || c.cursor != 0 || len(s.temps) > 0 {
 		s.objectsEnd()
+	}
+	if c.eff&keeping != 0 {
+		s.keptEnds()
 	}
 	if c.single {
 		s.singleEnds()
 	}
-	if v.retire && c.failed { // the server closes it
+	if c.fatal { // the server closes it
 		s.end()
 		return
 	}
@@ -376,12 +399,4 @@ func (s *session) assigned() {
 		s.setWant(c.next)
 		v.have, v.fit = s.want, s.fit
 	}
-}
-
-// procedureResets takes notice of an sp_reset_connection of the client's: it has been made.
-func (s *session) procedureResets() {
-	v := s.srv
-	s.clientResets()
-	v.wasReset(false)
-	v.owner = s
 }

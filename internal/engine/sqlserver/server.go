@@ -28,11 +28,15 @@ type server struct {
 	dirty      bool     // something has run since the last reset that may have left what is not known
 	unsure     bool     // settings among it
 	owner      *session // whose requests ran last; nil: nobody's
+	ownerReset uint32   // how often that had been reset by its client: what is from before is as another's
+	bare       bool     // a reset has undone what init_query did
 	lastOwner  *session // whose request was the last, with nothing of Forebay's since: lastvalues.go
 	lastTurn   uint32
 	idOwner    *session // whose @@IDENTITY this is: lastvalues.go; nil: nobody's, and it is NULL
 	idTurn     uint32
-	retire     bool // it must not be used again
+	idNull     bool   // the identities are NULL, whoever's
+	idValue    string // else @@IDENTITY as it was told last; "": not known
+	retire     bool   // it must not be used again
 	inTx       bool
 	silent     bool    // its transaction was begun without a word
 	descriptor [8]byte // of the transaction
@@ -65,7 +69,7 @@ const resetsContextMajor = 13
 func newServer(db *database, s *login.Server) engine.Server {
 	v := &server{
 		db: db, version: s.Version, features: s.Features, packetSize: s.PacketSize, spid: s.SPID, collation: s.Collation,
-		login: s.Settings,
+		login: s.Settings, idNull: true,
 	}
 	v.survivors = settings.Survivors{Isolation: true, ContextInfo: s.ProgVersion>>24 < resetsContextMajor}
 	v.have = v.login
@@ -91,6 +95,12 @@ var errNoCancel = errors.New("sqlserver: a client's attention is all that cancel
 // Cancel implements engine.Server. This protocol cancels over the connection itself.
 func (v *server) Cancel(context.Context, engine.Member) error { return errNoCancel }
 
+// ownedBy says that a request of s is the last to have run.
+func (v *server) ownedBy(s *session) { v.owner, v.ownerReset = s, s.resets }
+
+// isOf reports whether what the connection's session has is the present session's of that client, or nobody's.
+func (v *server) isOf(s *session) bool { return v.owner == s && v.ownerReset == s.resets }
+
 // idle reports that nothing is under way and no transaction is open.
 func (v *server) idle() bool { return !v.due && v.step == 0 && !v.inTx && !v.bulk }
 
@@ -108,9 +118,11 @@ func (v *server) wasReset(keep bool) {
 	if v.idOwner != nil {
 		v.idOwner = nobody
 	}
-	v.have = v.have.Reset(v.login, v.survivors)
-	v.fit = v.have.Fit()
-	v.dirty, v.unsure, v.lastOwner = false, false, nil
+	v.idNull = v.idNull || !v.survivors.ContextInfo // of Babelfish it is not known
+	if after := v.have.Reset(v.login, v.survivors); after != v.have {
+		v.have, v.fit = after, after.Fit()
+	}
+	v.dirty, v.unsure, v.lastOwner, v.bare = false, false, nil, true
 	clear(v.prepared)
 	v.handles = 0
 }

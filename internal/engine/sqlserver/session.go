@@ -53,37 +53,46 @@ type session struct {
 	application string
 	startup     settings.Set // what the session began with
 
-	temps   []string // temporary objects of the session
-	cursors int      // handles of open cursors
-	locks   int      // application locks of the session
+	temps   []string             // temporary objects of the session
+	drops   []string             // those that the transaction under way has dropped: a rollback brings them back
+	cursors int                  // handles of open cursors
+	kept    [sqltext.Kinds]int32 // how often that was taken, and not given up; or unknownKept
 
 	stmts     map[int32]*stmt
 	stmtBytes int
 	lastStmt  int32
+	resets    uint32 // counts those that the client has asked for
 
 	values lastValues
 }
 
 // command is a request of the client's that the server is answering.
 type command struct {
-	kind    tds.PacketType
-	active  bool
-	failed  bool
-	number  int32 // of the last error
-	eff     sqltext.Effects
-	assigns bool // next holds the settings after it
-	next    settings.Set
-	objects []sqltext.Object
-	ops     []op // its procedure calls, where they have to do with handles
-	at      int  // of the one being answered
-	began   bool // the server has told of a transaction
-	count   uint64
-	bulk    bool // its text asks for rows in a message of their own
-	cursor  int  // change of the number of open cursors
-	single  bool // it is one procedure call, of which only the end is not looked into; so it seems
-	batched bool // the server says that there are several
-	lock    int  // the same of application locks, by a call
-	digest  string
+	kind     tds.PacketType
+	active   bool
+	failed   bool
+	number   int32 // of the last error
+	eff      sqltext.Effects
+	assigns  bool // next holds the settings after it
+	next     settings.Set
+	objects  []sqltext.Object
+	ops      []op        // its procedure calls, where they have to do with handles
+	called   bool        // what is looked into is the name of a procedure, which is the only one
+	calls    int         // how many there are of them all, as far as they are looked into
+	inserted bool        // rows, by a statement of its own: the identities are of them
+	fatal    bool        // an error has ended the server connection
+	at       int         // of the one being answered
+	ended    tds.EnvType // how the server has said that a transaction has ended, the last time; 0: none has
+	undoes   bool        // it asks for a rollback, without a text
+	began    bool        // the server has told of a transaction
+	count    uint64
+	bulk     bool // its text asks for rows in a message of their own
+	cursor   int  // change of the number of open cursors
+	single   bool // it is one procedure call, of which only the end is not looked into; so it seems
+	batched  bool // the server says that there are several
+	kept     [sqltext.Kinds]sqltext.Balance
+	lock     int32 // the same of application locks, by a call
+	digest   string
 }
 
 func newSession(l *local, c *login.Client, id engine.SessionID) engine.Session {
@@ -253,7 +262,7 @@ func (s *session) Done() bool {
 // what a procedure or a trigger may have left.
 func (s *session) Keeps() bool {
 	v := s.srv
-	return v != nil && v.owner == s && (v.dirty || v.lastOwner == s)
+	return v != nil && v.isOf(s) && (v.dirty || v.lastOwner == s)
 }
 
 // Busy implements engine.Session.
@@ -336,7 +345,7 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 	}
 	if !v.cmd.active {
 		// The client's request has not been sent, or there is none.
-		if s.streams {
+		if s.streams && !s.discard {
 			s.discard, s.late = true, m
 			return
 		}
@@ -380,7 +389,9 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 }
 
 // forgetState forgets what is gone with a server connection.
-func (s *session) forgetState() { s.temps, s.cursors, s.locks, s.askDue = nil, 0, 0, false }
+func (s *session) forgetState() {
+	s.temps, s.drops, s.cursors, s.kept, s.askDue = nil, nil, 0, [sqltext.Kinds]int32{}, false
+}
 
 // ClientGone implements engine.Session. What runs is cancelled; the connection is made clean, and kept.
 func (s *session) ClientGone(o *engine.Output) bool {
@@ -389,7 +400,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 	if v == nil {
 		return false
 	}
-	sticky := (v.unsure || s.pinnedFor(pinContext)) && v.survivors.ContextInfo || s.sticky()
+	sticky := s.outlasts()
 	s.unpinAll()
 	if v.step != 0 || s.streams || v.retire || sticky || v.bulk {
 		return false
@@ -413,7 +424,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 // clean reports whether nothing is left that another session would have to be kept from, other than by the reset that
 // comes with its first request.
 func (s *session) clean() bool {
-	return len(s.temps) == 0 && s.cursors == 0 && s.locks == 0 && !s.srv.unsure
+	return len(s.temps) == 0 && s.cursors == 0 && s.kept[sqltext.KeptLock] == 0 && !s.srv.unsure
 }
 
 // cleanUp rolls back and resets the server's session: its client has left.

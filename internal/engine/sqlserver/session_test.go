@@ -608,6 +608,34 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 	}
 }
 
+// Nor does a reset that rides on a request.
+func TestResetAllocatesNothing(t *testing.T) {
+	w := newStage(t, setup{})
+	v := (*w.servers)[0].v
+	answer := answerOf(new(reply).env(tds.EnvReset, nil, nil).texts("hello").done(0xFD, tds.DoneCount, 1))
+	batch := w.batchOf("SELECT c FROM sbtest1 WHERE id = 5021", 0)
+	ask, said := make([]byte, len(batch)), make([]byte, len(answer))
+	run := func() {
+		copy(ask, batch)
+		copy(said, answer)
+		v.dirty, v.owner = true, nobody
+		w.o.Reset()
+		w.s.Attach(v, &w.o)
+		if n := w.s.FromClient(ask, &w.o); n != len(ask) || w.o.Server.Bytes()[1]&byte(tds.StatusResetConnection) == 0 {
+			t.Fatal("no reset")
+		}
+		w.o.Reset()
+		if w.s.FromServer(said, &w.o); !w.s.Done() {
+			t.Fatal("not done")
+		}
+		w.s.Detach()
+	}
+	run()
+	if n := testing.AllocsPerRun(100, run); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func BenchmarkBatch(b *testing.B) {
 	w, turn := speedStage(b)
 	rows := answerOf(new(reply).texts("hello", "world").done(0xFD, tds.DoneCount, 1))

@@ -16,7 +16,17 @@ type step struct {
 	reset bool   // it resets the session first
 	keep  bool   // but not its transaction
 	stmt  *stmt
+	ids   restoredIDs // stepRestore
 }
+
+// restoredIDs says which identities of a session a step puts back.
+type restoredIDs uint8
+
+const (
+	noIDs  restoredIDs = iota // it leaves them as they are
+	oneID                     // one, and the other one takes that value, too
+	allIDs                    // both are right
+)
 
 type stepKind uint8
 
@@ -29,6 +39,8 @@ const (
 	stepInit                         // runs init_query again, which a reset has undone
 	stepAsk                          // asks what the settings are
 	stepRestore                      // puts back what the last request has left
+	stepThere                        // goes to where a statement is to be prepared, and back
+	stepReset                        // resets the session, and no more
 )
 
 // Probes of transactions. The first one shows, besides, whether the server tells of transactions that a text begins.
@@ -101,14 +113,15 @@ func (s *session) stepped(o *engine.Output) {
 	switch st.kind {
 	case stepSet:
 		v.have, v.fit = s.want, s.fit
-		v.owner = s
+		v.ownedBy(s)
 		s.l.counters.Replays++
 	case stepInit:
 		if initial, ok := s.l.db.begin(); ok {
 			v.have = initial
 			v.fit = v.have.Fit()
 		}
-		v.owner = s
+		v.ownedBy(s)
+		v.bare = false
 	case stepProbe:
 		s.probed(st, o)
 		if s.askDue && !v.inTx && !o.CloseServer {
@@ -125,11 +138,18 @@ func (s *session) stepped(o *engine.Output) {
 		v.owner = nil
 		v.have.Isolation = v.login.Isolation
 		v.fit = v.have.Fit()
+	case stepReset:
+		o.CloseServer = v.inTx && !st.keep
 	case stepIdentity:
 		s.identityRead(o)
 	case stepRestore:
 		s.restored = true
-		v.idOwner, v.idTurn = s, s.values.idTurn
+		switch st.ids {
+		case oneID:
+			v.idOwner, v.idNull, v.idValue = nobody, false, ""
+		case allIDs:
+			v.idOwner, v.idTurn, v.idNull, v.idValue = s, s.values.idTurn, false, ""
+		}
 	}
 	if o.CloseServer {
 		return
@@ -155,7 +175,7 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 	switch st.kind {
 	case stepSet:
 		m.Text = "The session's settings could not be restored on another server connection of the proxy."
-	case stepPrepare:
+	case stepPrepare, stepThere:
 		m.Text = "A prepared statement could not be prepared again on another server connection of the proxy."
 	case stepRestore:
 		m.Text = "What the last request has left could not be restored on another server connection of the proxy."
@@ -164,6 +184,7 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 		s.refuse = m
 	}
 	if st.kind == stepPrepare { // nothing is amiss but the statement
+		o.CloseServer = len(s.steps) > 0 // it is not back
 		s.steps = nil
 		s.pending = false
 		return
@@ -176,9 +197,17 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 // adapt has the server connection made ready for a request of the session. It reports false when steps go first.
 func (s *session) adapt() bool {
 	v := s.srv
-	foreign := v.owner != s && v.dirty || v.handles > v.db.maxPrepared() && len(s.pins) == 0
-	if v.fit == s.fit && !foreign {
+	foreign := v.dirty && !v.isOf(s) || v.handles > v.db.maxPrepared() && len(s.pins) == 0
+	if v.fit == s.fit && !foreign && !v.bare {
 		return true
+	}
+	if v.bare && !foreign && !v.inTx {
+		if v.bare = false; s.initAgain() {
+			return false
+		}
+		if v.fit == s.fit {
+			return true
+		}
 	}
 	reset := foreign || !v.have.Reaches(s.want)
 	if v.inTx { // it is the session's own
@@ -212,6 +241,10 @@ func (s *session) initAgain() bool {
 // clientResets does what a client asks for with the reset bit of its request, or its sp_reset_connection, as far as the
 // session is concerned.
 func (s *session) clientResets() {
+	if s.srv != nil && s.outlasts() {
+		s.srv.retire = true // the session goes on with it; nobody else will
+	}
+	s.resets++
 	s.setWant(s.startup)
 	s.unpinAll()
 	s.forgetState()
@@ -234,20 +267,58 @@ func (s *session) resetFor(skip bool) (now, bit bool) {
 		return true, false
 	}
 	after := v.have.Reset(v.login, v.survivors)
+	if after == s.want && s.l.db.proxy.Load().Pool.InitQuery == "" {
+		return true, true
+	}
+	s.untold(skip)
+	s.insert = true
 	if s.initAgain() { // the rest of the settings follows
 		s.steps[len(s.steps)-1].keep = skip && v.inTx
-		s.insert = true
 		return false, false
-	}
-	if after == s.want {
-		return true, true
 	}
 	if !after.Reaches(s.want) {
 		v.retire = true
 	}
-	s.insert = true
 	s.steps = append(s.steps, step{kind: stepSet, text: string(after.Text(s.want)), reset: true, keep: skip && v.inTx})
 	return false, false
+}
+
+// untold notes that a reset ends a transaction in the answer to a step, which the client does not see.
+func (s *session) untold(skip bool) {
+	if v := s.srv; v.inTx && !skip && !v.silent {
+		d := v.descriptor
+		s.lostTx = &d
+	}
+}
+
+// stepsFirst has the reset of a client go with the step that has to go before its request.
+func (s *session) stepsFirst(skip bool) {
+	if len(s.steps) == 0 {
+		return
+	}
+	s.untold(skip)
+	s.insert = true
+	s.steps[0].reset, s.steps[0].keep = true, skip && s.srv.inTx
+}
+
+// resetUnsent does the reset that a client has asked for with a request that will not be sent, and appends what tells it so.
+func (s *session) resetUnsent(h tds.Header, b []byte, o *engine.Output) []byte {
+	if h.Status&(tds.StatusResetConnection|tds.StatusResetConnectionSkip) == 0 {
+		return b
+	}
+	skip := h.Status&tds.StatusResetConnectionSkip != 0
+	if !s.resetYet {
+		s.clientResets()
+	}
+	if v := s.srv; v != nil && (v.inTx || v.dirty) {
+		s.untold(skip)
+		s.steps = append(s.steps[:0], step{kind: stepReset, text: textNothing, reset: true, keep: skip && v.inTx})
+		if skip {
+			s.steps[0].text = "SELECT 1"
+		}
+		s.next(o)
+	}
+	return tds.EnvChange{Type: tds.EnvReset}.Append(s.rollback(b))
 }
 
 // doubts reports whether it has to be asked whether a transaction is open, behind a request with these effects.
@@ -259,8 +330,8 @@ func (s *session) doubts(c *command) bool {
 	if s.want.Options&settings.ImplicitTransactions != 0 {
 		return true
 	}
-	return c.eff&(sqltext.TxBegin|sqltext.TxCommit|sqltext.TxRollback|sqltext.Exec|sqltext.Dynamic|sqltext.Unknown|sqltext.Unclear) != 0 ||
-		v.silent && c.failed
+	return c.eff&(sqltext.TxBegin|sqltext.TxCommit|sqltext.TxRollback|sqltext.Exec|sqltext.Dynamic|sqltext.Unknown|sqltext.Unclear|sqltext.Resets) != 0 ||
+		v.inTx && c.failed
 }
 
 func (s *session) probe() {

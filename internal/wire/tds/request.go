@@ -129,6 +129,16 @@ type RPC struct {
 	Params  int              // how many
 	First   [MaxParams]Param // the first of them
 	NoExec  bool             // it is not to be run
+
+	options []byte // in place
+}
+
+// AskForColumns has the server tell the columns of results, in place, where the client says that it knows them already
+// (fNoMetaData): rows cannot be told from tokens without. Clients take what they are told.
+func (r *RPC) AskForColumns() {
+	if len(r.options) > 0 {
+		r.options[0] &^= 2
+	}
 }
 
 // Param returns the i-th parameter, or one that is NULL.
@@ -408,7 +418,9 @@ func (r *RPC) Next(b []byte, v Version, f Features) (rest []byte, err error) {
 		r.Name = q.take(2 * int(n))
 		r.ID = procOf(r.Name)
 	}
-	r.Options = q.u16()
+	if r.options = q.take(2); r.options != nil {
+		r.Options = binary.LittleEndian.Uint16(r.options)
+	}
 	if q.err == nil {
 		rest, err := SkipEnclave(q.b, f)
 		if err != nil {

@@ -638,17 +638,11 @@ func (s *Scanner) begin(t byte) error {
 		} else {
 			s.to(scanDone, 8)
 		}
-	case tokenRow:
-		s.row, s.ctx = s.cols, inColumns
-		s.nulls = s.nulls[:0]
-		s.Cells = s.Cells[:0]
-		s.at = -1
-		s.to(scanValue, 0)
-	case tokenNBCRow:
-		s.row, s.ctx = s.cols, inColumns
-		s.Cells = s.Cells[:0]
-		s.at = -1
-		s.to(scanNulls, (len(s.cols)+7)/8)
+	case tokenRow, tokenNBCRow:
+		if len(s.cols) == 0 { // what is in it would pass for tokens
+			return s.malformed("no columns are known")
+		}
+		return s.beginRow(t)
 	case tokenAltRow:
 		s.to(scanAltID, 2)
 	case tokenColMetadata:
@@ -676,6 +670,18 @@ func (s *Scanner) begin(t byte) error {
 		s.to(scanClassLabels, 2)
 	default:
 		return &MalformedError{"reply", "token"}
+	}
+	return nil
+}
+
+// beginRow begins a ROW or an NBCROW.
+func (s *Scanner) beginRow(t byte) error {
+	s.row, s.ctx, s.at = s.cols, inColumns, -1
+	s.nulls, s.Cells = s.nulls[:0], s.Cells[:0]
+	if t == tokenRow {
+		s.to(scanValue, 0)
+	} else {
+		s.to(scanNulls, (len(s.cols)+7)/8)
 	}
 	return nil
 }

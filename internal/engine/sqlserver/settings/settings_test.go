@@ -49,9 +49,12 @@ func TestReset(t *testing.T) {
 		t.Error(got)
 	}
 	want := at
-	want.Isolation, want.HasContextInfo, want.ContextInfo = Snapshot, true, "\x01"
+	want.Isolation, want.HasContextInfo, want.ContextInfo = 0, true, "\x01"
 	if got := s.Reset(at, Survivors{Isolation: true, ContextInfo: true}); got != want {
 		t.Error(got)
+	}
+	if got := string(want.Text(s)); !strings.Contains(got, "SET TRANSACTION ISOLATION LEVEL SNAPSHOT;") {
+		t.Errorf("a level that has survived or not is not set again: %s", got)
 	}
 }
 

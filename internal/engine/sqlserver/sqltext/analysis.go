@@ -45,6 +45,58 @@ type Object struct {
 	Name string
 }
 
+// Kept is what a session keeps until it is given up as often as it was taken, or all of it at once.
+type Kept uint8
+
+// The kinds of what is kept.
+const (
+	KeptLogin    Kept = iota // EXECUTE AS, until REVERT
+	KeptKey                  // OPEN of a key, until CLOSE
+	KeptDocument             // sp_xml_preparedocument, until sp_xml_removedocument
+	KeptLock                 // sp_getapplock, until sp_releaseapplock, of the session's
+	Kinds
+)
+
+// Balance says how often a text takes what a session keeps, and gives it up. It holds where the text ends without an error.
+type Balance struct {
+	Taken int32 // that are not given up by the text, or perhaps not
+	Given int32 // surely, of those from before
+	All   bool  // all of those from before are given up
+	Stays bool  // it takes some that nothing gives up
+}
+
+// Then makes b that of a text and of another one behind it.
+func (b *Balance) Then(n Balance) {
+	if n.All {
+		b.Taken, b.All = 0, true
+	}
+	own := min(b.Taken, n.Given)
+	b.Taken += n.Taken - own
+	b.Given += n.Given - own
+	b.Stays = b.Stays || n.Stays
+}
+
+// takes notes that something is taken.
+func (s *scan) takes(k Kept, ends bool) {
+	b := &s.a.Kept[k]
+	b.Taken++
+	b.Stays = b.Stays || !ends || s.within || s.texts > 0
+}
+
+// gives notes that something is given up, or with all, all of it.
+func (s *scan) gives(k Kept, all bool) {
+	b := &s.a.Kept[k]
+	switch {
+	case !s.certain() || s.within || s.texts > 0:
+	case all:
+		b.Taken, b.All = 0, true
+	case b.Taken > 0:
+		b.Taken--
+	default:
+		b.Given++
+	}
+}
+
 // span bounds a piece of the text in UTF-16 units.
 type span struct{ from, to int }
 
@@ -87,6 +139,9 @@ type Analysis struct {
 	// MoreCalls says the same of procedures.
 	MoreCalls bool
 
+	// Kept says of each kind what the text takes and gives up.
+	Kept [Kinds]Balance
+
 	nAssignments int
 	nObjects     int
 	nCalls       int
@@ -97,6 +152,7 @@ type Analysis struct {
 
 func (a *Analysis) reset() {
 	a.Effects, a.Statements, a.MoreObjects, a.MoreCalls = 0, 0, false, false
+	a.Kept = [Kinds]Balance{}
 	a.nAssignments, a.nObjects, a.nCalls = 0, 0, 0
 }
 

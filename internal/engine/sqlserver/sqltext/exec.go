@@ -74,9 +74,12 @@ func (s *scan) exec() {
 		return
 	case s.word(wAs):
 		s.add(Impersonates)
+		ends := true // not WITH NO REVERT, WITH COOKIE
 		for no := false; s.kind != kEOF && !s.is(';') && (!s.kw.starts || no && s.word(wRevert)); s.next() {
-			no = s.isWord("no") // WITH NO REVERT
+			no = s.isWord("no")
+			ends = ends && !no && !s.word(wWith)
 		}
+		s.takes(KeptLogin, ends)
 		s.body(wExec)
 		return
 	case s.kind == kVar:
@@ -179,6 +182,7 @@ func (s *scan) call() {
 		i, ok := find(args[:n], "lockowner", "", 2)
 		if !ok || !all || i >= 0 && !args[i].value.textIs("transaction") {
 			s.add(AppLock)
+			s.takes(KeptLock, sure)
 		}
 	case setsContext:
 		s.setsContext(args[:n], all && sure)
@@ -188,14 +192,25 @@ func (s *scan) call() {
 		s.add(Admin)
 	case releases:
 		s.add(Ends)
+		switch {
+		case !sure:
+		case last.textIs("sp_xml_removedocument"):
+			s.gives(KeptDocument, false)
+		case last.textIs("sp_releaseapplock"):
+			if i, ok := find(args[:n], "lockowner", "", 1); ok && all && i >= 0 && args[i].value.textIs("session") {
+				s.gives(KeptLock, false)
+			}
+		}
 	case prepares:
 		s.add(Prepared | Exec | Dynamic | WritesIdentity)
 	case parses:
 		s.add(Document)
+		s.takes(KeptDocument, sure)
 	case binds:
 		s.add(BoundSession)
 	case impersonates:
 		s.add(Impersonates)
+		s.takes(KeptLogin, false)
 	case reverts:
 		s.add(Reverts)
 	case resets:

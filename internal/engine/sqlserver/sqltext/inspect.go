@@ -232,12 +232,15 @@ func (s *scan) statementHead(first bool) {
 
 	case wRevert:
 		s.add(Reverts)
-		s.next()
+		if s.next(); !s.word(wWith) {
+			s.gives(KeptLogin, false)
+		}
 		s.body(id)
 	case wSetuser:
 		s.next()
 		if s.kind == kString || s.kind == kVar || s.kind == kDouble {
 			s.add(Impersonates)
+			s.takes(KeptLogin, false)
 		} else {
 			s.add(Reverts)
 		}
@@ -864,6 +867,7 @@ func (s *scan) open() {
 	s.next()
 	if x := s.peek(); s.isWord("symmetric") || s.isWord("master") && x.isWord("key") {
 		s.add(Key)
+		s.takes(KeptKey, s.isWord("symmetric")) // CLOSE ALL does not close a master key
 	} else {
 		s.add(UsesCursor)
 	}
@@ -876,6 +880,7 @@ func (s *scan) close() {
 	x := s.peek()
 	if s.isWord("symmetric") || s.isWord("master") && x.isWord("key") || s.word(wAll) {
 		s.add(Ends)
+		s.gives(KeptKey, s.word(wAll))
 	} else {
 		s.add(UsesCursor)
 	}
