@@ -78,6 +78,7 @@ type command struct {
 	at      int  // of the one being answered
 	began   bool // the server has told of a transaction
 	count   uint64
+	counted bool // the last statement has told its count
 	bulk    bool // its text asks for rows in a message of their own
 	cursor  int  // change of the number of open cursors
 	single  bool // it is one procedure call, of which only the end is not looked into; so it seems
@@ -348,7 +349,7 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 		}
 		return
 	}
-	if !v.due { // it has been answered, and Forebay was looking at what it left
+	if !v.due || v.step != 0 { // it has been answered, and Forebay was looking at what it left
 		if lostState && s.refuse == nil {
 			s.refuse = m
 		}

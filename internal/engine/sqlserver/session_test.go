@@ -452,6 +452,65 @@ func TestLastValuesLost(t *testing.T) {
 	a.want(a.ask("SELECT 1"), "1 .")
 }
 
+// A server connection that is lost while Forebay asks what a request has left, which has been answered, adds nothing to the answer.
+func TestServerLostBehind(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.attach()
+	w.o.Reset()
+	w.s.FromClient(w.batchOf("INSERT t VALUES (1)", 0), &w.o)
+	w.took()
+	out := w.on.f.out
+	w.on.f.out = nil
+	w.client = nil
+	w.o.Reset()
+	w.s.FromServer(out, &w.o)
+	if w.o.Server.Len() == 0 {
+		t.Fatal("nothing is asked")
+	}
+	w.took()
+	w.want(seen(t, w.client, 4096), ".")
+	w.client = nil
+	w.lose()
+	if len(w.client) > 0 {
+		t.Errorf("besides: %s", seen(t, w.client, 4096))
+	}
+	w.want(w.ask("SELECT 1"), "1 .")
+}
+
+// NOCOUNT keeps the counts back that a server connection would have to be given.
+func TestLastCountNotTold(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	a.ask("SET NOCOUNT ON")
+	a.ask("UPDATE t SET a = 1")
+	b.ask("SELECT 1")
+	a.want(a.ask("SELECT @@ROWCOUNT"), "error 40197 .")
+	a.ask("SET NOCOUNT OFF")
+	a.ask("UPDATE t SET a = 1")
+	b.ask("SELECT 1")
+	a.want(a.ask("SELECT @@ROWCOUNT"), "5 .")
+}
+
+// The isolation level that a session has is made again behind a reset, whether that leaves it or not.
+func TestIsolationBehindReset(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	a.ask("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+	b.ask("EXEC leaks")
+	f := (*a.servers)[0].f
+	a.ask("SELECT 1")
+	b.ask("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+	b.ask("EXEC leaks")
+	n := len(f.said)
+	a.ask("SELECT 1")
+	if got := strings.Join(f.said[n:], "|"); !strings.Contains(got, "SERIALIZABLE") {
+		t.Errorf("behind a reset: %q", got)
+	}
+}
+
 func TestServerLost(t *testing.T) {
 	t.Parallel()
 	w := newStage(t, setup{})

@@ -199,14 +199,15 @@ func (s Set) WithOptions(mask uint32) Set {
 
 // Survivors says what RESETCONNECTION leaves as it is on a server.
 type Survivors struct {
-	Isolation   bool // before SQL Server 2014, and on Babelfish
+	Isolation   bool // before SQL Server 2014, and on Babelfish; so it may be
 	ContextInfo bool // on Babelfish
 }
 
-// Reset returns what a reset makes of s on a server connection whose log-in was with these settings.
+// Reset returns what a reset makes of s on a server connection whose log-in was with these settings. An isolation level that
+// may have survived is that of neither: 0.
 func (s Set) Reset(login Set, k Survivors) Set {
-	if k.Isolation {
-		login.Isolation = s.Isolation
+	if k.Isolation && s.Isolation != login.Isolation {
+		login.Isolation = 0
 	}
 	if k.ContextInfo {
 		login.HasContextInfo, login.ContextInfo = s.HasContextInfo, s.ContextInfo

@@ -49,8 +49,12 @@ func TestReset(t *testing.T) {
 		t.Error(got)
 	}
 	want := at
-	want.Isolation, want.HasContextInfo, want.ContextInfo = Snapshot, true, "\x01"
+	want.Isolation, want.HasContextInfo, want.ContextInfo = 0, true, "\x01"
 	if got := s.Reset(at, Survivors{Isolation: true, ContextInfo: true}); got != want {
+		t.Error(got)
+	}
+	s.Isolation = at.Isolation
+	if got := s.Reset(at, Survivors{Isolation: true}); got != at {
 		t.Error(got)
 	}
 }
