@@ -734,10 +734,10 @@ func prepares(p *player, m *model, r *rand.Rand) {
 	var h int
 	text := fmt.Sprintf("SELECT @a + %d", plus)
 	if r.IntN(2) == 0 {
-		if !p.call("sp_prepare", sql.Out{Dest: &h}, "@a int", text, 1) {
+		if !p.call("sp_prepare", sql.Named("handle", sql.Out{Dest: &h}), "@a int", text, 1) {
 			return
 		}
-	} else if !p.call("sp_prepexec", sql.Out{Dest: &h}, "@a int", text, 1) {
+	} else if !p.call("sp_prepexec", sql.Named("handle", sql.Out{Dest: &h}), "@a int", text, 1) {
 		return
 	}
 	if h == 0 || slices.ContainsFunc(m.handles, func(o handle) bool { return o.h == h }) {
@@ -801,7 +801,7 @@ func apiCursor(p *player, m *model, r *rand.Rand) {
 			return
 		}
 		scroll, lock, n := 8, 1, 0
-		if p.call("sp_cursoropen", sql.Out{Dest: &m.handle}, "SELECT n FROM "+p.target.database+".dbo.numbers(100)", scroll, lock, sql.Out{Dest: &n}) {
+		if p.call("sp_cursoropen", sql.Named("cursor", sql.Out{Dest: &m.handle}), "SELECT n FROM "+p.target.database+".dbo.numbers(100)", sql.Named("scrollopt", sql.Out{Dest: &scroll}), sql.Named("ccopt", sql.Out{Dest: &lock}), sql.Named("rowcount", sql.Out{Dest: &n})) {
 			m.api = 1
 		}
 	case r.IntN(3) > 0 && m.api < 100:
