@@ -2,6 +2,7 @@ package sqlserver
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/sqlserver/login"
@@ -350,7 +351,9 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 		return
 	}
 	if !v.due || v.step != 0 { // it has been answered, and Forebay was looking at what it left
-		if lostState && s.refuse == nil {
+		// What it was about to ask may have been lost with it, too: a transaction that a text has begun, settings.
+		asks := slices.ContainsFunc(s.steps, func(st step) bool { return st.kind == stepProbe || st.kind == stepAsk })
+		if (lostState || asks) && s.refuse == nil {
 			s.refuse = m
 		}
 		return
@@ -373,6 +376,9 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 	}
 	data := m.Append(s.rollback(nil), s.version)
 	if v.attn {
+		if lostState && s.refuse == nil {
+			s.refuse = m // a driver tells of nothing but the cancel
+		}
 		data = appendDone(data, s.version, doneToken, tds.DoneError|tds.DoneAttention)
 	} else {
 		data = tds.AppendDone(data, s.version, true)
