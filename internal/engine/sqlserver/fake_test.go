@@ -460,7 +460,7 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 		if !strings.HasPrefix(s, "SET") && !strings.HasPrefix(s, "DECLARE") {
 			f.rowCount = count
 		}
-		if count > 0 {
+		if count > 0 && f.vars["NOCOUNT"] != "ON" {
 			status |= tds.DoneCount
 		}
 		if strings.HasPrefix(s, "INSERT") && count > 0 {

@@ -20,6 +20,7 @@ type lastValues struct {
 	count         uint64 // @@ROWCOUNT
 	number        int32  // @@ERROR
 	lost          bool   // neither is known
+	silent        bool   // the count is not known: NOCOUNT keeps it back
 	idTurn        uint32 // counts those that may have set an identity
 	identityKnown bool
 	identity      string // @@IDENTITY, as a literal
@@ -185,7 +186,7 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 		}
 	}
 	if e&readsCounts != 0 { // what has been written above changes them
-		if x.lost || e&sqltext.ReadsError != 0 && x.number != 0 || x.count > maxRestored || implicit && x.count > maxUnion || s.want.RowCount != 0 && int64(x.count) > s.want.RowCount {
+		if x.lost || x.silent && e&sqltext.ReadsRowCount != 0 || e&sqltext.ReadsError != 0 && x.number != 0 || x.count > maxRestored || implicit && x.count > maxUnion || s.want.RowCount != 0 && int64(x.count) > s.want.RowCount {
 			return s.cannotRestore()
 		}
 		switch {

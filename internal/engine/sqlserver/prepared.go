@@ -149,6 +149,9 @@ func (s *session) handleCall(r *tds.RPC, first bool, o *engine.Output) (op, bool
 		return p, ok
 	}
 	h, at, ok := r.Param(0).Int()
+	if h != int64(int32(h)) {
+		h = 0 // of nobody's
+	}
 	t := s.stmts[int32(h)]
 	if !ok || t == nil {
 		if !ok || at == nil {
@@ -181,7 +184,7 @@ func (s *session) rewrite() {
 	for i := range v.cmd.ops {
 		p := &v.cmd.ops[i]
 		if p.at != nil {
-			binary.LittleEndian.PutUint32(p.at, uint32(p.value))
+			putHandle(p.at, p.value)
 			p.at = nil
 		}
 		if p.old == 0 {
@@ -191,6 +194,22 @@ func (s *session) rewrite() {
 			delete(v.prepared, t.key)
 			s.forgetStmt(p.old)
 		}
+	}
+}
+
+// putHandle writes a handle as the integer that stands there. A handle that does not fit becomes 0, which is none.
+func putHandle(at []byte, h int32) {
+	switch {
+	case len(at) == 8:
+		binary.LittleEndian.PutUint64(at, uint64(int64(h)))
+	case len(at) == 4:
+		binary.LittleEndian.PutUint32(at, uint32(h))
+	case len(at) == 2 && int32(int16(h)) == h:
+		binary.LittleEndian.PutUint16(at, uint16(h))
+	case len(at) == 1 && int32(uint8(h)) == h:
+		at[0] = byte(h)
+	default:
+		clear(at)
 	}
 }
 

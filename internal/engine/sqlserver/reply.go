@@ -2,6 +2,7 @@ package sqlserver
 
 import (
 	"forebay/internal/engine"
+	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/engine/sqlserver/sqltext"
 	"forebay/internal/wire/tds"
 )
@@ -200,9 +201,9 @@ func (s *session) done(d tds.Done) {
 		c.inserted = true
 	}
 	if d.Status&tds.DoneCount != 0 {
-		c.count = d.Count
+		c.count, c.counted = d.Count, true
 	} else if !d.Proc {
-		c.count = 0
+		c.count, c.counted = 0, false
 	}
 	if d.Proc && d.Status&tds.DoneRPCBatch != 0 {
 		c.batched = true
@@ -322,6 +323,7 @@ func (s *session) replied(o *engine.Output) {
 	}
 	s.opEnds()
 	s.values.count, s.values.number, s.values.lost = c.count, 0, false
+	s.values.silent = !c.counted && s.mayHideCounts(c)
 	if c.failed {
 		s.values.number = c.number
 	}
@@ -375,6 +377,12 @@ func (s *session) replied(o *engine.Output) {
 		return
 	}
 	s.end()
+}
+
+// mayHideCounts reports whether NOCOUNT may have been on while the request ran: then its counts are not told.
+func (s *session) mayHideCounts(c *command) bool {
+	return (s.want.Options|c.next.Options)&settings.NoCount != 0 || c.kind == tds.PacketRPC ||
+		c.eff&(sqltext.Exec|sqltext.Dynamic|sqltext.SettingUnknown|sqltext.Unknown) != 0
 }
 
 // end says that nothing more is to be done for the client's request.

@@ -2,6 +2,7 @@ package sqlserver
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/sqlserver/login"
@@ -86,6 +87,7 @@ type command struct {
 	undoes   bool        // it asks for a rollback, without a text
 	began    bool        // the server has told of a transaction
 	count    uint64
+	counted  bool // the last statement has told its count
 	bulk     bool // its text asks for rows in a message of their own
 	cursor   int  // change of the number of open cursors
 	single   bool // it is one procedure call, of which only the end is not looked into; so it seems
@@ -357,8 +359,10 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 		}
 		return
 	}
-	if !v.due { // it has been answered, and Forebay was looking at what it left
-		if lostState && s.refuse == nil {
+	if !v.due || v.step != 0 { // it has been answered, and Forebay was looking at what it left
+		// What it was about to ask may have been lost with it, too: a transaction that a text has begun, settings.
+		asks := slices.ContainsFunc(s.steps, func(st step) bool { return st.kind == stepProbe || st.kind == stepAsk })
+		if (lostState || asks) && s.refuse == nil {
 			s.refuse = m
 		}
 		return
@@ -381,6 +385,9 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 	}
 	data := m.Append(s.rollback(nil), s.version)
 	if v.attn {
+		if lostState && s.refuse == nil {
+			s.refuse = m // a driver tells of nothing but the cancel
+		}
 		data = appendDone(data, s.version, doneToken, tds.DoneError|tds.DoneAttention)
 	} else {
 		data = tds.AppendDone(data, s.version, true)

@@ -452,6 +452,85 @@ func TestLastValuesLost(t *testing.T) {
 	a.want(a.ask("SELECT 1"), "1 .")
 }
 
+// A server connection that is lost while Forebay asks what a request has left, which has been answered, adds nothing to the answer.
+func TestServerLostBehind(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.attach()
+	w.o.Reset()
+	w.s.FromClient(w.batchOf("INSERT t VALUES (1)", 0), &w.o)
+	w.took()
+	out := w.on.f.out
+	w.on.f.out = nil
+	w.client = nil
+	w.o.Reset()
+	w.s.FromServer(out, &w.o)
+	if w.o.Server.Len() == 0 {
+		t.Fatal("nothing is asked")
+	}
+	w.took()
+	w.want(seen(t, w.client, 4096), ".")
+	w.client = nil
+	w.lose()
+	if len(w.client) > 0 {
+		t.Errorf("besides: %s", seen(t, w.client, 4096))
+	}
+	w.want(w.ask("SELECT 1"), "1 .")
+}
+
+// What Forebay was about to ask for, of a server connection that is lost, may have been lost with it: the next request is refused.
+func TestServerLostUnasked(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"EXEC opens", "SET LOCK_TIMEOUT @n"} {
+		w := newStage(t, setup{silent: true})
+		w.attach()
+		w.o.Reset()
+		w.s.FromClient(w.batchOf(text, 0), &w.o)
+		w.took()
+		out := w.on.f.out
+		w.on.f.out = nil
+		w.o.Reset()
+		w.s.FromServer(out, &w.o)
+		if w.o.Server.Len() == 0 {
+			t.Fatalf("%s: nothing is asked", text)
+		}
+		w.took()
+		w.lose()
+		w.want(w.ask("SELECT 1"), "error 40197 .")
+		w.want(w.ask("SELECT 1"), "1 .")
+	}
+}
+
+// A transaction that is lost while its statement is cancelled is told by the next request: a driver says nothing but that it was cancelled.
+func TestServerLostCancelled(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.ask("BEGIN TRAN")
+	w.exchange(w.batchOf("WAITFOR DELAY '1:00'", 0))
+	w.o.Reset()
+	w.s.FromClient(w.attention(), &w.o)
+	w.client = nil
+	w.lose()
+	w.want(seen(t, w.client, 4096), "env 10 error 40197 attention .")
+	w.want(w.ask("SELECT 1"), "error 40197 .")
+	w.want(w.ask("SELECT 1"), "1 .")
+}
+
+// NOCOUNT keeps the counts back that a server connection would have to be given.
+func TestLastCountNotTold(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	a.ask("SET NOCOUNT ON")
+	a.ask("UPDATE t SET a = 1")
+	b.ask("SELECT 1")
+	a.want(a.ask("SELECT @@ROWCOUNT"), "error 40197 .")
+	a.ask("SET NOCOUNT OFF")
+	a.ask("UPDATE t SET a = 1")
+	b.ask("SELECT 1")
+	a.want(a.ask("SELECT @@ROWCOUNT"), "5 .")
+}
+
 func TestServerLost(t *testing.T) {
 	t.Parallel()
 	w := newStage(t, setup{})

@@ -15,11 +15,11 @@
 // committed, others see. Rolling back undoes. The server knows:
 //
 //   - SELECT [TOP n] of expressions, with FROM one source, WHERE, ORDER BY, OFFSET and FETCH, INTO, UNION ALL, aggregates without
-//     GROUP BY; no joins. Sources are tables, numbers(n), sys.dm_exec_sessions, sys.databases, sys.tables, sysobjects, and
+//     GROUP BY; no joins but CROSS JOIN. Sources are tables, numbers(n), sys.dm_exec_sessions, sys.databases, sys.tables, sysobjects, and
 //     table-valued parameters
 //   - INSERT (VALUES, SELECT, DEFAULT VALUES, OUTPUT, BULK), UPDATE, DELETE, TRUNCATE TABLE; CREATE and DROP of tables, #tables,
 //     ##tables, procedures; identity columns, primary keys, UNIQUE, DEFAULT
-//   - DECLARE, SET @v, IF, WHILE, BEGIN and END, TRY and CATCH, RETURN, PRINT, RAISERROR, THROW, WAITFOR DELAY, USE, KILL, EXEC of
+//   - DECLARE, also of table variables, SET @v, IF, WHILE, BEGIN and END, TRY and CATCH, RETURN, PRINT, RAISERROR, THROW, WAITFOR DELAY, USE, KILL, EXEC of
 //     procedures and of texts, cursors
 //   - transactions with savepoints, IMPLICIT_TRANSACTIONS, XACT_ABORT; all SET options are kept, and @@OPTIONS, DBCC USEROPTIONS,
 //     SESSIONPROPERTY and sys.dm_exec_sessions show them; NOEXEC, PARSEONLY, FMTONLY, SHOWPLAN_*, NOCOUNT, ROWCOUNT,

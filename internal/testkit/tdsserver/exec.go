@@ -18,6 +18,7 @@ type exec struct {
 	status int64 // what RETURN returned
 
 	cursors    map[string]*cursor // local ones
+	tables     map[string]*table  // table variables, by their names in small letters, with @
 	fetched    int64
 	cursorRows int64
 	trying     int
@@ -302,7 +303,8 @@ type source struct {
 	parts []string
 	args  []expr
 	fn    bool
-	v     string // a table variable
+	v     string  // a table variable
+	cross *source // CROSS JOIN
 }
 
 // opened is a source's columns and rows.
@@ -313,7 +315,26 @@ type opened struct {
 }
 
 func (src *source) open(x *exec) (*opened, error) {
+	o, err := src.openAlone(x)
+	if err != nil || src.cross == nil {
+		return o, err
+	}
+	other, err := src.cross.open(x)
+	if err != nil {
+		return nil, err
+	}
+	return &opened{cols: slices.Concat(o.cols, other.cols), each: func(yield func([]any) error) error {
+		return o.each(func(left []any) error {
+			return other.each(func(right []any) error { return yield(slices.Concat(left, right)) })
+		})
+	}}, nil
+}
+
+func (src *source) openAlone(x *exec) (*opened, error) {
 	s := x.s
+	if t := x.tables[strings.ToLower(src.v)]; t != nil {
+		return &opened{cols: t.cols, table: t.name, each: rowsOf(t)}, nil
+	}
 	if src.v != "" {
 		o := &opened{each: func(func([]any) error) error { return nil }}
 		v := x.vars[strings.ToLower(src.v)]
@@ -435,6 +456,12 @@ func (src *source) view(s *session, name string) *opened {
 			{name: "date_format", t: sysName},
 			{name: "context_info", t: varbinary(128)},
 		}, each: eachOf(rows)}
+	case schema == "sys" && name == "all_columns": // as many rows as a server has at least
+		rows := make([][]any, 4096)
+		for i := range rows {
+			rows[i] = []any{int64(i)}
+		}
+		return &opened{cols: []column{{name: "object_id", t: typeInt}}, each: eachOf(rows)}
 	case schema == "sys" && name == "databases":
 		defer s.srv.store.enter(s)()
 		var rows [][]any
@@ -866,6 +893,11 @@ func (x *exec) drop(parts []string, exists bool) error {
 	return nil
 }
 
+// noIdentity is what a statement that inserts into a table without an identity column does.
+func (s *session) noIdentity() {
+	s.identity.v, s.scopeIdentity.v = nil, nil
+}
+
 // identityValue is a value of an identity column's as @@IDENTITY has it.
 func (s *session) identityValue(n int64) value {
 	return value{s.identity.t, decimal{big.NewInt(n), 0}}
@@ -874,6 +906,9 @@ func (s *session) identityValue(n int64) value {
 // insertRows puts rows with values for some columns into a table. The store's mu is held.
 func (x *exec) insertRows(t *table, cols []int, rows [][]value) ([][]any, error) {
 	manual := strings.EqualFold(x.s.set["IDENTITY_INSERT"], t.name)
+	if !slices.ContainsFunc(t.cols, func(c column) bool { return c.identity }) {
+		x.s.noIdentity()
+	}
 	var out [][]any
 	for _, in := range rows {
 		if len(in) != len(cols) {

@@ -707,6 +707,20 @@ func (p *parser) declare() stmt {
 		p.need(w.kind == kVar)
 		p.i++
 		p.kw("AS")
+		if p.kw("TABLE") {
+			shape := p.tableShape()
+			return run(func(x *exec) error {
+				t, err := shape(w.s, x)
+				if err != nil {
+					return err
+				}
+				if x.tables == nil {
+					x.tables = map[string]*table{}
+				}
+				x.tables[strings.ToLower(w.s)] = t
+				return nil
+			})
+		}
 		o := one{name: strings.ToLower(w.s), t: p.typ()}
 		if p.op("=") {
 			e := p.expr()
@@ -875,6 +889,9 @@ func (p *parser) source() *source {
 	if p.kw("WITH") {
 		p.balanced()
 	}
+	if p.kw("CROSS", "JOIN") {
+		src.cross = p.source()
+	}
 	return src
 }
 
@@ -883,7 +900,13 @@ func (p *parser) insert() stmt {
 		return p.insertBulk()
 	}
 	p.kw("INTO")
-	parts := p.parts()
+	var parts []string
+	if w := p.cur(); w.kind == kVar {
+		p.i++
+		parts = []string{w.s}
+	} else {
+		parts = p.parts()
+	}
 	if p.kw("WITH") {
 		p.balanced()
 	}
@@ -956,7 +979,10 @@ func (p *parser) insert() stmt {
 		var t *table
 		var out [][]any
 		if err := x.atomic(func() error {
-			if t, _ = x.s.srv.store.lookup(x.s, parts); t == nil {
+			if t = x.tables[strings.ToLower(parts[0])]; t == nil {
+				t, _ = x.s.srv.store.lookup(x.s, parts)
+			}
+			if t == nil {
 				return noObject(parts)
 			}
 			cols, err := t.indexes(names, strings.EqualFold(x.s.set["IDENTITY_INSERT"], t.name))
@@ -1177,6 +1203,21 @@ func (p *parser) create() stmt {
 	}
 	p.need(p.kw("TABLE"))
 	parts := p.parts()
+	shape := p.tableShape()
+	if p.kw("ON") {
+		p.ident()
+	}
+	return plain(cmdCreate, func(x *exec) error {
+		t, err := shape(parts[len(parts)-1], x)
+		if err != nil {
+			return err
+		}
+		return x.atomic(func() error { return x.create(parts, t) })
+	})
+}
+
+// tableShape takes a table's columns and keys, and returns what makes such a table.
+func (p *parser) tableShape() func(name string, x *exec) (*table, error) {
 	p.need(p.op("("))
 	var cols []column
 	var key []string
@@ -1233,21 +1274,18 @@ func (p *parser) create() stmt {
 		}
 	}
 	p.need(p.op(")"))
-	if p.kw("ON") {
-		p.ident()
-	}
-	return plain(cmdCreate, func(x *exec) error {
-		t := &table{name: parts[len(parts)-1], cols: slices.Clone(cols), next: next, step: step, owner: x.s}
+	return func(name string, x *exec) (*table, error) {
+		t := &table{name: name, cols: slices.Clone(cols), next: next, step: step, owner: x.s}
 		if key != nil {
 			k, err := t.indexes(key, true)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			t.key = k
 			for _, i := range k {
 				t.cols[i].notNull = true
 			}
 		}
-		return x.atomic(func() error { return x.create(parts, t) })
-	})
+		return t, nil
+	}
 }

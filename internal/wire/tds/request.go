@@ -149,7 +149,7 @@ func (r *RPC) Param(i int) *Param {
 	return &Param{Null: true}
 }
 
-// Int returns an integer parameter, and where its bytes are: four, in place, or nil where it is another integer.
+// Int returns an integer parameter, and where its bytes are: one, two, four or eight, in place.
 func (p *Param) Int() (v int64, at []byte, ok bool) {
 	if p.Null || p.chunks {
 		return 0, nil, false
@@ -161,13 +161,13 @@ func (p *Param) Int() (v int64, at []byte, ok bool) {
 	}
 	switch b := p.value; len(b) {
 	case 1:
-		return int64(b[0]), nil, true
+		return int64(b[0]), b, true
 	case 2:
-		return int64(int16(binary.LittleEndian.Uint16(b))), nil, true
+		return int64(int16(binary.LittleEndian.Uint16(b))), b, true
 	case 4:
 		return int64(int32(binary.LittleEndian.Uint32(b))), b, true
 	case 8:
-		return int64(binary.LittleEndian.Uint64(b)), nil, true
+		return int64(binary.LittleEndian.Uint64(b)), b, true
 	}
 	return 0, nil, false
 }

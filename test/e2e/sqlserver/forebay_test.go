@@ -261,3 +261,36 @@ func TestLostServer(t *testing.T) {
 		t.Errorf("%s transactions", got)
 	}
 }
+
+// TestPreparedByName has clients that share a server connection use handles that the driver sends as bigint.
+func TestPreparedByName(t *testing.T) {
+	t.Parallel()
+	p, f := narrow(t, tdsserver.Options{})
+	db := openGo(t, p)
+	a, b := conn(t, db), conn(t, db)
+	prepare := func(c *sql.Conn, text string) (h int64) {
+		t.Helper()
+		do(t, c, "sp_prepare", sql.Named("handle", sql.Out{Dest: &h}), "@a int", text, 1)
+		return h
+	}
+	ha, hb := prepare(a, "SELECT @a + 100"), prepare(b, "SELECT @a + 200")
+	for i := range 3 {
+		if got := ask(t, a, "sp_execute", ha, i); got != fmt.Sprint(100+i) {
+			t.Errorf("a executes %s", got)
+		}
+		do(t, b, "EXEC sp_who")
+		if got := ask(t, b, "sp_execute", hb, i); got != fmt.Sprint(200+i) {
+			t.Errorf("b executes %s", got)
+		}
+	}
+	do(t, a, "sp_unprepare", ha)
+	if _, err := a.ExecContext(t.Context(), "sp_execute", ha, 1); errNumber(err) != 8179 {
+		t.Errorf("what is unprepared: %v", err)
+	}
+	if _, err := a.ExecContext(t.Context(), "sp_execute", hb+1<<32, 1); errNumber(err) != 8179 {
+		t.Errorf("a handle that is too large: %v", err)
+	}
+	if pins := f.Plane.Pins(); pins.PinnedTotal > 0 {
+		t.Errorf("pinned: %+v", pins)
+	}
+}

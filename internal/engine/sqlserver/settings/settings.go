@@ -203,7 +203,8 @@ type Survivors struct {
 	ContextInfo bool // on Babelfish
 }
 
-// Reset returns what a reset makes of s on a server connection whose log-in was with these settings.
+// Reset returns what a reset makes of s on a server connection whose log-in was with these settings. An isolation level that
+// may have survived is that of neither: 0.
 func (s Set) Reset(login Set, k Survivors) Set {
 	if k.Isolation && s.Isolation != login.Isolation {
 		login.Isolation = 0 // one of the two

@@ -56,6 +56,10 @@ func TestReset(t *testing.T) {
 	if got := string(want.Text(s)); !strings.Contains(got, "SET TRANSACTION ISOLATION LEVEL SNAPSHOT;") {
 		t.Errorf("a level that has survived or not is not set again: %s", got)
 	}
+	s.Isolation = at.Isolation
+	if got := s.Reset(at, Survivors{Isolation: true}); got != at {
+		t.Error(got)
+	}
 }
 
 func TestSetters(t *testing.T) {
