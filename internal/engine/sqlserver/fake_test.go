@@ -38,6 +38,7 @@ type fake struct {
 	resets  int
 	mute    bool // it does not tell settings
 	noReset bool // it does not acknowledge resets
+	failing bool // some procedures fail
 }
 
 func newFake(size int, next *int) *fake {
@@ -404,6 +405,11 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 				f.vars["leak"] = "1"
 			case "sp_getapplock":
 				f.locks++
+			case "fails", "closes", "inserts":
+				if f.failing {
+					r.err(547)
+					status |= tds.DoneError
+				}
 			}
 		default:
 			panic("what is " + s + "?")

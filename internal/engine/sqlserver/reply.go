@@ -304,6 +304,9 @@ func (s *session) replied(o *engine.Output) {
 	if !v.inTx {
 		counters.Transactions++
 	}
+	if c.failed && c.failing != 0 && !s.gone {
+		s.modulesFailed()
+	}
 	s.opEnds()
 	s.values.count, s.values.number, s.values.lost = c.count, 0, false
 	if c.failed {
@@ -358,6 +361,9 @@ func (s *session) replied(o *engine.Output) {
 func (s *session) end() {
 	s.srv.cmd.active = false
 	s.ahead = 0
+	if s.modules && !s.srv.inTx {
+		s.modulesEnd()
+	}
 }
 
 // assigned takes over the settings that the request has left.

@@ -117,6 +117,8 @@ type Analysis struct {
 	Failing Effects
 	// Tries means that the text has a TRY: what fails within it goes on.
 	Tries bool
+	// Uses means that the text, or one within, has a USE.
+	Uses bool
 
 	nAssignments int
 	nObjects     int
@@ -129,7 +131,7 @@ type Analysis struct {
 func (a *Analysis) reset() {
 	a.Effects, a.Statements, a.MoreObjects, a.MoreCalls = 0, 0, false, false
 	a.nAssignments, a.nObjects, a.nCalls = 0, 0, 0
-	a.Failing, a.Tries = 0, false
+	a.Failing, a.Tries, a.Uses = 0, false, false
 }
 
 // ObjectLen returns how many objects there are, in the order of the text.

@@ -1139,6 +1139,7 @@ func (s *scan) use() {
 
 // assign notes what a setting is set to.
 func (s *scan) assign(x assignment) {
+	s.a.Uses = s.a.Uses || x.kind == setDatabase
 	if s.within && x.kind != setContextInfo && x.kind != setContext {
 		return // it ends with the text
 	}

@@ -64,8 +64,11 @@ func (a *Analysis) made(e Effects) bool {
 	return false
 }
 
-// Session reports whether a session has to know of the object: keys and locks of modules are none of its own.
-func (o Object) Session() bool { return o.Op <= DeallocatesCursor }
+// Makes returns the effect that the object stands for where it is made.
+func (o Object) Makes() Effects {
+	_, e := o.Op.ends()
+	return e
+}
 
 // ContextInfoAlone reports whether CONTEXT_INFO is all that the text assigns.
 func (a *Analysis) ContextInfoAlone() bool {
