@@ -391,7 +391,10 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			}
 		case words[0] == "SET":
 		case words[0] == "CREATE":
-			f.temp[words[2]] = true
+			if strings.HasPrefix(words[2], "#") {
+				f.temp[words[2]] = true
+			}
+		case words[0] == "ALTER", words[0] == "DEALLOCATE":
 		case words[0] == "DROP":
 			delete(f.temp, words[2])
 		case words[0] == "WAITFOR":

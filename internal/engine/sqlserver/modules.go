@@ -113,7 +113,7 @@ func (s *session) reached(text []byte, a *analysis, alone bool) (e sqltext.Effec
 		database = c.next.Database
 	}
 	if e&sqltext.Exec != 0 {
-		x := known.Called(text, a, database)
+		x := known.Called(text, a, database, &s.l.calls)
 		if e &^= sqltext.Exec; alone {
 			e &^= sqltext.WritesIdentity // the call's own: it may write
 		}

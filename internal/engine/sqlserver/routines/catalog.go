@@ -83,9 +83,34 @@ func (c *Catalog) Blind() bool { return c == nil || c.blind }
 // Len returns how many procedures there are, and of how many of them it is not known what they leave.
 func (c *Catalog) Len() (procedures, unknown int) { return len(c.procs), c.unknown }
 
+// Cache remembers what names stand for, so that they need not be taken apart again. It is for one goroutine.
+type Cache struct {
+	of    *Catalog
+	calls map[string]Effect // by name, in UTF-16LE
+}
+
+// maxCached is how many names a cache holds.
+const maxCached = 1024
+
+// call is the effect of a procedure by its name.
+func (x *Cache) call(c *Catalog, text []byte, a *sqltext.Analysis, i int) Effect {
+	name := a.Call(text, i)
+	if x.of == c {
+		if e, ok := x.calls[string(name)]; ok {
+			return e
+		}
+	}
+	if x.of != c || len(x.calls) >= maxCached {
+		x.of, x.calls = c, map[string]Effect{}
+	}
+	e := c.call(a.CallName(text, i), c.schema, false)
+	x.calls[string(name)] = e
+	return e
+}
+
 // Called returns the effect of all procedures that a text calls: what the mark Exec in its effects stands for. database is the
 // session's.
-func (c *Catalog) Called(text []byte, a *sqltext.Analysis, database string) Effect {
+func (c *Catalog) Called(text []byte, a *sqltext.Analysis, database string, cache *Cache) Effect {
 	var e Effect
 	if c == nil {
 		return Anything
@@ -95,7 +120,7 @@ func (c *Catalog) Called(text []byte, a *sqltext.Analysis, database string) Effe
 	}
 	e = e.with(loose(a))
 	for i := range a.CallLen() {
-		e = e.with(c.call(a.CallName(text, i), c.schema, false))
+		e = e.with(cache.call(c, text, a, i))
 	}
 	if a.Tries {
 		e = e.caught()
@@ -179,10 +204,10 @@ func (c *Catalog) Written(text []byte, a *sqltext.Analysis, database string) Eff
 	e := c.odd
 	w := words{text: text}
 	for w.next() {
-		if w.strange && len(c.writes) > 0 || w.parts == 3 && !c.is(string(w.first)) {
+		if w.strange && len(c.writes) > 0 || w.parts == 3 && !c.is(string(w.first())) {
 			e = e.with(unsure)
 		}
-		if x, ok := c.writes[string(w.word)]; ok {
+		if x, ok := c.writes[string(w.word())]; ok {
 			e = e.with(x)
 		}
 	}

@@ -167,13 +167,13 @@ func (m *module) mentions(b *builder) {
 	seen := map[string]bool{}
 	w := words{text: m.text}
 	for w.next() {
-		if w.parts == 3 && !b.c.is(string(w.first)) {
+		if w.parts == 3 && !b.c.is(string(w.first())) {
 			m.elsewhere = true
 		}
 		if w.strange { // its name may be any that is not compared
 			m.elsewhere = true
 		}
-		name := string(w.word)
+		name := string(w.word())
 		if _, ok := b.relations[name]; ok && !seen[name] {
 			seen[name] = true
 			m.names = append(m.names, name)

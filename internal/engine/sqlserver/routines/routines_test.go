@@ -35,7 +35,7 @@ func does(c *routines.Catalog, sql, database string) routines.Effect {
 	Inspect(text, Mode{QuotedIdentifier: true}, &a)
 	var e routines.Effect
 	if a.Effects&Exec != 0 {
-		e = c.Called(text, &a, database)
+		e = c.Called(text, &a, database, new(routines.Cache))
 	}
 	if a.Effects&Triggers != 0 {
 		w := c.Written(text, &a, database)
@@ -274,6 +274,23 @@ func TestLoad(t *testing.T) {
 	for _, sql := range d.Asked {
 		if strings.Contains(sql, "definition") && !strings.Contains(sql, "CONVERT(nvarchar(4000), definition)") {
 			t.Errorf("a server of before nvarchar(max) is asked %s", sql)
+		}
+	}
+}
+
+// TestCost checks that what a request is asked does not allocate.
+func TestCost(t *testing.T) {
+	c := load(t, shop())
+	var cache routines.Cache
+	for _, sql := range []string{"EXEC dbo.clean 1, 2", "INSERT dbo.plain (a) SELECT x.a FROM quiet x WHERE x.b = 'some text'", "EXEC temp"} {
+		var a Analysis
+		text := wire(sql)
+		Inspect(text, Mode{QuotedIdentifier: true}, &a)
+		if n := testing.AllocsPerRun(100, func() {
+			c.Called(text, &a, "shop", &cache)
+			c.Written(text, &a, "shop")
+		}); n > 1 || n > 0 && sql != "EXEC temp" {
+			t.Errorf("%s: %v allocations", sql, n)
 		}
 	}
 }

@@ -6,21 +6,21 @@ type words struct {
 	text []byte
 	pos  int // in bytes
 
-	word    []byte // in lower case
-	first   []byte // of the name of several parts that the word ends
-	parts   int    // of that name
-	strange bool   // it has letters that are not ASCII
-	buf     [2][128]byte
-	dots    int // since the last word
-	gap     bool
-	comment bool   // there was one, too
-	prev    uint16 // the last unit that is of no word
+	parts   int  // of the name that the word ends
+	strange bool // it has letters that are not ASCII
+
+	n, nFirst int // how long the word is, and the first one of the name; 0: longer than any name
+	buf, head [128]byte
+	dots      int // since the last word
+	gap       bool
+	comment   bool   // there was one, too
+	prev      uint16 // the last unit that is of no word
 }
 
 // next goes on to the next word.
 func (w *words) next() bool {
 	w.strange = false
-	word := w.buf[0][:0]
+	n := 0
 	for ; w.pos+1 < len(w.text); w.pos += 2 {
 		c := uint16(w.text[w.pos]) | uint16(w.text[w.pos+1])<<8
 		if inWord(c) {
@@ -31,10 +31,13 @@ func (w *words) next() bool {
 				w.strange = true
 				c = '?'
 			}
-			word = append(word, byte(c))
+			if n < len(w.buf) {
+				w.buf[n] = byte(c)
+			}
+			n++
 			continue
 		}
-		if len(word) > 0 {
+		if n > 0 {
 			break
 		}
 		if c == '/' && w.prev == '*' || c == '-' && w.prev == '-' {
@@ -49,22 +52,30 @@ func (w *words) next() bool {
 			w.gap = true
 		}
 	}
-	if len(word) == 0 {
+	if n == 0 {
 		return false
+	}
+	if w.n = n; n > len(w.buf) {
+		w.n = 0
 	}
 	switch {
 	case w.dots > 0 && w.comment: // in a name, maybe: it may be any
-		w.parts, w.first = 3, nil
+		w.parts, w.nFirst = 3, 0
 	case w.dots == 0 || w.gap || w.parts == 0:
 		w.parts = 1
-		w.first = append(w.buf[1][:0], word...)
+		w.nFirst = copy(w.head[:], w.buf[:w.n])
 	default:
 		w.parts += w.dots // a part that is left out counts
 	}
 	w.dots, w.gap, w.comment, w.prev = 0, false, false, 0
-	w.word = word
 	return true
 }
+
+// word is the word, in lower case.
+func (w *words) word() []byte { return w.buf[:w.n] }
+
+// first is the first part of the name.
+func (w *words) first() []byte { return w.head[:w.nFirst] }
 
 // inWord reports whether a unit can be part of a word: also those that a name can have in brackets alone, if they are not
 // ASCII.

@@ -64,6 +64,9 @@ func (a *Analysis) made(e Effects) bool {
 	return false
 }
 
+// Call returns the name of the i-th procedure as it stands in the text, in UTF-16LE.
+func (a *Analysis) Call(text []byte, i int) []byte { return text[2*a.calls[i].from : 2*a.calls[i].to] }
+
 // Makes returns the effect that the object stands for where it is made.
 func (o Object) Makes() Effects {
 	_, e := o.Op.ends()
