@@ -465,7 +465,7 @@ func (s *session) ran(text []byte, a *analysis, alone bool) {
 	if e&sqltext.BulkLoad != 0 {
 		c.bulk = true
 	}
-	if e&pinning != 0 || a.MoreObjects || unknown || c.failing != 0 {
+	if e&(pinning|sqltext.SettingUnknown) != 0 || a.MoreObjects || unknown || c.failing != 0 {
 		c.digest = string(sqltext.AppendDigest(nil, text, s.want.Options&settings.QuotedIdentifier != 0, maxDigest))
 		s.pinFor(e, a.MoreObjects)
 		if unknown {

@@ -2,7 +2,6 @@ package sqlserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -31,8 +30,7 @@ func (d *database) loadRoutines(ctx context.Context, s *login.Server) error {
 		return nil
 	}
 	c, err := routines.Load(ctx, s, s.Version.AtLeast(tds.V72))
-	var refused *login.ServerError
-	if errors.As(err, &refused) {
+	if routines.Refused(err) {
 		d.routines.Store(nil)
 		d.refused.Store(true)
 		d.print = ""

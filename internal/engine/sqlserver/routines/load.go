@@ -9,6 +9,7 @@ import (
 
 	"forebay/internal/engine/sqlserver/login"
 	"forebay/internal/engine/sqlserver/sqltext"
+	"forebay/internal/wire/tds"
 )
 
 // Querier runs one query, whose columns are nvarchar, and returns its rows; nil is NULL.
@@ -19,21 +20,26 @@ type Querier interface {
 
 const (
 	// whereQuery asks where the user is, whether it sees all definitions, and how many it has been denied.
-	whereQuery = `SELECT DB_NAME(), SCHEMA_NAME(), CONVERT(nvarchar(20), HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', 'VIEW DEFINITION')),
+	whereQuery = `SELECT CONVERT(nvarchar(128), DB_NAME()), CONVERT(nvarchar(128), SCHEMA_NAME()),
+  CONVERT(nvarchar(20), HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', 'VIEW DEFINITION')),
   CONVERT(nvarchar(20), IS_MEMBER('db_owner')), CONVERT(nvarchar(20), IS_SRVROLEMEMBER('sysadmin'))`
 	deniedQuery = `SELECT CONVERT(nvarchar(20), COUNT(*)) FROM sys.database_permissions WHERE state = 'D' AND type IN ('VW', 'CL')`
 
-	objectQuery = `SELECT CONVERT(nvarchar(20), object_id), SCHEMA_NAME(schema_id), name, CONVERT(nvarchar(20), type) FROM sys.objects
+	objectQuery = `SELECT CONVERT(nvarchar(20), object_id), CONVERT(nvarchar(128), SCHEMA_NAME(schema_id)), CONVERT(nvarchar(128), name),
+  CONVERT(nvarchar(20), type) FROM sys.objects
   WHERE type IN ('P', 'PC', 'X', 'RF', 'V', 'IF', 'TR', 'TA')`
-	triggerQuery = `SELECT CONVERT(nvarchar(20), object_id), OBJECT_NAME(parent_id) FROM sys.triggers WHERE parent_class = 1`
-	synonymQuery = `SELECT SCHEMA_NAME(schema_id), name, base_object_name FROM sys.synonyms`
-	cascadeQuery = `SELECT OBJECT_NAME(referenced_object_id), OBJECT_NAME(parent_object_id) FROM sys.foreign_keys
+	triggerQuery = `SELECT CONVERT(nvarchar(20), object_id), CONVERT(nvarchar(128), OBJECT_NAME(parent_id)) FROM sys.triggers WHERE parent_class = 1`
+	synonymQuery = `SELECT CONVERT(nvarchar(128), SCHEMA_NAME(schema_id)), CONVERT(nvarchar(128), name), CONVERT(nvarchar(1100), base_object_name)
+  FROM sys.synonyms`
+	cascadeQuery = `SELECT CONVERT(nvarchar(128), OBJECT_NAME(referenced_object_id)), CONVERT(nvarchar(128), OBJECT_NAME(parent_object_id))
+  FROM sys.foreign_keys
   WHERE delete_referential_action <> 0 OR update_referential_action <> 0`
-	numberedQuery = `SELECT CONVERT(nvarchar(20), object_id), definition FROM sys.numbered_procedures`
-	systemQuery   = `SELECT name FROM sys.system_objects WHERE type IN ('P', 'PC', 'X', 'RF')`
+	numberedQuery = `SELECT CONVERT(nvarchar(20), object_id), CONVERT(nvarchar(max), definition) FROM sys.numbered_procedures`
+	systemQuery   = `SELECT CONVERT(nvarchar(128), name) FROM sys.system_objects WHERE type IN ('P', 'PC', 'X', 'RF')`
 
 	// pageQuery reads definitions from an object on: pageSize of them, so that an answer has a bound.
-	pageQuery = `SELECT TOP 64 CONVERT(nvarchar(20), object_id), definition, CONVERT(nvarchar(20), uses_quoted_identifier) FROM sys.sql_modules
+	pageQuery = `SELECT TOP 64 CONVERT(nvarchar(20), object_id), CONVERT(nvarchar(max), definition),
+  CONVERT(nvarchar(20), uses_quoted_identifier) FROM sys.sql_modules
   WHERE object_id > %s ORDER BY object_id`
 	pageSize = 64
 
@@ -49,8 +55,7 @@ func Fingerprint(ctx context.Context, q Querier) (string, error) {
 	var b strings.Builder
 	for _, sql := range [...]string{fingerprintQuery, definedQuery, whereQuery} {
 		rows, err := q.Query(ctx, sql)
-		var refused *login.ServerError
-		if errors.As(err, &refused) {
+		if Refused(err) {
 			return "", nil
 		}
 		if err != nil {
@@ -86,8 +91,7 @@ func Load(ctx context.Context, q Querier, large bool) (*Catalog, error) {
 	}
 	optional := func(what, sql string, columns int, row func([]*string)) error {
 		err := read(what, sql, columns, row)
-		var refused *login.ServerError
-		if errors.As(err, &refused) {
+		if Refused(err) {
 			return nil
 		}
 		return err
@@ -142,7 +146,15 @@ func definitions(sql string, large bool) string {
 	if large {
 		return sql
 	}
-	return strings.Replace(sql, " definition", " CASE WHEN LEN(definition) <= 4000 THEN CONVERT(nvarchar(4000), definition) END", 1)
+	return strings.Replace(sql, "CONVERT(nvarchar(max), definition)", "CASE WHEN LEN(definition) <= 4000 THEN CONVERT(nvarchar(4000), definition) END", 1)
+}
+
+// Refused reports whether an error is that the server does not answer a query, or otherwise than SQL Server: the connection
+// is as good as before.
+func Refused(err error) bool {
+	var refused *login.ServerError
+	var malformed *tds.MalformedError
+	return errors.As(err, &refused) || errors.As(err, &malformed)
 }
 
 func text(s *string) string {
