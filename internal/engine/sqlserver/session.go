@@ -394,7 +394,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 	if v == nil {
 		return false
 	}
-	sticky := (v.unsure || s.pinnedFor(pinContext)) && v.survivors.ContextInfo || s.sticky()
+	sticky := (v.unsure || s.pinnedFor(pinContext) || s.pinnedFor(pinProcedure) || s.pinnedFor(pinDynamic)) && v.survivors.ContextInfo || s.sticky()
 	s.unpinAll()
 	if v.step != 0 || s.streams || v.retire || sticky || v.bulk {
 		return false
