@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 
-	"forebay/internal/engine/sqlserver/login"
 	"forebay/internal/engine/sqlserver/routines"
 	"forebay/internal/engine/sqlserver/sqltext"
-	"forebay/internal/wire/tds"
 )
 
 // What procedures and triggers leave in a session is known from their definitions, which are read when a pool begins, and
@@ -16,12 +14,12 @@ import (
 // is known of any.
 
 // loadRoutines reads the modules that the user may see, unless they are as they were. A server that refuses to tell is no
-// error: nothing is known, then.
-func (d *database) loadRoutines(ctx context.Context, s *login.Server) error {
+// error: nothing is known, then. large is as routines.Load has it.
+func (d *database) loadRoutines(ctx context.Context, q routines.Querier, large bool) error {
 	d.loadMu.Lock()
 	defer d.loadMu.Unlock()
 	before := d.target.changes.Load()
-	print, err := routines.Fingerprint(ctx, s)
+	print, err := routines.Fingerprint(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -29,7 +27,7 @@ func (d *database) loadRoutines(ctx context.Context, s *login.Server) error {
 		d.seen.Store(before)
 		return nil
 	}
-	c, err := routines.Load(ctx, s, s.Version.AtLeast(tds.V72))
+	c, err := routines.Load(ctx, q, large)
 	if routines.Refused(err) {
 		d.routines.Store(nil)
 		d.refused.Store(true)

@@ -1,8 +1,14 @@
 package sqlserver
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 
+	"forebay/internal/engine/sqlserver/routines/routinestest"
 	"forebay/internal/wire/tds"
 )
 
@@ -200,3 +206,65 @@ func TestNoIdentityAsked(t *testing.T) {
 		}
 	}
 }
+
+// TestLoadRoutines has what procedures do read again when it has changed, and only then.
+func TestLoadRoutines(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t, setup{})
+	var log bytes.Buffer
+	d.log = slog.New(slog.NewTextHandler(&log, nil))
+	d.routines.Store(nil)
+	q := &routinestest.Database{Procedures: map[string]string{"dbo.p": "SELECT 1"}}
+	load := func() bool {
+		t.Helper()
+		was := d.routines.Load()
+		if err := d.loadRoutines(t.Context(), q, true); err != nil {
+			t.Fatal(err)
+		}
+		return d.routines.Load() != was
+	}
+	if !load() || log.Len() > 0 {
+		t.Errorf("at first: %s", &log)
+	}
+	if load() {
+		t.Error("read again, though nothing has changed")
+	}
+	d.target.changes.Add(1)
+	if d.knownRoutines() != nil {
+		t.Error("known, though a session has changed one")
+	}
+	if load() || d.knownRoutines() == nil {
+		t.Error("not known, though the database is as it was")
+	}
+	q.Changed, q.Blind = "2", true
+	if !load() || strings.Count(log.String(), "VIEW DEFINITION") != 1 {
+		t.Errorf("changed: %s", &log)
+	}
+	q.Changed = "3"
+	if load(); strings.Count(log.String(), "VIEW DEFINITION") != 1 {
+		t.Errorf("said again: %s", &log)
+	}
+	q.Lacks = []string{"CHECKSUM_AGG"}
+	if !load() || !load() {
+		t.Error("not read, though the server does not say whether it is as it was")
+	}
+	q.Lacks = []string{"sys.objects"}
+	if load(); d.knownRoutines() != nil || !d.refused.Load() || !strings.Contains(log.String(), "could not be read") {
+		t.Errorf("known, though the server does not tell: %s", &log)
+	}
+	q.Lacks = nil
+	if !load() || d.refused.Load() {
+		t.Error("not known again")
+	}
+	// A connection that is lost says nothing of procedures.
+	gone := errors.New("gone")
+	if err := d.loadRoutines(t.Context(), lost{gone}, true); !errors.Is(err, gone) || d.knownRoutines() == nil {
+		t.Errorf("lost: %v", err)
+	}
+}
+
+// lost is a server connection that is.
+type lost struct{ err error }
+
+func (l lost) Query(context.Context, string) ([][]*string, error)      { return nil, l.err }
+func (l lost) QueryLarge(context.Context, string) ([][]*string, error) { return nil, l.err }
