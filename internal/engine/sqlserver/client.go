@@ -442,6 +442,9 @@ func (s *session) forward(msg, data []byte, h tds.Header, whole bool, o *engine.
 	if !c.eff.Clean() || c.eff&sqltext.Triggers != 0 {
 		v.dirty = true
 	}
+	if c.eff&sqltext.Modules != 0 {
+		s.modulesBegin()
+	}
 	s.unpendSent()
 	s.sentSome = false
 	s.ahead = 0
@@ -464,14 +467,15 @@ func (s *session) batch(text []byte, whole bool, o *engine.Output) bool {
 	if !s.readsLast(a.Effects, o) {
 		return false
 	}
-	s.ran(text, a)
+	s.ran(text, a, false)
 	return true
 }
 
 // ran takes over what a text does that the request runs.
-func (s *session) ran(text []byte, a *analysis) {
+// alone says that it is the call of a procedure and no more.
+func (s *session) ran(text []byte, a *analysis, alone bool) {
 	c := &s.srv.cmd
-	e := a.Effects
+	e, unknown := s.reached(text, a, alone)
 	if e&sqltext.Resets != 0 && !c.called { // a reset among other things: what has gone before it, and what behind?
 		e |= sqltext.Unknown
 	}
@@ -500,9 +504,12 @@ func (s *session) ran(text []byte, a *analysis) {
 			c.kept[k].Then(a.Kept[k])
 		}
 	}
-	if e&pinning != 0 || a.MoreObjects {
+	if e&(pinning|sqltext.SettingUnknown) != 0 || a.MoreObjects || unknown || c.failing != 0 {
 		c.digest = string(sqltext.AppendDigest(nil, text, s.want.Options&settings.QuotedIdentifier != 0, maxDigest))
 		s.pinFor(e, a.MoreObjects)
+		if unknown {
+			s.pin(pinProcedure, c.digest)
+		}
 	}
 }
 
@@ -626,7 +633,7 @@ func (s *session) within(text []byte, first bool, o *engine.Output) bool {
 	if first && !s.readsLast(a.Effects, o) {
 		return false
 	}
-	s.ran(text, a)
+	s.ran(text, a, false)
 	return true
 }
 
@@ -640,5 +647,5 @@ func (s *session) procedure(r *tds.RPC) {
 	s.l.text = text[:0]
 	a := &s.l.analysis
 	sqltext.Inspect(text, sqltext.Mode{QuotedIdentifier: true}, a)
-	s.ran(text, a)
+	s.ran(text, a, true)
 }

@@ -9,13 +9,16 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/sqlserver/login"
+	"forebay/internal/engine/sqlserver/routines"
 	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
+	"forebay/internal/wire/tds"
 )
 
 // database is what the sessions and server connections of one user and database, logged in alike, share.
@@ -32,6 +35,13 @@ type database struct {
 	last     atomic.Pointer[login.Server] // what the last log-in has found; without its Conn
 	initial  atomic.Pointer[settings.Set] // what sessions begin with; nil: not known yet
 	rotation engine.Rotation
+
+	routines atomic.Pointer[routines.Catalog] // nil: not known
+	seen     atomic.Uint64                    // target.changes when they were read
+	loadMu   sync.Mutex                       // one read at a time
+	print    string                           // what they were read with; guarded by loadMu
+	told     string                           // what the log has been told of them; guarded by loadMu
+	refused  atomic.Bool                      // the server does not answer
 }
 
 // welcome is what clients are told of the server: nil until a log-in has found out. It is not to be changed.
@@ -95,6 +105,11 @@ func (d *database) prepare(ctx context.Context, s *login.Server) (facts, error) 
 		return f, err
 	}
 	d.learn(s, f)
+	if d.routines.Load() == nil && !d.refused.Load() {
+		if err := d.loadRoutines(ctx, s, s.Version.AtLeast(tds.V72)); err != nil {
+			return f, fmt.Errorf("modules: %w", err)
+		}
+	}
 	initial := s.Settings
 	if q := d.proxy.Load().Pool.InitQuery; q != "" {
 		if err := s.Exec(ctx, q); err != nil {
@@ -189,7 +204,8 @@ func dialAs(ctx context.Context, as secret.Login, o login.DialOptions, transport
 	return s, in, err
 }
 
-// Maintain implements engine.Database: it reads how many connections the target allows.
+// Maintain implements engine.Database: it reads how many connections the target allows, and what procedures and triggers do
+// if that has changed.
 func (d *database) Maintain(ctx context.Context, m engine.Member) (engine.Capacity, error) {
 	s, _, err := d.login(ctx, m.Config(), m.Dial)
 	if err != nil {
@@ -204,6 +220,9 @@ func (d *database) Maintain(ctx context.Context, m engine.Member) (engine.Capaci
 		return engine.Capacity{}, err
 	}
 	d.learn(s, f)
+	if err := d.loadRoutines(ctx, s, s.Version.AtLeast(tds.V72)); err != nil {
+		return engine.Capacity{MaxConnections: f.maxConns}, fmt.Errorf("modules: %w", err)
+	}
 	return engine.Capacity{MaxConnections: f.maxConns}, nil
 }
 

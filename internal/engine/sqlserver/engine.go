@@ -35,6 +35,9 @@ func New(log *slog.Logger) *Engine { return &Engine{log: log} }
 type target struct {
 	version  atomic.Uint32 // as LOGINACK has it; 0: not known yet
 	maxConns atomic.Int64  // 0: not known
+
+	changes  atomic.Uint64 // counts what has made, changed or dropped modules
+	underway atomic.Int64  // such statements and their transactions
 }
 
 func (e *Engine) target(p *resource.Proxy) *target {

@@ -41,6 +41,7 @@ type fake struct {
 	mute          bool // it does not tell settings
 	keepsIdentity bool // a reset does not take it away
 	noReset       bool // it does not acknowledge resets
+	failing       bool // some procedures fail
 }
 
 func newFake(size int, next *int) *fake {
@@ -429,7 +430,10 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			}
 		case words[0] == "SET":
 		case words[0] == "CREATE":
-			f.temp[words[2]] = true
+			if strings.HasPrefix(words[2], "#") {
+				f.temp[words[2]] = true
+			}
+		case words[0] == "ALTER", words[0] == "DEALLOCATE":
 		case words[0] == "DROP":
 			delete(f.temp, words[2])
 		case words[0] == "WAITFOR":
@@ -447,12 +451,18 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 				if strings.HasSuffix(s, "'Session'") {
 					f.locks--
 				}
-			case "inserts":
-				*f.next++
-				f.identity = strconv.Itoa(*f.next)
 			case "sp_reset_connection": // no text can call it
 				r.err(2812)
 				status |= tds.DoneError
+			case "inserts", "fails", "closes":
+				if words[1] == "inserts" {
+					*f.next++
+					f.identity = strconv.Itoa(*f.next)
+				}
+				if f.failing {
+					r.err(547)
+					status |= tds.DoneError
+				}
 			}
 		default:
 			panic("what is " + s + "?")

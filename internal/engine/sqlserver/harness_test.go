@@ -10,6 +10,8 @@ import (
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/sqlserver/login"
+	"forebay/internal/engine/sqlserver/routines"
+	"forebay/internal/engine/sqlserver/routines/routinestest"
 	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/resource"
 	"forebay/internal/wire/tds"
@@ -52,7 +54,7 @@ func loginSettings() settings.Set {
 	return settings.LogIn(settings.LoginOptions{ODBC: true, Database: "shop", Language: "us_english"})
 }
 
-func newDatabase(u setup) *database {
+func newDatabase(t testing.TB, u setup) *database {
 	e := New(slog.New(slog.NewTextHandler(io.Discard, nil)))
 	p := &resource.Proxy{Name: "p"}
 	p.Pool.InitQuery = u.initQuery
@@ -64,6 +66,19 @@ func newDatabase(u setup) *database {
 		Version: tds.V74, PacketSize: 4096, Database: "shop", Language: "us_english", ProgName: "Microsoft SQL Server", ProgVersion: 0x10000FA0,
 		Settings: initial,
 	})
+	c, err := routines.Load(t.Context(), &routinestest.Database{
+		Procedures: map[string]string{
+			"dbo.opens": "BEGIN TRAN", "dbo.clean": "SELECT 1", "dbo.global": "SELECT 1 AS a INTO ##g", "dbo.hidden": "",
+			"dbo.context": "SET CONTEXT_INFO 0x01", "dbo.closes": "DECLARE c CURSOR FOR SELECT 1; DEALLOCATE c", "dbo.puts": "EXEC (@a)",
+			"dbo.inserts": "INSERT u VALUES (1)", "dbo.makes": "EXEC ('CREATE PROC x AS SELECT 1')",
+		},
+		Triggers: map[string]string{"dbo.loud": "SET CONTEXT_INFO @a"},
+		System:   []string{"leaks"}, // which Forebay does not know
+	}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.routines.Store(c)
 	return d
 }
 
@@ -75,7 +90,7 @@ func newStage(t testing.TB, u setup) *stage {
 		u.serverSize = 4096
 	}
 	u.next = new(int)
-	d := newDatabase(u)
+	d := newDatabase(t, u)
 	now := int64(1)
 	l := d.NewLocal(&engine.Counters{Now: &now}).(*local)
 	w := &stage{t: t, split: func() int { return 1 << 20 }, setup: u, servers: new([]*link)}

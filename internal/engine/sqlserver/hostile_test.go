@@ -210,12 +210,12 @@ func TestIdentityBehindOthers(t *testing.T) {
 	c := a.another()
 	c.ask("UPDATE t SET a = 1")
 	c.want(c.ask("SELECT @@IDENTITY"), "NULL .")
-	// Where a reset may leave another's identity, and it cannot be told whose it is, none is made up.
+	// Where a reset may leave another's identity, that is not taken for the session's.
 	(*a.servers)[0].v.survivors.ContextInfo = true
 	(*a.servers)[0].f.keepsIdentity = true
 	b.ask("INSERT t VALUES (1)")
-	c.ask("UPDATE t SET a = 1")
-	c.want(c.ask("SELECT @@IDENTITY"), "error 40197 .")
+	c.ask("UPDATE t SET a = 1") // whose triggers are known to set none
+	c.want(c.ask("SELECT @@IDENTITY"), "NULL .")
 	c.ask("EXEC inserts")
 	b.ask("SELECT 1")
 	c.want(c.ask("SELECT @@IDENTITY"), "4 .")

@@ -31,6 +31,8 @@ const (
 	pinContext      pinReason = "session_context"
 	pinUnknown      pinReason = "unknown_statement"
 	pinLarge        pinReason = "statement_too_large"
+	pinProcedure    pinReason = "procedure"
+	pinDynamic      pinReason = "dynamic_sql"
 )
 
 // fixes say how an application avoids the pin.
@@ -50,12 +52,17 @@ var fixes = map[pinReason]string{
 	pinContext:      "set CONTEXT_INFO and session_context to literals, in a statement of their own",
 	pinUnknown:      "report the statement, so that Forebay learns to read it",
 	pinLarge:        "keep requests below 1 MiB",
+	pinProcedure:    fixDefinition,
+	pinDynamic:      "run a literal text, with parameters, in the place of one that is put together",
 }
+
+// fixDefinition is the way for procedures to be known.
+const fixDefinition = "let the user see the definition (GRANT VIEW DEFINITION)"
 
 // pinning are the effects that pin, or may end a pin.
 const pinning = sqltext.SettingLost | sqltext.ContextUnknown | sqltext.Fixed | sqltext.Impersonates | sqltext.Distributed |
 	sqltext.BoundSession | sqltext.TempTable | sqltext.TempProcedure | sqltext.Cursor | sqltext.AppLock | sqltext.Key | sqltext.Trace |
-	sqltext.Prepared | sqltext.Document | sqltext.Unknown | sqltext.Unclear
+	sqltext.Prepared | sqltext.Document | sqltext.Unknown | sqltext.Unclear | sqltext.Dynamic
 
 // pinOf are the reasons of effects whose end cannot be seen.
 var pinOf = [...]struct {
@@ -72,6 +79,7 @@ var pinOf = [...]struct {
 	{sqltext.Unknown | sqltext.Unclear, pinUnknown},
 	{sqltext.TempTable | sqltext.TempProcedure, pinTemporary},
 	{sqltext.Cursor, pinCursor},
+	{sqltext.Dynamic, pinDynamic},
 }
 
 // pinFor pins for what a text does.
@@ -154,7 +162,7 @@ func (s *session) pinnedFor(r pinReason) bool {
 // outlasts reports whether the session may have left something on its server connection that outlasts a reset.
 func (s *session) outlasts() bool {
 	v := s.srv
-	return (v.unsure || s.pinnedFor(pinContext)) && v.survivors.ContextInfo || s.sticky() ||
+	return (v.unsure || s.pinnedFor(pinContext) || s.pinnedFor(pinProcedure) || s.pinnedFor(pinDynamic)) && v.survivors.ContextInfo || s.sticky() ||
 		v.cmd.active && v.cmd.eff&sqltext.Impersonates != 0
 }
 

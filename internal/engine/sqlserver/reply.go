@@ -321,6 +321,9 @@ func (s *session) replied(o *engine.Output) {
 	if !v.inTx {
 		counters.Transactions++
 	}
+	if c.failed && c.failing != 0 && !s.gone {
+		s.modulesFailed()
+	}
 	s.opEnds()
 	s.values.count, s.values.number, s.values.lost = c.count, 0, false
 	s.values.silent = !c.counted && s.mayHideCounts(c)
@@ -389,6 +392,9 @@ func (s *session) mayHideCounts(c *command) bool {
 func (s *session) end() {
 	s.srv.cmd.active = false
 	s.ahead = 0
+	if s.modules && !s.srv.inTx {
+		s.modulesEnd()
+	}
 }
 
 // assigned takes over the settings that the request has left.

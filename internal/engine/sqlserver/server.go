@@ -6,6 +6,7 @@ import (
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/sqlserver/login"
+	"forebay/internal/engine/sqlserver/routines"
 	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/wire/tds"
 )
@@ -132,6 +133,7 @@ type local struct {
 	db       *database
 	counters *engine.Counters
 	analysis analysis
+	calls    routines.Cache
 	rpc      tds.RPC
 	scratch  []byte // a message's data, put together
 	text     []byte // a parameter's text, put together

@@ -48,6 +48,7 @@ type session struct {
 	insert   bool // the answer is to begin with the acknowledgement of a reset
 	askDue   bool // the server is to be asked for the session's settings, once no transaction is open
 	resetYet bool // the request's own reset has been made
+	modules  bool // a request has changed procedures or the like, whose transaction may be open
 
 	id          engine.SessionID
 	client      *login.Client // from log-in; nil once it has had its welcome
@@ -95,6 +96,9 @@ type command struct {
 	kept     [sqltext.Kinds]sqltext.Balance
 	lock     int32 // the same of application locks, by a call
 	digest   string
+
+	failing     sqltext.Effects  // what modules leave that it runs, if it fails
+	failObjects []sqltext.Object // and the names of it
 }
 
 func newSession(l *local, c *login.Client, id engine.SessionID) engine.Session {
@@ -240,6 +244,7 @@ func (s *session) Detach() {
 		}
 		v.resetDue = false
 	}
+	s.modulesEnd()
 	s.srv, s.steps, s.pending, s.restored = nil, nil, false, false
 	s.ahead = 0
 	s.carry = nil

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -292,5 +294,82 @@ func TestMonitor(t *testing.T) {
 	s.Close()
 	if _, err := mon.Look(t.Context()); err == nil || errors.As(err, &answer) {
 		t.Errorf("a server that has gone: %v", err)
+	}
+}
+
+// TestModules has procedures made and called through Forebay: those that leave nothing let their session go, and those that
+// leave something keep it until that is gone.
+func TestModules(t *testing.T) {
+	t.Parallel()
+	s := tdsserver.Start(t, tdsserver.Options{})
+	f := start(t, s, testkit.ForebayOptions{Change: func(p *resource.Proxy) { p.Pool.MaxConnections = 1 }})
+	db := open(t, f, tdsserver.DefaultUser, tdsserver.DefaultPassword, "app", nil)
+	exec := func(c *sql.Conn, text string) {
+		t.Helper()
+		if _, err := c.ExecContext(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	conn := func() *sql.Conn {
+		c, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	pins := func() (all []string) {
+		for _, x := range f.Plane.Pins().Pinned {
+			for _, p := range x.Pins {
+				all = append(all, p.Reason)
+			}
+		}
+		return all
+	}
+	a := conn()
+	exec(a, "CREATE PROCEDURE dbo.clean AS SELECT 1 AS a")
+	exec(a, "CREATE PROCEDURE dbo.leaves AS SELECT 1 AS a INTO ##left")
+	exec(a, "CREATE PROCEDURE dbo.calls AS EXEC dbo.leaves")
+	a.Close()
+	// Until they have been read, nothing is known of them, and a call pins.
+	for {
+		a = conn()
+		exec(a, "EXEC dbo.clean")
+		known := len(pins()) == 0
+		if known {
+			break
+		}
+		if err := a.Raw(func(any) error { return driver.ErrBadConn }); !errors.Is(err, driver.ErrBadConn) {
+			t.Fatal(err)
+		}
+		for len(pins()) > 0 && t.Context().Err() == nil {
+			runtime.Gosched()
+		}
+	}
+	if _, err := a.ExecContext(t.Context(), "dbo.calls"); err != nil { // by name
+		t.Fatal(err)
+	}
+	if got := pins(); len(got) != 1 || got[0] != "temporary_table" {
+		t.Errorf("pinned for %q", got)
+	}
+	var n int
+	if err := a.QueryRowContext(t.Context(), "SELECT a FROM ##left").Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d, %v", n, err)
+	}
+	exec(a, "DROP TABLE ##left")
+	if got := pins(); len(got) != 0 {
+		t.Errorf("pinned for %q", got)
+	}
+	// Writes and calls that leave nothing cost no reset.
+	exec(a, "CREATE TABLE t (a int)")
+	b := conn()
+	exec(b, "SELECT 1")
+	before := s.Resets()
+	for range 3 {
+		exec(a, "INSERT t VALUES (1)")
+		exec(b, "EXEC dbo.clean")
+		exec(b, "SELECT 1")
+	}
+	if n := s.Resets() - before; n != 0 {
+		t.Errorf("%d resets", n)
 	}
 }

@@ -15,7 +15,8 @@
 // committed, others see. Rolling back undoes. The server knows:
 //
 //   - SELECT [TOP n] of expressions, with FROM one source, WHERE, ORDER BY, OFFSET and FETCH, INTO, UNION ALL, aggregates without
-//     GROUP BY; no joins but CROSS JOIN. Sources are tables, numbers(n), sys.dm_exec_sessions, sys.databases, sys.tables, sysobjects, and
+//     GROUP BY; no joins but CROSS JOIN. Sources are tables, numbers(n), sys.dm_exec_sessions, sys.databases, sys.tables, sys.objects,
+//     sys.sql_modules, sys.system_objects, sysobjects, and
 //     table-valued parameters
 //   - INSERT (VALUES, SELECT, DEFAULT VALUES, OUTPUT, BULK), UPDATE, DELETE, TRUNCATE TABLE; CREATE and DROP of tables, #tables,
 //     ##tables, procedures; identity columns, primary keys, UNIQUE, DEFAULT

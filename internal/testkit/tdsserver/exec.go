@@ -476,10 +476,15 @@ func (src *source) view(s *session, name string) *opened {
 			db = src.parts[n-3]
 		}
 		var rows [][]any
-		add := func(t *table) { rows = append(rows, []any{t.name, t.id(), t.id(), "U "}) }
+		add := func(t *table) { rows = append(rows, []any{t.name, t.id(), t.id(), "U ", int64(1)}) }
 		if d := s.srv.store.dbs[strings.ToLower(db)]; d != nil {
 			for _, t := range d.tables {
 				add(t)
+			}
+			for _, p := range d.procs {
+				if name == "objects" {
+					rows = append(rows, []any{p.name, p.id, p.id, "P ", int64(1)})
+				}
 			}
 		}
 		if strings.EqualFold(db, "tempdb") {
@@ -490,9 +495,39 @@ func (src *source) view(s *session, name string) *opened {
 				add(t)
 			}
 		}
-		return &opened{cols: []column{{name: "name", t: sysName}, {name: "object_id", t: typeInt}, {name: "id", t: typeInt}, {name: "type", t: sqlType{id: tChar, size: 2}}}, each: eachOf(rows)}
+		return &opened{cols: []column{{name: "name", t: sysName}, {name: "object_id", t: typeInt}, {name: "id", t: typeInt}, {name: "type", t: sqlType{id: tChar, size: 2}}, {name: "schema_id", t: typeInt}}, each: eachOf(rows)}
+	case schema == "sys" && name == "sql_modules":
+		defer s.srv.store.enter(s)()
+		var rows [][]any
+		for _, p := range s.srv.store.dbs[strings.ToLower(s.database)].procs {
+			rows = append(rows, []any{p.id, p.text, true})
+		}
+		return &opened{cols: []column{{name: "object_id", t: typeInt}, {name: "definition", t: nvarchar(4001)}, {name: "uses_quoted_identifier", t: typeBit}}, each: eachOf(rows)}
+	case schema == "sys" && name == "system_objects":
+		var rows [][]any
+		for p := range builtin {
+			rows = append(rows, []any{p, "P "})
+		}
+		return &opened{cols: []column{{name: "name", t: sysName}, {name: "type", t: sqlType{id: tChar, size: 2}}}, each: eachOf(rows)}
+	case schema == "sys" && emptyViews[name] != "": // there are none of these
+		var cols []column
+		for c := range strings.FieldsSeq(emptyViews[name]) {
+			t := typeInt
+			if strings.HasSuffix(c, "name") || c == "state" || c == "type" {
+				t = sysName
+			}
+			cols = append(cols, column{name: c, t: t})
+		}
+		return &opened{cols: cols, each: eachOf(nil)}
 	}
 	return nil
+}
+
+// emptyViews are the columns of views that have no rows.
+var emptyViews = map[string]string{
+	"triggers": "object_id parent_id parent_class", "synonyms": "schema_id name base_object_name",
+	"foreign_keys":         "parent_object_id referenced_object_id delete_referential_action update_referential_action",
+	"database_permissions": "state type",
 }
 
 // result is a query's columns and rows, which are made as they are asked for.

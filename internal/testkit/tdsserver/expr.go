@@ -689,12 +689,15 @@ func init() {
 		"SUSER_SNAME": func(e *env, _ []value) (value, error) {
 			return vSys(128, e.x.s.user), nil
 		},
-		"SUSER_NAME":     func(e *env, _ []value) (value, error) { return vSys(128, e.x.s.user), nil },
-		"ORIGINAL_LOGIN": func(e *env, _ []value) (value, error) { return vSys(128, e.x.s.user), nil },
-		"USER_NAME":      func(e *env, _ []value) (value, error) { return vSys(128, "dbo"), nil },
-		"SCHEMA_NAME":    func(*env, []value) (value, error) { return vSys(128, "dbo"), nil },
-		"APP_NAME":       func(e *env, _ []value) (value, error) { return vSys(128, e.x.s.l.app), nil },
-		"HOST_NAME":      func(e *env, _ []value) (value, error) { return vSys(128, e.x.s.l.host), nil },
+		"SUSER_NAME":        func(e *env, _ []value) (value, error) { return vSys(128, e.x.s.user), nil },
+		"ORIGINAL_LOGIN":    func(e *env, _ []value) (value, error) { return vSys(128, e.x.s.user), nil },
+		"USER_NAME":         func(e *env, _ []value) (value, error) { return vSys(128, "dbo"), nil },
+		"SCHEMA_NAME":       func(*env, []value) (value, error) { return vSys(128, "dbo"), nil },
+		"OBJECT_NAME":       func(*env, []value) (value, error) { return value{nvarchar(128), nil}, nil },
+		"HAS_PERMS_BY_NAME": func(*env, []value) (value, error) { return vInt(1), nil },
+		"IS_MEMBER":         func(*env, []value) (value, error) { return vInt(1), nil },
+		"APP_NAME":          func(e *env, _ []value) (value, error) { return vSys(128, e.x.s.l.app), nil },
+		"HOST_NAME":         func(e *env, _ []value) (value, error) { return vSys(128, e.x.s.l.host), nil },
 		"CONTEXT_INFO": func(e *env, _ []value) (value, error) {
 			if e.x.s.contextInfo == nil {
 				return value{varbinary(128), nil}, nil

@@ -29,6 +29,9 @@ type param struct {
 type procedure struct {
 	params []param
 	body   string
+	name   string // as it is written
+	text   string // of its CREATE PROCEDURE
+	id     int64
 }
 
 // prepared is a statement of sp_prepare's.
@@ -786,7 +789,7 @@ func (p *parser) createProc() stmt {
 	}
 	w := p.cur()
 	p.need(w.kind == kName && w.up == "AS")
-	body := string(p.text[w.to:])
+	body, text := string(p.text[w.to:]), string(p.text)
 	p.i = len(p.words) - 1
 	if _, e := parse(body, true); e != nil {
 		panic(e)
@@ -796,7 +799,12 @@ func (p *parser) createProc() stmt {
 		return x.atomic(func() error {
 			in := x.procs(name)
 			was, had := in[name]
-			in[name] = &procedure{params, body}
+			made := &procedure{params: params, body: body, name: parts[len(parts)-1], text: text}
+			if d := x.s.srv.store.dbs[strings.ToLower(x.s.database)]; d != nil {
+				d.made++
+				made.id = 1000 + d.made
+			}
+			in[name] = made
 			x.s.undo = append(x.s.undo, func() {
 				if delete(in, name); had {
 					in[name] = was

@@ -49,6 +49,7 @@ type database struct {
 	name   string
 	tables map[string]*table
 	procs  map[string]*procedure
+	made   int64 // procedures, as their object_id counts
 }
 
 // holder holds an application lock.
@@ -63,7 +64,7 @@ func newStore(o Options) *store {
 	st := &store{dbs: map[string]*database{}, global: map[string]*table{}, locks: map[string][]*holder{}, freed: make(chan struct{})}
 	st.descriptors.Store(0x3600000000)
 	for _, name := range append([]string{"master", "tempdb"}, o.Databases...) {
-		st.dbs[strings.ToLower(name)] = &database{name, map[string]*table{"alltypes": allTypes()}, map[string]*procedure{}}
+		st.dbs[strings.ToLower(name)] = &database{name: name, tables: map[string]*table{"alltypes": allTypes()}, procs: map[string]*procedure{}}
 	}
 	return st
 }

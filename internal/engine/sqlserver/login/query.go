@@ -12,13 +12,25 @@ import (
 // maxQueryAnswer bounds the answer to a Query, in bytes.
 const maxQueryAnswer = 1 << 20
 
+// maxLargeAnswer bounds that to a QueryLarge.
+const maxLargeAnswer = 64 << 20
+
 // errBroken means that an earlier Query has failed in a way that leaves the connection useless.
 var errBroken = fmt.Errorf("%w: connection is broken", ErrProtocol)
 
 // Query runs a batch whose columns are all of the type nvarchar(n), with n up to 4000, and returns the rows of all its results;
 // NULL is nil. ctx bounds it. Errors are those of Dial; after a *ServerError the connection is in order.
 func (s *Server) Query(ctx context.Context, sql string) ([][]*string, error) {
-	answer, err := s.ask(ctx, sql)
+	return s.query(ctx, sql, maxQueryAnswer)
+}
+
+// QueryLarge is Query for answers of up to 64 MiB.
+func (s *Server) QueryLarge(ctx context.Context, sql string) ([][]*string, error) {
+	return s.query(ctx, sql, maxLargeAnswer)
+}
+
+func (s *Server) query(ctx context.Context, sql string, limit int) ([][]*string, error) {
+	answer, err := s.ask(ctx, sql, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +47,7 @@ func (s *Server) Query(ctx context.Context, sql string) ([][]*string, error) {
 // Exec runs a batch whose results are of no interest. The first error of its statements is a *ServerError; its text is not
 // kept.
 func (s *Server) Exec(ctx context.Context, sql string) error {
-	answer, err := s.ask(ctx, sql)
+	answer, err := s.ask(ctx, sql, maxQueryAnswer)
 	if err != nil {
 		return err
 	}
@@ -64,7 +76,7 @@ func (s *Server) Exec(ctx context.Context, sql string) error {
 }
 
 // ask sends a batch and returns the data of the answer.
-func (s *Server) ask(ctx context.Context, sql string) ([]byte, error) {
+func (s *Server) ask(ctx context.Context, sql string, limit int) ([]byte, error) {
 	if s.broken {
 		return nil, errBroken
 	}
@@ -84,7 +96,7 @@ func (s *Server) ask(ctx context.Context, sql string) ([]byte, error) {
 	}
 	r := newReader(s.Conn)
 	defer r.release()
-	_, answer, err := r.message(maxQueryAnswer, tds.PacketReply)
+	_, answer, err := r.message(limit, tds.PacketReply)
 	if err != nil {
 		return nil, withContext(ctx, ioError(err))
 	}
@@ -103,6 +115,7 @@ type answerReader struct {
 	s       *Server
 	b       []byte
 	columns int
+	max     []bool // which of them have chunks: nvarchar(max)
 	rows    [][]*string
 	failed  *ServerError
 }
@@ -180,13 +193,15 @@ func (a *answerReader) metadata() (int, error) {
 	if a.s.Version.AtLeast(tds.V72) {
 		fixed = 4 + 2
 	}
-	for range count {
+	a.max = make([]bool, count)
+	for i := range count {
 		at += fixed
 		const info = 1 + 2 + 5 // type, length, collation
 		if len(b) < at+info+1 {
 			return 0, tds.ErrShort
 		}
-		if size := binary.LittleEndian.Uint16(b[at+1:]); b[at] != typeNVarChar || size == 0xFFFF {
+		a.max[i] = binary.LittleEndian.Uint16(b[at+1:]) == 0xFFFF
+		if b[at] != typeNVarChar {
 			return 0, &tds.MalformedError{Structure: "COLMETADATA", Field: "TYPE_INFO"}
 		}
 		at += info
@@ -215,6 +230,13 @@ func (a *answerReader) row() (int, error) {
 		if nulls != nil && nulls[i/8]>>(i%8)&1 != 0 {
 			continue
 		}
+		if a.max[i] {
+			var err error
+			if row[i], at, err = chunks(b, at); err != nil {
+				return 0, err
+			}
+			continue
+		}
 		if len(b) < at+2 {
 			return 0, tds.ErrShort
 		}
@@ -232,4 +254,31 @@ func (a *answerReader) row() (int, error) {
 	}
 	a.rows = append(a.rows, row)
 	return at, nil
+}
+
+// chunks takes a value of nvarchar(max) at a place of b, and returns the one behind it.
+func chunks(b []byte, at int) (*string, int, error) {
+	if len(b)-at < 8 {
+		return nil, 0, tds.ErrShort
+	}
+	total := binary.LittleEndian.Uint64(b[at:])
+	if at += 8; total == 1<<64-1 {
+		return nil, at, nil
+	}
+	var data []byte
+	for {
+		if len(b)-at < 4 {
+			return nil, 0, tds.ErrShort
+		}
+		size := uint64(binary.LittleEndian.Uint32(b[at:]))
+		if at += 4; size == 0 {
+			text := tds.DecodeText(data)
+			return &text, at, nil
+		}
+		if uint64(len(b)-at) < size {
+			return nil, 0, tds.ErrShort
+		}
+		data = append(data, b[at:at+int(size)]...)
+		at += int(size)
+	}
 }

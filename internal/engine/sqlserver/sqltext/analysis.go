@@ -20,6 +20,9 @@ type Mode struct {
 	// Within means that the text is not a batch of its own but that of sp_executesql, sp_prepare or the like: what it
 	// sets, the database, its temporary tables and its scope of identities end with it.
 	Within bool
+	// Module means that the text is the body of a procedure or a trigger, as [Body] finds it. EXECUTE AS ends with it, what it
+	// makes and surely takes away again is in Analysis.Failing, and keys and locks are among the objects. Set Within, too.
+	Module bool
 }
 
 // ObjectOp says what a text does with a named object.
@@ -33,7 +36,28 @@ const (
 	DropsProcedure
 	DeclaresCursor // which may outlive the text
 	DeallocatesCursor
+	opensKey // in modules alone, as the rest
+	closesKey
+	getsAppLock
+	releasesAppLock
 )
+
+// ends is what takes away what an operation makes, and makes the effect of that.
+func (op ObjectOp) ends() (end ObjectOp, makes Effects) {
+	switch op {
+	case CreatesTable:
+		return DropsTable, TempTable
+	case CreatesProcedure:
+		return DropsProcedure, TempProcedure
+	case DeclaresCursor:
+		return DeallocatesCursor, Cursor
+	case opensKey:
+		return closesKey, Key
+	case getsAppLock:
+		return releasesAppLock, AppLock
+	}
+	return op, 0
+}
 
 // Object is a temporary table or procedure, or a cursor, that a text deals with. Names compare without case (as far as it
 // is certain: a server may have a collation with case, in which DROP of another spelling fails).
@@ -43,6 +67,9 @@ type Object struct {
 	Conditional bool
 	// Name is the last part of the name, in UTF-8 and lower case, without quotes: #t.
 	Name string
+
+	region int  // what stands in the same one runs, or none of it does, as long as nothing fails
+	tried  bool // what fails goes on elsewhere
 }
 
 // Kept is what a session keeps until it is given up as often as it was taken, or all of it at once.
@@ -138,6 +165,12 @@ type Analysis struct {
 	MoreObjects bool
 	// MoreCalls says the same of procedures.
 	MoreCalls bool
+	// Failing is what a module leaves if it fails: it makes these things, and takes them away at its end.
+	Failing Effects
+	// Tries means that the text has a TRY: what fails within it goes on.
+	Tries bool
+	// Uses means that the text, or one within, has a USE.
+	Uses bool
 
 	// Kept says of each kind what the text takes and gives up.
 	Kept [Kinds]Balance
@@ -154,6 +187,7 @@ func (a *Analysis) reset() {
 	a.Effects, a.Statements, a.MoreObjects, a.MoreCalls = 0, 0, false, false
 	a.Kept = [Kinds]Balance{}
 	a.nAssignments, a.nObjects, a.nCalls = 0, 0, 0
+	a.Failing, a.Tries, a.Uses = 0, false, false
 }
 
 // ObjectLen returns how many objects there are, in the order of the text.

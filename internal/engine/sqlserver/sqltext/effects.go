@@ -115,7 +115,7 @@ const (
 	// Waits means WAITFOR.
 	Waits
 
-	// WritesIdentity means that @@IDENTITY may change: INSERT, MERGE, bulk load, a procedure, a trigger.
+	// WritesIdentity means that @@IDENTITY may change: INSERT, MERGE, bulk load, a procedure. So may it with Triggers.
 	WritesIdentity
 	// WritesScopeIdentity means that SCOPE_IDENTITY() of the session may change. What runs within does not change it.
 	WritesScopeIdentity
@@ -138,6 +138,9 @@ const (
 	ReadsContext
 	// ReadsSPID means @@SPID, @@CONNECTIONS or sys.dm_exec_*: what tells of server connections.
 	ReadsSPID
+	// Modules means that procedures, functions, triggers, views or synonyms are made, changed or dropped, or what decides
+	// which of them a write reaches: whoever knows what these do has to look again.
+	Modules
 
 	// Unknown means that a statement was not recognised, or is one that may do anything.
 	Unknown
@@ -160,7 +163,7 @@ var effectNames = strings.Fields(`Assigns SettingUnknown SettingLost ContextUnkn
 	TxCommit TxRollback TxSave Distributed BoundSession TempTable TempProcedure Cursor UsesCursor AppLock Key Trace Prepared
 	Document Ends Exec Dynamic Remote Writes DDL Triggers BulkLoad Admin Kill Waits WritesIdentity WritesScopeIdentity
 	ReadsIdentity ReadsScopeIdentity ReadsOwnIdentity ReadsRowCount ReadsError ReadsFetch ReadsTransaction ReadsContext
-	ReadsSPID Unknown Unclear`)
+	ReadsSPID Modules Unknown Unclear`)
 
 // String names the effects.
 func (e Effects) String() string {

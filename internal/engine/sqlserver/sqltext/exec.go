@@ -12,6 +12,7 @@ const (
 	getsLock
 	setsContext
 	changes // the database's metadata
+	renames // a module, maybe
 	administers
 	releases // what keeps a session pinned
 	prepares
@@ -40,6 +41,7 @@ var procedures = func() map[string]procedure {
 		setsContext:  "sp_set_session_context",
 		changes: `sp_addextendedproperty sp_dropextendedproperty sp_updateextendedproperty sp_recompile sp_refreshview
 			sp_refreshsqlmodule sp_updatestats`,
+		renames:      "sp_rename sp_changeobjectowner sp_settriggerorder",
 		administers:  "sp_addmessage sp_altermessage sp_dropmessage sp_configure sp_cycle_errorlog",
 		releases:     "sp_releaseapplock sp_unprepare sp_cursorclose sp_cursorunprepare sp_xml_removedocument",
 		prepares:     "sp_prepare sp_prepexec sp_prepexecrpc sp_cursoropen sp_cursorprepare sp_cursorprepexec sp_cursorexecute",
@@ -73,7 +75,9 @@ func (s *scan) exec() {
 		s.execText()
 		return
 	case s.word(wAs):
-		s.add(Impersonates)
+		if !s.module {
+			s.add(Impersonates)
+		}
 		ends := true // not WITH NO REVERT, WITH COOKIE
 		for no := false; s.kind != kEOF && !s.is(';') && (!s.kw.starts || no && s.word(wRevert)); s.next() {
 			no = s.isWord("no")
@@ -183,15 +187,21 @@ func (s *scan) call() {
 		if !ok || !all || i >= 0 && !args[i].value.textIs("transaction") {
 			s.add(AppLock)
 			s.takes(KeptLock, sure)
+			s.lock(getsAppLock, args[:n])
 		}
 	case setsContext:
 		s.setsContext(args[:n], all && sure)
 	case changes:
 		s.add(DDL | Triggers | WritesIdentity)
+	case renames:
+		s.add(DDL | Triggers | WritesIdentity | Modules)
 	case administers:
 		s.add(Admin)
 	case releases:
 		s.add(Ends)
+		if last.textIs("sp_releaseapplock") {
+			s.lock(releasesAppLock, args[:n])
+		}
 		switch {
 		case !sure:
 		case last.textIs("sp_xml_removedocument"):
@@ -221,17 +231,42 @@ func (s *scan) call() {
 	s.body(wExec)
 }
 
+// lock notes an application lock of a module, if it is named by a literal. What is owned by the transaction is released with
+// LockOwner left out or 'Transaction': that is none of the session's.
+func (s *scan) lock(op ObjectOp, args []argument) {
+	if !s.module {
+		return
+	}
+	if op == releasesAppLock {
+		if i, ok := find(args, "lockowner", "", 1); !ok || i < 0 || !args[i].value.textIs("session") {
+			return
+		}
+	}
+	i, ok := find(args, "resource", "", 0)
+	if !ok || i < 0 || args[i].value.kind != kString || !args[i].value.plain() {
+		if op == getsAppLock {
+			s.object(op, unnamed, true)
+		}
+		return
+	}
+	x := args[i].value
+	s.object(op, valueOf(x.text, span{x.start, x.end}), true)
+}
+
+// unnamed is a name that nothing has: it is not taken away.
+const unnamed = "\x00"
+
 // calls notes the call of a procedure that is not known, or may be another than the server's own.
 func (s *scan) calls(from, to, parts int) {
 	s.add(Exec | WritesIdentity)
 	if parts > 3 {
 		s.add(Remote)
 	}
-	if s.texts > 0 || s.a.nCalls == maxCalls {
+	if s.base < 0 || s.a.nCalls == maxCalls {
 		s.a.MoreCalls = true
 		return
 	}
-	s.a.calls[s.a.nCalls] = span{from, to}
+	s.a.calls[s.a.nCalls] = span{s.base + from, s.base + to}
 	s.a.nCalls++
 }
 
@@ -354,19 +389,29 @@ func (s *scan) text(x lexer) {
 		return
 	}
 	from, to, closing := x.content()
-	text := x.text[2*from : 2*max(to, from)]
+	text, base := x.text[2*from:2*max(to, from)], s.base+from
+	if s.base < 0 {
+		base = -1
+	}
 	for i := from; i < to; i++ {
 		if x.at(i) == closing { // twice
-			text = unquote(text)
+			text, base = unquote(text), -1
 			break
 		}
 	}
 	in := scan{
 		a: s.a, within: true, texts: s.texts + 1, depth: s.depth, cond: s.cond, jumped: s.jumped, did: s.did, inserted: s.inserted,
+		module: s.module, base: base, region: s.region, regions: s.regions, tries: s.tries,
 	}
 	in.init(text)
 	in.double = s.double
 	in.read()
+	s.regions = in.regions
+	if in.jumps > 0 {
+		s.jumps++
+		s.regions++
+		s.region = s.regions
+	}
 	s.fixed |= in.fixed
 	s.fixedUnknown = s.fixedUnknown || in.fixedUnknown
 	s.unclear = s.unclear || in.unclear

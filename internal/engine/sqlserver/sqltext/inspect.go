@@ -5,7 +5,7 @@ import "forebay/internal/engine/sqlserver/settings"
 // Inspect reads a text, in UTF-16LE, and fills a with what running it may leave behind. It keeps neither text nor a.
 func Inspect(text []byte, m Mode, a *Analysis) {
 	a.reset()
-	s := scan{a: a, within: m.Within}
+	s := scan{a: a, within: m.Within, module: m.Module}
 	s.init(text)
 	s.double = m.QuotedIdentifier
 	s.read()
@@ -18,6 +18,9 @@ func Inspect(text []byte, m Mode, a *Analysis) {
 	if a.Effects&Unclear != 0 {
 		a.Effects |= Unknown
 	}
+	if m.Module {
+		a.balance()
+	}
 }
 
 // scan is one pass over a text.
@@ -25,7 +28,9 @@ type scan struct {
 	lexer
 	a      *Analysis
 	within bool // what the text sets ends with it
+	module bool // it is a module's body
 	texts  int  // within which this one is
+	base   int  // where the text begins in the outermost one; below 0: it is not a piece of that
 	depth  int  // of statements
 
 	cond         int  // above 0: in a branch
@@ -35,6 +40,10 @@ type scan struct {
 	inserted     bool // an INSERT ... VALUES has surely run
 	fixed        fixed
 	fixedUnknown bool
+
+	region, regions int // of statements that run together; how many there are
+	jumps           int
+	tries           int
 
 	// Of the statement: the token before, and its keyword.
 	prev   kind
@@ -161,7 +170,7 @@ func (s *scan) statementHead(first bool) {
 	case wReturn:
 		s.next()
 		s.body(id)
-		s.jumped = true
+		s.jump()
 	case wBreak, wContinue: // of a loop, which is a branch
 		s.next()
 		s.body(id)
@@ -170,7 +179,7 @@ func (s *scan) statementHead(first bool) {
 		if s.isName() {
 			s.next()
 		}
-		s.jumped = true
+		s.jump()
 	case wEnd:
 		s.next()
 		if s.isWord("conversation") {
@@ -231,7 +240,9 @@ func (s *scan) statementHead(first bool) {
 		s.dbcc()
 
 	case wRevert:
-		s.add(Reverts)
+		if !s.module {
+			s.add(Reverts)
+		}
 		if s.next(); !s.word(wWith) {
 			s.gives(KeptLogin, false)
 		}
@@ -265,7 +276,7 @@ func (s *scan) bare(first bool) {
 		y := x
 		y.next()
 		if !y.is(':') {
-			s.jumped = true
+			s.jump()
 			s.next()
 			s.next()
 			return
@@ -286,7 +297,7 @@ func (s *scan) bare(first bool) {
 			}
 		case "enable", "disable":
 			if x.isWord("trigger") {
-				s.add(DDL | Triggers)
+				s.add(DDL | Triggers | Modules)
 				s.next()
 				s.body(wAlter)
 				return
@@ -308,9 +319,7 @@ func (s *scan) branch(id kwid) {
 	s.next()
 	s.body(id)
 	if !s.is(';') && s.kind != kEOF {
-		s.cond++
-		s.statement(false)
-		s.cond--
+		s.branched()
 	}
 	if id != wIf {
 		return
@@ -322,16 +331,47 @@ func (s *scan) branch(id kwid) {
 	}
 	if s.word(wElse) {
 		s.next()
-		s.cond++
-		s.statement(false)
-		s.cond--
+		s.branched()
 	}
+}
+
+// branched reads a statement that may not run.
+func (s *scan) branched() {
+	was, jumps := s.enter()
+	s.cond++
+	s.statement(false)
+	s.cond--
+	s.leave(was, jumps)
+}
+
+// enter begins a region.
+func (s *scan) enter() (was, jumps int) {
+	was = s.region
+	s.regions++
+	s.region = s.regions
+	return was, s.jumps
+}
+
+// leave goes back to the region that was before, unless what has been left may have gone elsewhere.
+func (s *scan) leave(was, jumps int) {
+	if s.region = was; s.jumps != jumps {
+		s.regions++
+		s.region = s.regions
+	}
+}
+
+// jump says that what follows may not run, or not behind what stands before it.
+func (s *scan) jump() {
+	s.jumped = true
+	s.jumps++
+	s.regions++
+	s.region = s.regions
 }
 
 // begin reads BEGIN of a block, of TRY and CATCH, or of a transaction.
 func (s *scan) begin() {
 	s.next()
-	cond := 0
+	cond, try := 0, 0
 	if s.kind == kWord {
 		switch string(s.folded[:s.nFolded]) {
 		case "tran", "transaction":
@@ -347,14 +387,26 @@ func (s *scan) begin() {
 			s.body(wBegin)
 			return
 		case "atomic":
-			s.unclear = true
+			if s.next(); s.module && s.word(wWith) {
+				s.next()
+				s.top() // the options, in parentheses
+			} else {
+				s.unclear = true
+			}
 		case "try", "catch":
 			// What an error skips in TRY is not seen in the answer.
-			cond = 1
+			if cond = 1; s.isWord("try") {
+				try, s.a.Tries = 1, true
+			}
 			s.next()
 		}
 	}
+	was, jumps := s.region, s.jumps
+	if cond > 0 {
+		was, jumps = s.enter()
+	}
 	s.cond += cond
+	s.tries += try
 	for s.kind != kEOF {
 		if s.is(';') {
 			s.next()
@@ -368,6 +420,10 @@ func (s *scan) begin() {
 		s.statement(false)
 	}
 	s.cond -= cond
+	s.tries -= try
+	if cond > 0 {
+		s.leave(was, jumps)
+	}
 	if s.kind == kEOF {
 		s.unclear = true
 		return
@@ -506,7 +562,7 @@ func (s *scan) inner(id kwid) {
 		s.add(Writes | Triggers | WritesIdentity | WritesScopeIdentity)
 	case wUpdate, wDelete:
 		if s.prevKw != wOn { // ON DELETE, of a foreign key
-			s.add(Writes | Triggers | WritesIdentity)
+			s.add(Writes | Triggers)
 		}
 	case wExec:
 		s.add(Unknown)
@@ -750,9 +806,12 @@ func (s *scan) write(id kwid) {
 		s.body(wNone)
 		return
 	}
-	s.add(Writes | Triggers | WritesIdentity)
-	if id == wMerge && !s.within {
-		s.add(WritesScopeIdentity)
+	s.add(Writes | Triggers)
+	if id == wMerge {
+		s.add(WritesIdentity)
+		if !s.within {
+			s.add(WritesScopeIdentity)
+		}
 	}
 	s.body(id)
 	s.did = s.did || s.certain()
@@ -818,6 +877,7 @@ func (s *scan) object(op ObjectOp, name string, ok bool) {
 		s.add(TempTable)
 	case CreatesProcedure:
 		s.add(TempProcedure)
+	case opensKey, getsAppLock: // marked
 	case DeclaresCursor:
 		s.add(Cursor)
 	default:
@@ -829,7 +889,7 @@ func (s *scan) object(op ObjectOp, name string, ok bool) {
 	}
 	// What a text within drops may be a table of its own that has the name of the session's.
 	cond := !s.certain() || op == DropsTable && s.made
-	s.a.objects[s.a.nObjects] = Object{Op: op, Conditional: cond, Name: name}
+	s.a.objects[s.a.nObjects] = Object{Op: op, Conditional: cond, Name: name, region: s.region, tried: s.tries > 0}
 	s.a.nObjects++
 }
 
@@ -868,6 +928,7 @@ func (s *scan) open() {
 	if x := s.peek(); s.isWord("symmetric") || s.isWord("master") && x.isWord("key") {
 		s.add(Key)
 		s.takes(KeptKey, s.isWord("symmetric")) // CLOSE ALL does not close a master key
+		s.key(opensKey)
 	} else {
 		s.add(UsesCursor)
 	}
@@ -881,10 +942,32 @@ func (s *scan) close() {
 	if s.isWord("symmetric") || s.isWord("master") && x.isWord("key") || s.word(wAll) {
 		s.add(Ends)
 		s.gives(KeptKey, s.word(wAll))
+		s.key(closesKey)
 	} else {
 		s.add(UsesCursor)
 	}
 	s.body(wClose)
+}
+
+// key notes a key of a module, from SYMMETRIC, MASTER or ALL on. The last token of its name is the current one then.
+func (s *scan) key(op ObjectOp) {
+	if !s.module {
+		return
+	}
+	name := "master"
+	switch {
+	case s.word(wAll):
+		name = "all"
+	case s.isWord("symmetric"):
+		s.next()
+		s.next()
+		var buf [3 * maxName]byte
+		name = unnamed
+		if b, ok := appendName(append(buf[:0], '#'), &s.lexer); ok && s.isName() {
+			name = string(b)
+		}
+	}
+	s.object(op, name, true)
 }
 
 // deallocate reads DEALLOCATE.
@@ -920,19 +1003,23 @@ func (s *scan) create(id kwid) {
 		if id == wCreate && !s.makes(CreatesTable, last, ok) || id == wAlter {
 			s.add(Triggers)
 		}
+		if id == wAlter { // triggers that are enabled, foreign keys
+			s.add(Modules)
+		}
 		s.body(id)
 	case s.isWord("procedure"), s.isWord("proc"):
 		s.next()
 		last, ok := s.nameEnd()
 		if id == wAlter || !s.makes(CreatesProcedure, last, ok) {
-			s.add(Triggers)
+			s.add(Triggers | Modules)
 		}
 		s.rest()
 	case s.isWord("function"), s.isWord("trigger"), s.isWord("view"), s.isWord("default"), s.isWord("rule"):
-		s.add(Triggers)
+		s.add(Triggers | Modules)
 		s.rest()
 	default:
 		s.add(Triggers)
+		s.changesModules()
 		if id == wAlter && (s.isWord("database") || s.isWord("server")) {
 			// ALTER DATABASE x SET, DATABASE SCOPED CONFIGURATION [CLEAR x | FOR SECONDARY] SET, SERVER CONFIGURATION SET
 			for i := 0; i < 6 && s.kind != kEOF && !s.is(';'); i++ {
@@ -947,6 +1034,17 @@ func (s *scan) create(id kwid) {
 			}
 		}
 		s.body(id)
+	}
+}
+
+// changesModules marks what CREATE, ALTER or DROP of something else than a table or a procedure does to modules. The token is
+// what it is of.
+func (s *scan) changesModules() {
+	for _, w := range [...]string{"function", "trigger", "view", "synonym", "schema", "user", "assembly"} {
+		if s.isWord(w) {
+			s.add(Modules)
+			return
+		}
 	}
 }
 
@@ -968,6 +1066,7 @@ func (s *scan) drop() {
 		op = DropsProcedure
 	default:
 		s.add(Triggers)
+		s.changesModules()
 		s.body(wDrop)
 		return
 	}
@@ -983,6 +1082,9 @@ func (s *scan) drop() {
 		last, ok := s.nameEnd()
 		if !s.makes(op, last, ok) {
 			s.add(Triggers)
+			if op == DropsProcedure {
+				s.add(Modules)
+			}
 		}
 		if !ok {
 			break
@@ -1045,6 +1147,7 @@ func (s *scan) use() {
 
 // assign notes what a setting is set to.
 func (s *scan) assign(x assignment) {
+	s.a.Uses = s.a.Uses || x.kind == setDatabase
 	if s.within && x.kind != setContextInfo && x.kind != setContext {
 		return // it ends with the text
 	}

@@ -21,7 +21,7 @@ var batch, within = Mode{QuotedIdentifier: true}, Mode{QuotedIdentifier: true, W
 
 const (
 	insert    = Writes | Triggers | WritesIdentity | WritesScopeIdentity
-	update    = Writes | Triggers | WritesIdentity
+	update    = Writes | Triggers
 	procedure = Exec | WritesIdentity
 	dynamic   = Exec | Dynamic | WritesIdentity
 )
@@ -166,8 +166,8 @@ var effects = []struct {
 	{"ALTER DATABASE a SET RECOVERY SIMPLE WITH ROLLBACK IMMEDIATE", DDL | Triggers},
 	{"ALTER DATABASE SCOPED CONFIGURATION SET MAXDOP = 1", DDL | Triggers},
 	{"ALTER DATABASE SCOPED CONFIGURATION FOR SECONDARY SET MAXDOP = 1 SET NOCOUNT ON", DDL | Triggers | Assigns},
-	{"ALTER TABLE t ADD a int SET NOCOUNT ON", DDL | Triggers | Assigns},
-	{"ALTER TABLE t SET (LOCK_ESCALATION = AUTO)", DDL | Triggers},
+	{"ALTER TABLE t ADD a int SET NOCOUNT ON", DDL | Triggers | Modules | Assigns},
+	{"ALTER TABLE t SET (LOCK_ESCALATION = AUTO)", DDL | Triggers | Modules},
 	{"SET SHOWPLAN_ALL ON", Fixed},
 	{"SET NOEXEC ON", Fixed},
 	{"SET PARSEONLY ON", Fixed},
@@ -196,15 +196,15 @@ var effects = []struct {
 	{"IF OBJECT_ID('tempdb..#t') IS NOT NULL DROP TABLE #t", DDL | Ends},
 	{"CREATE PROCEDURE #p AS SELECT 1", DDL | TempProcedure},
 	{"DROP PROC #p", DDL | Ends},
-	{"CREATE PROC p AS SET NOCOUNT ON CREATE TABLE #t (a int)", DDL | Triggers},
-	{"CREATE OR ALTER PROCEDURE p AS EXEC q", DDL | Triggers},
-	{"CREATE VIEW v AS SELECT 1", DDL | Triggers},
+	{"CREATE PROC p AS SET NOCOUNT ON CREATE TABLE #t (a int)", DDL | Triggers | Modules},
+	{"CREATE OR ALTER PROCEDURE p AS EXEC q", DDL | Triggers | Modules},
+	{"CREATE VIEW v AS SELECT 1", DDL | Triggers | Modules},
 	{"CREATE INDEX i ON t (a) WITH (ONLINE = ON)", DDL | Triggers},
-	{"ALTER TABLE t DROP COLUMN IF EXISTS a", DDL | Triggers},
-	{"ALTER TABLE t ALTER COLUMN a int DROP TABLE #t", DDL | Triggers | Ends},
-	{"CREATE FUNCTION f() RETURNS int AS BEGIN RETURN 1 END", DDL | Triggers},
-	{"CREATE USER u WITHOUT LOGIN", DDL | Triggers},
-	{"DROP VIEW IF EXISTS v", DDL | Triggers},
+	{"ALTER TABLE t DROP COLUMN IF EXISTS a", DDL | Triggers | Modules},
+	{"ALTER TABLE t ALTER COLUMN a int DROP TABLE #t", DDL | Triggers | Modules | Ends},
+	{"CREATE FUNCTION f() RETURNS int AS BEGIN RETURN 1 END", DDL | Triggers | Modules},
+	{"CREATE USER u WITHOUT LOGIN", DDL | Triggers | Modules},
+	{"DROP VIEW IF EXISTS v", DDL | Triggers | Modules},
 	{"DECLARE c CURSOR FOR SELECT 1", Cursor},
 	{"DECLARE c CURSOR LOCAL FOR SELECT 1 OPEN c", UsesCursor},
 	{"DECLARE c INSENSITIVE SCROLL CURSOR FOR SELECT 1 FOR UPDATE OF a", Cursor},
@@ -264,7 +264,7 @@ var effects = []struct {
 	{"EXEC sp_executesql N'SET CONTEXT_INFO 0x01'", ContextUnknown},
 	{"EXEC sp_executesql @stmt = N'EXEC (''DECLARE c CURSOR FOR SELECT ''''a'''''')'", Cursor},
 	{"EXEC sp_executesql N'SELECT @a', N'@a int', @a = 1", 0},
-	{"EXEC sp_executesql N'INSERT t VALUES (1)'", update},
+	{"EXEC sp_executesql N'INSERT t VALUES (1)'", update | WritesIdentity},
 	{"EXEC sp_executesql N'CREATE TABLE ##t (a int)'", DDL | TempTable},
 	{"EXEC sp_executesql N'SET NOEXEC ON'", Fixed},
 	{"EXEC sp_executesql N'it''s'", procedure | Unknown | Unclear},
@@ -310,8 +310,8 @@ var effects = []struct {
 	{"END CONVERSATION @h", Writes},
 	{"BEGIN DIALOG @h FROM SERVICE a TO SERVICE 'b'", Writes},
 	{"BEGIN END CONVERSATION @h END", Writes},
-	{"DISABLE TRIGGER a ON t", DDL | Triggers},
-	{"ENABLE TRIGGER ALL ON DATABASE", DDL | Triggers},
+	{"DISABLE TRIGGER a ON t", DDL | Triggers | Modules},
+	{"ENABLE TRIGGER ALL ON DATABASE", DDL | Triggers | Modules},
 
 	// What is not understood.
 	{"1", Unknown | Unclear},
@@ -370,7 +370,7 @@ func TestWithin(t *testing.T) {
 		{"EXEC sp_set_session_context N'a', 1", Assigns},
 		{"CREATE TABLE #t (a int); SELECT 1 a INTO #u; DROP TABLE #t", DDL | Writes | WritesIdentity | Ends},
 		{"CREATE TABLE ##t (a int)", DDL | TempTable},
-		{"INSERT t VALUES (@a); SELECT SCOPE_IDENTITY()", update},
+		{"INSERT t VALUES (@a); SELECT SCOPE_IDENTITY()", update | WritesIdentity},
 		{"SELECT SCOPE_IDENTITY()", 0},
 		{"SELECT @@IDENTITY", ReadsIdentity},
 		{"DECLARE c CURSOR FOR SELECT 1", Cursor},
