@@ -2,15 +2,18 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"forebay/internal/cluster"
 	"forebay/internal/cluster/memory"
 	"forebay/internal/config"
 	"forebay/internal/controlplane"
@@ -40,6 +43,80 @@ func TestAnotherSealingKey(t *testing.T) {
 	}
 	if err := start(); !errors.Is(err, controlplane.ErrSealed) {
 		t.Errorf("with another key: got %v", err)
+	}
+}
+
+// lateStore does what it is asked, and says that it does not know.
+type lateStore struct {
+	cluster.Store
+	lost atomic.Bool
+}
+
+var errLate = errors.New("no answer")
+
+func (s *lateStore) Commit(ctx context.Context, txn cluster.Txn) (int64, error) {
+	rev, err := s.Store.Commit(ctx, txn)
+	if s.lost.Load() {
+		return 0, errLate
+	}
+	return rev, err
+}
+
+// A key of root's that may be in force stays in its file, since nobody else has it.
+func TestRootKeyThatMayCount(t *testing.T) {
+	t.Parallel()
+	store := &lateStore{Store: memory.New()}
+	plane, err := controlplane.Open(t.Context(), store, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plane.Close()
+	ring, err := controlplane.ParseKeys(controlplane.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &control{log: slog.New(slog.DiscardHandler), cfg: config.API{DataDir: t.TempDir(), Region: "us-east-1"}, plane: plane, ring: ring}
+	if err := c.ensureAccount(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	store.lost.Store(true)
+	fresh := rootFile(c.cfg) + ".new"
+	if _, _, err := c.replaceRootKey(t.Context()); !errors.Is(err, errLate) || !strings.Contains(err.Error(), fresh) {
+		t.Errorf("got %v, want the store's error, and the file", err)
+	}
+	text, err := os.ReadFile(fresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := plane.Changed()
+	for id := plane.State().Account().RootKeys[0].ID; !strings.Contains(string(text), id); id = plane.State().Account().RootKeys[0].ID {
+		select {
+		case <-changed:
+			changed = plane.Changed()
+		case <-t.Context().Done():
+			t.Fatal("the key in force is in no file")
+		}
+	}
+	store.lost.Store(false)
+	if _, path, err := c.replaceRootKey(t.Context()); err != nil || path != rootFile(c.cfg) {
+		t.Errorf("once more: %s, %v", path, err)
+	}
+}
+
+func TestOfAccount(t *testing.T) {
+	t.Parallel()
+	for role, want := range map[string]bool{
+		"arn:aws:iam::123456789012:role/a":        true,
+		"arn:aws-cn:iam::123456789012:role/a":     true,
+		"arn:aws-us-gov:iam::123456789012:role/a": true,
+		"arn:aws:iam::123456789013:role/a":        false,
+		"arn:aws:sts::123456789012:role/a":        false,
+		"arn:aws:iam::123456789012":               false,
+		"":                                        false,
+	} {
+		if got := ofAccount(role, "123456789012"); got != want {
+			t.Errorf("%q: %t", role, got)
+		}
 	}
 }
 

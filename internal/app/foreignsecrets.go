@@ -39,11 +39,17 @@ func foreignOf(state *controlplane.State, name string) (of foreignSecret, ok boo
 	if account := awssm.AccountID(arn); proxy == nil || account == "" || account == own {
 		return foreignSecret{}, false, nil
 	}
-	if proxy.RoleARN == "" || strings.HasPrefix(proxy.RoleARN, "arn:aws:iam::"+own+":") {
+	if proxy.RoleARN == "" || ofAccount(proxy.RoleARN, own) {
 		return foreignSecret{}, true, fmt.Errorf("%w %s: it is of another account, in AWS, where the role %q is not known: the proxy needs one of AWS",
 			ErrSecretDenied, arn, proxy.RoleARN)
 	}
 	return foreignSecret{arn: arn, role: proxy.RoleARN}, true, nil
+}
+
+// ofAccount reports whether a role is one of the account, in whichever partition its ARN says that it is.
+func ofAccount(role, account string) bool {
+	p := strings.SplitN(role, ":", 6)
+	return len(p) == 6 && p[0] == "arn" && p[2] == "iam" && p[4] == account
 }
 
 func (f *foreignSecrets) get(ctx context.Context, state *controlplane.State, of foreignSecret, name string) (secret.Secret, error) {

@@ -74,7 +74,8 @@ func (c *control) replaceRootKey(ctx context.Context) (id, path string, err erro
 		return nil
 	})
 	if err != nil {
-		return "", "", errors.Join(err, os.Remove(fresh))
+		// The store may have it all the same: then the key counts, and is nowhere but in this file.
+		return "", "", fmt.Errorf("root-key: it is not known whether the key in %s is in force: use it, or make another one: %w", fresh, err)
 	}
 	return id, path, os.Rename(fresh, path)
 }

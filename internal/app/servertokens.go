@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"forebay/internal/controlplane"
@@ -109,7 +108,7 @@ func (t *serverTokens) own(state *controlplane.State, proxy *controlplane.Proxy,
 
 // foreign has AWS give out credentials of a role there. What the role may do, AWS decides when the token is used.
 func (t *serverTokens) foreign(ctx context.Context, state *controlplane.State, proxy *controlplane.Proxy, region string) (sigv4.Credentials, error) {
-	if strings.HasPrefix(proxy.RoleARN, "arn:aws:iam::"+state.Account().ID+":") {
+	if ofAccount(proxy.RoleARN, state.Account().ID) {
 		return sigv4.Credentials{}, noToken("the database is one of AWS, where the role %s is not known: the proxy needs one of AWS", proxy.RoleARN)
 	}
 	ctx, stop := context.WithTimeout(ctx, keysLimit)

@@ -38,13 +38,6 @@ type Token struct {
 	signature  [sha256.Size]byte
 }
 
-// LooksLikeToken reports whether a password is meant to be a token, so that a log-in that allows both can tell them
-// apart. It is cheap, and says nothing about whether the token is valid.
-func LooksLikeToken(password string) bool {
-	return strings.Contains(password, "?") && strings.Contains(password, "X-Amz-Algorithm="+algorithm) &&
-		strings.Contains(password, "Action=connect")
-}
-
 // ParseToken takes a token apart. The order of its parameters does not matter; each may be there once; those it does
 // not know must only be signed, like all others. It returns an *Error: IncompleteSignature where the token is not as it
 // must be, SignatureDoesNotMatch where its scope contradicts it, MalformedQueryString.

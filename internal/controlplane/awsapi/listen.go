@@ -95,17 +95,6 @@ func (s *Listener) Close() error {
 	return err
 }
 
-// Shutdown takes no more requests and waits for those under way, until ctx ends: then it closes them, and returns the
-// context's error.
-func (s *Listener) Shutdown(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
-	if err != nil {
-		s.http.Close()
-	}
-	s.running.Wait()
-	return err
-}
-
 // limitedListener accepts only so many connections at once.
 type limitedListener struct {
 	net.Listener

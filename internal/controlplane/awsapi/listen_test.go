@@ -1,7 +1,6 @@
 package awsapi
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -125,25 +124,6 @@ func TestMaxConns(t *testing.T) {
 	}
 	if err := l.Close(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestShutdown(t *testing.T) {
-	t.Parallel()
-	started, release := make(chan struct{}), make(chan struct{})
-	l := listen(t, ListenOptions{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		close(started)
-		<-release
-		_, _ = io.WriteString(w, "done")
-	})})
-	got := make(chan string)
-	go func() { got <- get(t, &http.Transport{}, "http://"+l.Addr()) }()
-	<-started
-	ended := make(chan error)
-	go func() { ended <- l.Shutdown(context.Background()) }()
-	close(release)
-	if body, err := <-got, <-ended; body != "done" || err != nil {
-		t.Errorf("got %q, %v", body, err)
 	}
 }
 
