@@ -356,8 +356,8 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 		case strings.HasPrefix(s, "SELECT"):
 			r.ints(1)
 			count = 1
-		case strings.HasPrefix(s, "DECLARE @t TABLE(a numeric(38,0) IDENTITY("):
-			id, _, _ := strings.Cut(strings.TrimPrefix(s, "DECLARE @t TABLE(a numeric(38,0) IDENTITY("), ",")
+		case strings.HasPrefix(s, "DECLARE @t TABLE(a numeric(18,0) IDENTITY("):
+			id, _, _ := strings.Cut(strings.TrimPrefix(s, "DECLARE @t TABLE(a numeric(18,0) IDENTITY("), ",")
 			f.identity = id
 		case s == "INSERT @t VALUES(1)":
 			f.identity = "NULL"

@@ -104,7 +104,8 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 		if id == "NULL" {
 			b.WriteString("DECLARE @t TABLE(a int);INSERT @t VALUES(1);")
 		} else {
-			b.WriteString("DECLARE @t TABLE(a numeric(38,0) IDENTITY(" + id + ",1));INSERT @t DEFAULT VALUES;")
+			// No more digits than need be: Babelfish has identities of 18.
+			b.WriteString("DECLARE @t TABLE(a numeric(" + strconv.Itoa(max(18, len(id))) + ",0) IDENTITY(" + id + ",1));INSERT @t DEFAULT VALUES;")
 		}
 	}
 	if e&readsCounts != 0 { // what has been written above changes them

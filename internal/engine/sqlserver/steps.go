@@ -123,7 +123,7 @@ func (s *session) stepped(o *engine.Output) {
 		}
 		s.cleaning = false
 		v.owner = nil
-		v.have.Isolation = v.login.Isolation
+		v.have.Isolation, v.have.Database = v.login.Isolation, v.login.Database
 		v.fit = v.have.Fit()
 	case stepIdentity:
 		s.identityRead(o)
@@ -205,7 +205,7 @@ func (s *session) initAgain() bool {
 	if q == "" {
 		return false
 	}
-	s.steps = append(s.steps, step{kind: stepInit, text: s.srv.isolate() + q, reset: true})
+	s.steps = append(s.steps, step{kind: stepInit, text: s.srv.relogin() + q, reset: true})
 	return true
 }
 
