@@ -102,10 +102,12 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 			}
 		}
 		if id == "NULL" {
-			b.WriteString("DECLARE @t TABLE(a int);INSERT @t VALUES(1);")
+			b.WriteString("DECLARE @t TABLE(a int);INSERT @t VALUES(1);IF @@IDENTITY IS NOT NULL RAISERROR('',16,1);")
 		} else {
 			// No more digits than need be: Babelfish has identities of 18.
 			b.WriteString("DECLARE @t TABLE(a numeric(" + strconv.Itoa(max(18, len(id))) + ",0) IDENTITY(" + id + ",1));INSERT @t DEFAULT VALUES;")
+			// On Babelfish a table variable's identity is lost again.
+			b.WriteString("IF @@IDENTITY IS NULL OR @@IDENTITY<>" + id + " RAISERROR('',16,1);")
 		}
 	}
 	if e&readsCounts != 0 { // what has been written above changes them
@@ -124,6 +126,9 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 	s.steps = append(s.steps, step{kind: stepRestore, text: b.String()})
 	return false
 }
+
+// numberRaised is that of RAISERROR with a text: what has been put back is not there.
+const numberRaised = 50000
 
 // cannotRestore refuses the request.
 func (s *session) cannotRestore() bool {

@@ -151,6 +151,12 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 		}
 		return
 	}
+	if st.kind == stepRestore && v.stepErr.Number == numberRaised { // nothing is amiss but that
+		s.cannotRestore()
+		s.steps = nil
+		s.pending = false
+		return
+	}
 	m := &tds.Message{Number: v.stepErr.Number, State: v.stepErr.State, Class: 16, Line: 1}
 	switch st.kind {
 	case stepSet:
