@@ -92,6 +92,9 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 	}
 	var b strings.Builder
 	if needID {
+		if s.l.forgets {
+			return s.cannotRestore()
+		}
 		id := "NULL"
 		if x.idTurn > 0 {
 			if !x.identityKnown || x.identity != x.scope && e&readsIdentities == readsIdentities {

@@ -132,6 +132,7 @@ type local struct {
 	text     []byte // a parameter's text, put together
 	more     []byte // another's
 	tells    telling
+	forgets  bool // its servers forget an identity that is put back
 }
 
 func newLocal(db *database, c *engine.Counters) *local {

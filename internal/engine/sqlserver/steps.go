@@ -151,11 +151,14 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 		}
 		return
 	}
-	if st.kind == stepRestore && v.stepErr.Number == numberRaised { // nothing is amiss but that
+	if st.kind == stepRestore {
 		s.cannotRestore()
-		s.steps = nil
-		s.pending = false
-		return
+		if v.stepErr.Number == numberRaised { // nothing is amiss but that
+			s.l.forgets = true
+			s.steps = nil
+			s.pending = false
+			return
+		}
 	}
 	m := &tds.Message{Number: v.stepErr.Number, State: v.stepErr.State, Class: 16, Line: 1}
 	switch st.kind {
@@ -163,8 +166,6 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 		m.Text = "The session's settings could not be restored on another server connection of the proxy."
 	case stepPrepare:
 		m.Text = "A prepared statement could not be prepared again on another server connection of the proxy."
-	case stepRestore:
-		m.Text = "What the last request has left could not be restored on another server connection of the proxy."
 	}
 	if m.Text != "" && s.refuse == nil {
 		s.refuse = m
