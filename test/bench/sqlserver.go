@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -95,10 +96,16 @@ func startSQLServer(ctx context.Context, w *world) (database, error) {
 	return s, nil
 }
 
+// babelfish is the last line of a Babelfish's @@VERSION: the first one has the release of SQL Server that it takes itself for.
+var babelfish = regexp.MustCompile(`\n(PostgreSQL [0-9.]+) .*\((Babelfish [0-9.]+)\)`)
+
 // fill makes the table.
 func (s *sqlserver) fill(ctx context.Context) error {
 	if err := s.db.QueryRowContext(ctx, "SELECT @@VERSION").Scan(&s.version); err != nil {
 		return fmt.Errorf("ask the server what it is: %w", err)
+	}
+	if m := babelfish.FindStringSubmatch(s.version); m != nil {
+		s.version = m[2] + " (" + m[1] + ")"
 	}
 	s.version, _, _ = strings.Cut(s.version, "\n")
 	for _, statement := range []string{

@@ -69,9 +69,11 @@ func (r pointRun) measure(ctx context.Context, w *world, p *peer) ([]sample, err
 		}
 	}()
 	for i := range conns {
-		if conns[i], err = c.Connect(ctx); err != nil {
+		conn, err := c.Connect(ctx)
+		if err != nil { // then conn is no nil interface
 			return nil, err
 		}
+		conns[i] = conn
 		if err := r.read(ctx, conns[i]); err != nil {
 			return nil, err
 		}

@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
+	"strings"
 
 	"forebay/internal/certs"
 	"forebay/internal/resource"
@@ -71,12 +73,14 @@ func askVersion(ctx context.Context, dsn string) (version string, err error) {
 	return shorten(version), err
 }
 
-// shorten keeps the first line.
+// babelfish is the last line of a Babelfish's @@VERSION: the first one has the release of SQL Server that it takes itself for.
+var babelfish = regexp.MustCompile(`\n(PostgreSQL [0-9.]+) .*\((Babelfish [0-9.]+)\)`)
+
+// shorten says what a server is by its @@VERSION: the first line, or Babelfish's own name.
 func shorten(s string) string {
-	for i, r := range s {
-		if r == '\n' || i > 100 {
-			return s[:i]
-		}
+	if m := babelfish.FindStringSubmatch(s); m != nil {
+		return m[2] + " (" + m[1] + ")"
 	}
-	return s
+	s, _, _ = strings.Cut(s, "\n")
+	return strings.TrimSpace(s)
 }

@@ -146,7 +146,7 @@ func (s *suite) test(ctx context.Context, env []string, run string, packages []s
 }
 
 // testLimit is how long a test may take that has a process of its own.
-const testLimit = "60s"
+const testLimit = "30s"
 
 // testAlone is test with a process for each test.
 func (s *suite) testAlone(ctx context.Context, env []string, run string, packages []string) (*results, error) {
@@ -158,17 +158,19 @@ func (s *suite) testAlone(ctx context.Context, env []string, run string, package
 		bin := filepath.Join(s.dir, "suite.test")
 		command := func(name string, args ...string) *exec.Cmd {
 			cmd := exec.CommandContext(ctx, name, args...)
-			cmd.Dir = filepath.Join(s.src, pkg)
+			cmd.Dir = s.src
 			cmd.Env = append(append(cleanEnv(), "GOWORK=off", "GOFLAGS="), env...)
 			return cmd
 		}
-		if out, err := command("go", "test", "-c", "-vet=off", "-o", bin, ".").CombinedOutput(); err != nil {
+		if out, err := command("go", "test", "-c", "-vet=off", "-o", bin, pkg).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("go test -c: %w: %s", err, out)
 		}
-		name, err := command("go", "list", ".").Output()
+		// A package is named by its folder, or by its import path where tests are tried again.
+		found, err := command("go", "list", "-f", "{{.Dir}}\n{{.ImportPath}}", pkg).Output()
 		if err != nil {
 			return nil, fmt.Errorf("go list: %w", err)
 		}
+		dir, name, _ := strings.Cut(strings.TrimSpace(string(found)), "\n")
 		list, err := command(bin, "-test.list", run).Output()
 		if err != nil {
 			return nil, fmt.Errorf("list the tests of %s: %w", pkg, err)
@@ -178,8 +180,10 @@ func (s *suite) testAlone(ctx context.Context, env []string, run string, package
 				continue // examples have no server
 			}
 			// A test that fails is no error, nor is one that crashes: it is seen not to have ended.
-			out, _ := command("go", "tool", "test2json", "-p", strings.TrimSpace(string(name)),
-				bin, "-test.v=test2json", "-test.run=^"+test+"$", "-test.timeout="+testLimit).Output()
+			one := command("go", "tool", "test2json", "-p", name,
+				bin, "-test.v=test2json", "-test.run=^"+test+"$", "-test.timeout="+testLimit)
+			one.Dir = dir // as go test does it: tests read files
+			out, _ := one.Output()
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}

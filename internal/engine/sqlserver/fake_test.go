@@ -42,6 +42,7 @@ type fake struct {
 	keepsIdentity bool // a reset does not take it away
 	noReset       bool // it does not acknowledge resets
 	failing       bool // some procedures fail
+	forgets       bool // a table variable's identity is lost again, as on Babelfish
 }
 
 func newFake(size int, next *int) *fake {
@@ -391,9 +392,17 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 		case strings.HasPrefix(s, "SELECT"):
 			r.ints(1)
 			count = 1
-		case strings.HasPrefix(s, "DECLARE @t TABLE(a numeric(38,0) IDENTITY("):
-			id, _, _ := strings.Cut(strings.TrimPrefix(s, "DECLARE @t TABLE(a numeric(38,0) IDENTITY("), ",")
-			f.identity = id
+		case strings.HasPrefix(s, "DECLARE @t TABLE(a numeric(18,0) IDENTITY("):
+			id, _, _ := strings.Cut(strings.TrimPrefix(s, "DECLARE @t TABLE(a numeric(18,0) IDENTITY("), ",")
+			if f.identity = id; f.forgets {
+				f.identity = "NULL"
+			}
+		case strings.HasPrefix(s, "IF @@IDENTITY IS NULL OR @@IDENTITY<>"):
+			if f.identity != strings.Fields(strings.TrimPrefix(s, "IF @@IDENTITY IS NULL OR @@IDENTITY<>"))[0] {
+				r.err(numberRaised)
+				status |= tds.DoneError
+			}
+		case strings.HasPrefix(s, "IF @@IDENTITY IS NOT NULL"):
 		case s == "INSERT @t VALUES(1)":
 			f.identity = "NULL"
 		case strings.HasPrefix(s, "INSERT @t"), strings.HasPrefix(s, "DECLARE"):

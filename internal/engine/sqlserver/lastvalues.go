@@ -160,6 +160,9 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 	ids := noIDs
 	implicit := s.want.Options&settings.ImplicitTransactions != 0 && !v.inTx
 	if needID {
+		if s.l.forgets {
+			return s.cannotRestore()
+		}
 		id := "NULL"
 		ids = allIDs
 		if x.idTurn > 0 {
@@ -177,9 +180,12 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 			b.WriteString("SET IMPLICIT_TRANSACTIONS OFF;")
 		}
 		if id == "NULL" {
-			b.WriteString("DECLARE @t TABLE(a int);INSERT @t VALUES(1);")
+			b.WriteString("DECLARE @t TABLE(a int);INSERT @t VALUES(1);IF @@IDENTITY IS NOT NULL RAISERROR('',16,1);")
 		} else {
-			b.WriteString("DECLARE @t TABLE(a numeric(38,0) IDENTITY(" + id + ",1));INSERT @t DEFAULT VALUES;")
+			// No more digits than need be: Babelfish has identities of 18.
+			b.WriteString("DECLARE @t TABLE(a numeric(" + strconv.Itoa(max(18, len(id))) + ",0) IDENTITY(" + id + ",1));INSERT @t DEFAULT VALUES;")
+			// On Babelfish a table variable's identity is lost again.
+			b.WriteString("IF @@IDENTITY IS NULL OR @@IDENTITY<>" + id + " RAISERROR('',16,1);")
 		}
 		if implicit {
 			b.WriteString("SET IMPLICIT_TRANSACTIONS ON;")
@@ -201,6 +207,9 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 	s.steps = append(s.steps, step{kind: stepRestore, text: b.String(), ids: ids})
 	return false
 }
+
+// numberRaised is that of RAISERROR with a text: what has been put back is not there.
+const numberRaised = 50000
 
 // cannotRestore refuses the request.
 func (s *session) cannotRestore() bool {

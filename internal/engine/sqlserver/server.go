@@ -63,16 +63,17 @@ type server struct {
 	since    int64    // when the request was sent, by the loop's clock
 }
 
-// resetsContextMajor is the first major version of SQL Server that is known to be none of Babelfish, where a reset leaves
-// CONTEXT_INFO as it is. The isolation level is taken to survive everywhere, as it did before SQL Server 2014.
-const resetsContextMajor = 13
+// notBabelfishMajor is the first major version of SQL Server that Babelfish does not take itself for, where a reset leaves
+// CONTEXT_INFO and the database as they are. The isolation level may survive everywhere, as it did before SQL Server 2014.
+const notBabelfishMajor = 13
 
 func newServer(db *database, s *login.Server) engine.Server {
 	v := &server{
 		db: db, version: s.Version, features: s.Features, packetSize: s.PacketSize, spid: s.SPID, collation: s.Collation,
 		login: s.Settings, idNull: true,
 	}
-	v.survivors = settings.Survivors{Isolation: true, ContextInfo: s.ProgVersion>>24 < resetsContextMajor}
+	perhaps := s.ProgVersion>>24 < notBabelfishMajor
+	v.survivors = settings.Survivors{Isolation: true, ContextInfo: perhaps, Database: perhaps}
 	v.have = v.login
 	if initial, ok := db.begin(); ok {
 		v.have = initial // init_query has run
@@ -105,9 +106,15 @@ func (v *server) isOf(s *session) bool { return v.owner == s && v.ownerReset == 
 // idle reports that nothing is under way and no transaction is open.
 func (v *server) idle() bool { return !v.due && v.step == 0 && !v.inTx && !v.bulk }
 
-// isolate is a text that gives the session the isolation level of its log-in.
-func (v *server) isolate() string {
-	return "SET TRANSACTION ISOLATION LEVEL " + v.login.Isolation.String() + ";"
+// relogin is a text that gives the session, behind a reset, what that may have left of it and a statement can set: the
+// isolation level of its log-in, and the database.
+func (v *server) relogin() string {
+	have := v.login
+	have.Isolation = 0 // not known
+	if v.survivors.Database && v.have.Database != v.login.Database {
+		have.Database = ""
+	}
+	return string(have.Text(v.login))
 }
 
 // nobody is who has set an identity that is nobody's any more.
@@ -139,6 +146,7 @@ type local struct {
 	text     []byte // a parameter's text, put together
 	more     []byte // another's
 	tells    telling
+	forgets  bool // its servers forget an identity that is put back
 }
 
 func newLocal(db *database, c *engine.Counters) *local {

@@ -443,6 +443,6 @@ func (s *session) clean() bool {
 func (s *session) cleanUp(o *engine.Output) {
 	s.forgetState()
 	s.cleaning = true
-	s.steps = append(s.steps[:0], step{kind: stepClean, text: textNothing + ";" + s.srv.isolate(), reset: true})
+	s.steps = append(s.steps[:0], step{kind: stepClean, text: textNothing + ";" + s.srv.relogin(), reset: true})
 	s.next(o)
 }

@@ -441,6 +441,24 @@ func TestLastValues(t *testing.T) {
 	c.want(c.ask("SELECT @@IDENTITY"), "NULL .")
 }
 
+// On Babelfish an identity cannot be put back. Then it is refused, and all goes on.
+func TestLastValuesForgotten(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	a.ask("INSERT t VALUES (1)")
+	(*a.servers)[0].f.forgets = true
+	b.ask("INSERT t VALUES (1)")
+	a.want(a.ask("SELECT @@IDENTITY"), "error 40197 .")
+	a.want(a.ask("SELECT 1"), "1 .")
+	b.want(b.ask("SELECT SCOPE_IDENTITY()"), "error 40197 .")
+	b.ask("INSERT t VALUES (1)")
+	b.want(b.ask("SELECT @@IDENTITY"), "3 .")
+	if a.lost+b.lost > 0 || len(*a.servers) != 1 {
+		t.Error("the server connection is closed for it")
+	}
+}
+
 // What is lost is not made up.
 func TestLastValuesLost(t *testing.T) {
 	t.Parallel()

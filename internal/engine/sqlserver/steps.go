@@ -136,7 +136,7 @@ func (s *session) stepped(o *engine.Output) {
 		}
 		s.cleaning = false
 		v.owner = nil
-		v.have.Isolation = v.login.Isolation
+		v.have.Isolation, v.have.Database = v.login.Isolation, v.login.Database
 		v.fit = v.have.Fit()
 	case stepReset:
 		o.CloseServer = v.inTx && !st.keep
@@ -171,14 +171,22 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 		}
 		return
 	}
+	if st.kind == stepRestore {
+		s.cannotRestore()
+		v.idOwner, v.idNull, v.idValue = nobody, false, "" // what it has left of them is not known
+		if v.stepErr.Number == numberRaised { // nothing is amiss but that
+			s.l.forgets = true
+			s.steps = nil
+			s.pending = false
+			return
+		}
+	}
 	m := &tds.Message{Number: v.stepErr.Number, State: v.stepErr.State, Class: 16, Line: 1}
 	switch st.kind {
 	case stepSet:
 		m.Text = "The session's settings could not be restored on another server connection of the proxy."
 	case stepPrepare, stepThere:
 		m.Text = "A prepared statement could not be prepared again on another server connection of the proxy."
-	case stepRestore:
-		m.Text = "What the last request has left could not be restored on another server connection of the proxy."
 	}
 	if m.Text != "" && s.refuse == nil {
 		s.refuse = m
@@ -234,7 +242,7 @@ func (s *session) initAgain() bool {
 	if q == "" {
 		return false
 	}
-	s.steps = append(s.steps, step{kind: stepInit, text: s.srv.isolate() + q, reset: true})
+	s.steps = append(s.steps, step{kind: stepInit, text: s.srv.relogin() + q, reset: true})
 	return true
 }
 

@@ -197,20 +197,27 @@ func (s Set) WithOptions(mask uint32) Set {
 	return s
 }
 
-// Survivors says what RESETCONNECTION leaves as it is on a server.
+// Survivors says what RESETCONNECTION may leave as it is on a server: it is in doubt, some do and some do not.
 type Survivors struct {
-	Isolation   bool // before SQL Server 2014, and on Babelfish; elsewhere perhaps: then it is none that is known, and is set again
-	ContextInfo bool // on Babelfish
+	Isolation   bool // survives before SQL Server 2014, and on Babelfish
+	ContextInfo bool // survives on Babelfish
+	Database    bool // survives on Babelfish 4.3
 }
 
-// Reset returns what a reset makes of s on a server connection whose log-in was with these settings. An isolation level that
-// may have survived is that of neither: 0.
+// unknownContext is a CONTEXT_INFO that is not known. None that is set ends in a zero.
+const unknownContext = "\x00"
+
+// Reset returns what a reset makes of s on a server connection whose log-in was with these settings. What may have survived
+// and was not as after the log-in is not known then, and differs from what any session wants.
 func (s Set) Reset(login Set, k Survivors) Set {
 	if k.Isolation && s.Isolation != login.Isolation {
-		login.Isolation = 0 // one of the two
+		login.Isolation = 0
 	}
-	if k.ContextInfo {
-		login.HasContextInfo, login.ContextInfo = s.HasContextInfo, s.ContextInfo
+	if k.Database && s.Database != login.Database {
+		login.Database = ""
+	}
+	if k.ContextInfo && s.HasContextInfo {
+		login.HasContextInfo, login.ContextInfo = true, unknownContext
 	}
 	return login
 }

@@ -48,17 +48,28 @@ func TestReset(t *testing.T) {
 	if got := s.Reset(at, Survivors{}); got != at {
 		t.Error(got)
 	}
-	want := at
-	want.Isolation, want.HasContextInfo, want.ContextInfo = 0, true, "\x01"
-	if got := s.Reset(at, Survivors{Isolation: true, ContextInfo: true}); got != want {
-		t.Error(got)
+	// What may have survived is set in any case, whether it has or not.
+	s.Database = "e"
+	got := s.Reset(at, Survivors{Isolation: true, ContextInfo: true, Database: true})
+	for _, c := range []struct {
+		to   Set
+		want string
+	}{
+		{s, "USE [e];SET DATEFIRST 2;SET TRANSACTION ISOLATION LEVEL SNAPSHOT;SET CONTEXT_INFO 0x01;"},
+		{at, "USE [d];SET TRANSACTION ISOLATION LEVEL READ COMMITTED;"},
+	} {
+		if text := string(got.Text(c.to)); text != c.want {
+			t.Errorf("behind a reset %s, want %s", text, c.want)
+		}
 	}
-	if got := string(want.Text(s)); !strings.Contains(got, "SET TRANSACTION ISOLATION LEVEL SNAPSHOT;") {
-		t.Errorf("a level that has survived or not is not set again: %s", got)
+	if got.Reaches(at) {
+		t.Error("a CONTEXT_INFO that may have survived can be taken away")
 	}
-	s.Isolation = at.Isolation
-	if got := s.Reset(at, Survivors{Isolation: true}); got != at {
-		t.Error(got)
+	if again := got.Reset(at, Survivors{Isolation: true, ContextInfo: true, Database: true}); again != got {
+		t.Error("what is not known is known behind a second reset")
+	}
+	if got := at.Reset(at, Survivors{Isolation: true, ContextInfo: true, Database: true}); got != at {
+		t.Error("what is as after the log-in is in doubt")
 	}
 }
 
