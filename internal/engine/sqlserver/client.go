@@ -404,9 +404,16 @@ func (s *session) forward(msg, data []byte, h tds.Header, whole bool, o *engine.
 	v.lastOwner, v.lastTurn = s, s.values.countTurn+1
 	s.values.countTurn++
 	if c.eff&(sqltext.WritesIdentity|sqltext.WritesScopeIdentity|sqltext.Exec|sqltext.Dynamic|sqltext.Unknown|sqltext.Triggers) != 0 {
-		s.values.idTurn++
-		s.values.identityKnown = false
-		v.idOwner, v.idTurn = s, s.values.idTurn
+		x := &s.values
+		// Where the server connection has not what the session has, all that it may leave as it is cannot be told.
+		stray := x.idTurn > 0 && !(v.idOwner == s && v.idTurn == x.idTurn) && !(x.identityKnown && x.identity == "NULL" && x.scope == "NULL")
+		c.stray = stray
+		x.scopeLost = (x.scopeLost || stray) && (c.eff&sqltext.WritesScopeIdentity == 0 || c.eff&(sqltext.Exec|sqltext.Dynamic|sqltext.Unknown) != 0)
+		x.idTurn++
+		x.identityKnown = false
+		if v.idOwner, v.idTurn = s, x.idTurn; stray && (c.eff&(sqltext.Exec|sqltext.Dynamic|sqltext.Unknown) != 0 || c.eff&(sqltext.WritesIdentity|sqltext.WritesScopeIdentity) == 0) {
+			v.idOwner = nobody
+		}
 	}
 	if !c.eff.Clean() || c.eff&sqltext.Triggers != 0 {
 		v.dirty = true

@@ -24,6 +24,7 @@ type lastValues struct {
 	identityKnown bool
 	identity      string // @@IDENTITY, as a literal
 	scope         string // SCOPE_IDENTITY()
+	scopeLost     bool   // that is not known, whatever the server connection says
 }
 
 // lose forgets what was on a server connection that is gone.
@@ -88,6 +89,9 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 	needCounts := e&readsCounts != 0 && !here
 	hasID := v.idOwner == s && v.idTurn == x.idTurn || x.idTurn == 0 && v.idOwner == nil
 	needID := e&readsIdentities != 0 && !hasID
+	if e&sqltext.ReadsScopeIdentity != 0 && x.scopeLost {
+		return s.cannotRestore()
+	}
 	if !needCounts && !needID {
 		return true
 	}

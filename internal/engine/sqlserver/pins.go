@@ -180,7 +180,7 @@ func (s *session) objectsEnd() {
 				s.temps = append(s.temps, name)
 			}
 		case sqltext.DropsTable, sqltext.DropsProcedure, sqltext.DeallocatesCursor:
-			if !x.Conditional && !c.failed {
+			if !x.Conditional && !c.failed && (cursor || !s.srv.inTx && c.eff&sqltext.TxBegin == 0) { // a rollback would bring it back
 				s.temps = slices.DeleteFunc(s.temps, func(n string) bool { return n == name })
 			}
 		}

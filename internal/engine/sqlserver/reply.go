@@ -309,7 +309,9 @@ func (s *session) replied(o *engine.Output) {
 	s.values.count, s.values.number, s.values.lost = c.count, 0, false
 	s.values.silent = !c.counted && s.mayHideCounts(c)
 	if c.failed {
-		s.values.number = c.number
+		if s.values.number = c.number; c.stray && v.idOwner == s {
+			v.idOwner = nobody
+		}
 	}
 	if s.gone {
 		c.active = false

@@ -80,6 +80,7 @@ type command struct {
 	began   bool // the server has told of a transaction
 	count   uint64
 	counted bool // the last statement has told its count
+	stray   bool // the server connection had not the session's identities when it began
 	bulk    bool // its text asks for rows in a message of their own
 	cursor  int  // change of the number of open cursors
 	single  bool // it is one procedure call, of which only the end is not looked into; so it seems

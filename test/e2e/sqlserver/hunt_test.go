@@ -43,23 +43,23 @@ func TestLeak(t *testing.T) {
 			o.Databases = []string{"app", "other"}
 			at := func() place { return direct(t, o) }
 			t.Run("direct", func(t *testing.T) { // the model is right
-				(&hunt{t: t, at: at(), other: "other", seed: seed, sessions: 15 * rounds, steps: 30}).run()
+				(&hunt{t: t, at: at(), other: "other", seed: seed, sessions: 6 * rounds, steps: 30}).run()
 			})
 			t.Run("one loop", func(t *testing.T) {
-				(&hunt{t: t, at: at(), other: "other", seed: seed, loops: 1, pool: 1 + maxPinned, sessions: 40 * rounds, steps: 30}).run()
+				(&hunt{t: t, at: at(), other: "other", seed: seed, loops: 1, pool: 1 + maxPinned, sessions: 14 * rounds, steps: 30}).run()
 			})
 			t.Run("two loops", func(t *testing.T) {
-				(&hunt{t: t, at: at(), other: "other", seed: seed + 1, loops: 2, pool: 2 + maxPinned, sessions: 40 * rounds, steps: 30}).run()
+				(&hunt{t: t, at: at(), other: "other", seed: seed + 1, loops: 2, pool: 2 + maxPinned, sessions: 14 * rounds, steps: 30}).run()
 			})
 			t.Run("killed", func(t *testing.T) { // server connections, all the time
-				(&hunt{t: t, at: at(), other: "other", seed: seed + 2, loops: 2, pool: 2 + maxPinned, sessions: 30 * rounds, steps: 30, kills: true}).run()
+				(&hunt{t: t, at: at(), other: "other", seed: seed + 2, loops: 2, pool: 2 + maxPinned, sessions: 10 * rounds, steps: 30, kills: true}).run()
 			})
 		})
 	}
 	t.Run("server", func(t *testing.T) {
 		p := realServer(t)
 		for loops := range 3 {
-			(&hunt{t: t, at: p, other: "forebay_hunt", seed: seed, loops: loops, pool: 1 + loops + maxPinned, sessions: 40 * rounds, steps: 30}).run()
+			(&hunt{t: t, at: p, other: "forebay_hunt", seed: seed, loops: loops, pool: 1 + loops + maxPinned, sessions: 14 * rounds, steps: 30}).run()
 		}
 	})
 }
