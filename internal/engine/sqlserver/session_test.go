@@ -534,6 +534,33 @@ func TestServerLostCancelled(t *testing.T) {
 	w.want(w.ask("SELECT 1"), "1 .")
 }
 
+// A table that is dropped in a transaction may come back with that.
+func TestDropInTransaction(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.ask("CREATE TABLE #t (a int)")
+	w.ask("BEGIN TRAN")
+	w.ask("DROP TABLE #t")
+	w.ask("ROLLBACK TRAN")
+	if w.s.Pinned() == "" {
+		t.Error("the server connection that has #t is let go")
+	}
+}
+
+// A procedure that is known to write nothing leaves the identities as they are, wherever it runs.
+func TestIdentityBehindProcedure(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	a.ask("INSERT t VALUES (1)")
+	b.ask("EXEC leaks")
+	b.ask("SELECT 1")
+	a.ask("EXEC leaks")
+	a.want(a.ask("SELECT @@IDENTITY"), "1 .")
+	a.ask("INSERT t VALUES (1)")
+	a.want(a.ask("SELECT @@IDENTITY"), "2 .")
+}
+
 // NOCOUNT keeps the counts back that a server connection would have to be given.
 func TestLastCountNotTold(t *testing.T) {
 	t.Parallel()

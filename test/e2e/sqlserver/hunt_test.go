@@ -31,41 +31,45 @@ import (
 
 // TestLeak runs random statements in many sessions at once, over few server connections, and compares after each statement
 // what the session sees with a model of what it should see. FOREBAY_LEAK_ROUNDS multiplies the number of sessions,
-// FOREBAY_LEAK_SEED has other statements than the usual ones. FOREBAY_TEST_SQLSERVER_DSN, a URL of go-mssqldb's, has it run on
+// FOREBAY_LEAK_SEED has other statements than the usual ones. With FOREBAY_LEAK_KILLS=1 one more run has server connections killed. FOREBAY_TEST_SQLSERVER_DSN, a URL of go-mssqldb's, has it run on
 // that server, too: it makes its tables in the database that the URL names, and in a database forebay_hunt.
 func TestLeak(t *testing.T) {
 	t.Parallel()
 	rounds := envInt(t, "FOREBAY_LEAK_ROUNDS", 1)
 	seed := uint64(envInt(t, "FOREBAY_LEAK_SEED", 1))
+	kills := envInt(t, "FOREBAY_LEAK_KILLS", 0) != 0
 	for name, o := range likes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o.Databases = []string{"app", "other"}
 			at := func() place { return direct(t, o) }
 			t.Run("direct", func(t *testing.T) { // the model is right
-				(&hunt{t: t, at: at(), other: "other", seed: seed, sessions: 15 * rounds, steps: 30}).run()
+				(&hunt{t: t, at: at(), other: "other", seed: seed, sessions: 6 * rounds, steps: 30}).run()
 			})
 			t.Run("one loop", func(t *testing.T) {
-				(&hunt{t: t, at: at(), other: "other", seed: seed, loops: 1, pool: 1 + maxPinned, sessions: 40 * rounds, steps: 30}).run()
+				(&hunt{t: t, at: at(), other: "other", seed: seed, loops: 1, pool: 1 + maxPinned, sessions: 14 * rounds, steps: 30}).run()
 			})
 			t.Run("two loops", func(t *testing.T) {
-				(&hunt{t: t, at: at(), other: "other", seed: seed + 1, loops: 2, pool: 2 + maxPinned, sessions: 40 * rounds, steps: 30}).run()
+				(&hunt{t: t, at: at(), other: "other", seed: seed + 1, loops: 2, pool: 2 + maxPinned, sessions: 14 * rounds, steps: 30}).run()
 			})
+			if !kills {
+				return
+			}
 			t.Run("killed", func(t *testing.T) { // server connections, all the time
-				(&hunt{t: t, at: at(), other: "other", seed: seed + 2, loops: 2, pool: 2 + maxPinned, sessions: 30 * rounds, steps: 30, kills: true}).run()
+				(&hunt{t: t, at: at(), other: "other", seed: seed + 2, loops: 2, pool: 2 + maxPinned, sessions: 10 * rounds, steps: 30, kills: true}).run()
 			})
 		})
 	}
 	t.Run("server", func(t *testing.T) {
-		p := realServer(t)
+		p := huntServer(t)
 		for loops := range 3 {
-			(&hunt{t: t, at: p, other: "forebay_hunt", seed: seed, loops: loops, pool: 1 + loops + maxPinned, sessions: 40 * rounds, steps: 30}).run()
+			(&hunt{t: t, at: p, other: "forebay_hunt", seed: seed, loops: loops, pool: 1 + loops + maxPinned, sessions: 14 * rounds, steps: 30}).run()
 		}
 	})
 }
 
 // realServer is the one that FOREBAY_TEST_SQLSERVER_DSN names.
-func realServer(t *testing.T) place {
+func huntServer(t *testing.T) place {
 	t.Helper()
 	dsn := os.Getenv("FOREBAY_TEST_SQLSERVER_DSN")
 	if dsn == "" {

@@ -34,7 +34,6 @@ type model struct {
 	scope    string
 	handles  []handle
 	readOnly bool // key k1
-	vagueID  bool // the last identity has been read where it was made, and may be refused
 }
 
 // undone is what a rollback undoes.
@@ -275,6 +274,9 @@ func (p *player) fails(want int, text string, args ...any) bool {
 		p.wrong("%s: error %d, want %d", text, number, want)
 		return false
 	}
+	if want != 50000 && p.m.option(xactAbort) && p.m.tran > 0 {
+		p.m.rollback()
+	}
 	p.m.count, p.m.errno = "", ""
 	return true
 }
@@ -443,6 +445,7 @@ func level(p *player, m *model, r *rand.Rand) {
 	}
 	if p.ok("SET TRANSACTION ISOLATION LEVEL " + []string{"READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"}[n-1]) {
 		m.see["level"] = strconv.Itoa(n)
+		delete(m.also, "level")
 	}
 }
 
@@ -875,7 +878,6 @@ func inserts(p *player, m *model, r *rand.Rand) {
 	}
 	m.undo.rows += n
 	m.ran(n, 0)
-	m.vagueID = false
 	if byProc {
 		m.count = ""
 		m.identity, m.scope = "?", before
@@ -901,7 +903,6 @@ func insertsByRPC(p *player, m *model, _ *rand.Rand) {
 		return
 	}
 	m.undo.rows++
-	m.vagueID = false
 	m.identity, m.scope = "?", "?"
 	id := p.inserted(v)
 	if p.gone {
@@ -947,9 +948,9 @@ func (p *player) reads(expr, want string, mayRefuse bool) {
 
 func readsIdentity(p *player, m *model, r *rand.Rand) {
 	if r.IntN(2) == 0 {
-		p.reads("CAST(@@IDENTITY AS int)", m.identity, m.vagueID)
+		p.reads("CAST(@@IDENTITY AS int)", m.identity, true)
 	} else {
-		p.reads("CAST(SCOPE_IDENTITY() AS int)", m.scope, m.vagueID)
+		p.reads("CAST(SCOPE_IDENTITY() AS int)", m.scope, true)
 	}
 }
 
@@ -1016,7 +1017,11 @@ func resets(p *player, m *model, r *rand.Rand) {
 		p.took("reset", err)
 		return
 	}
+	was := m.see["level"]
 	m.fresh(p.start)
+	if p.loops == 0 {
+		m.also["level"] = was // of some servers it survives
+	}
 	p.check() // which carries the reset
 	if p.good && p.r.IntN(2) == 0 && !p.over {
 		p.unpin()
