@@ -139,7 +139,7 @@ func sqlServerDatabase(t *testing.T) database {
 		if err != nil {
 			return nil, err
 		}
-		connector := mssql.NewConnectorConfig(cfg)
+		var connector *mssql.Connector
 		if strings.Contains(password, "X-Amz-Signature=") { // as drivers have it: beside it there is no user
 			cfg.User = ""
 			if connector, err = mssql.NewSecurityTokenConnector(cfg, func(context.Context) (string, error) { return password, nil }); err != nil {

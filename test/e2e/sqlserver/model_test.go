@@ -26,7 +26,6 @@ type model struct {
 	api      int    // the same of the one of sp_cursoropen
 	handle   int    // of it
 	lock     string // of the session
-	global   string // table
 	limit    int    // SET ROWCOUNT
 	count    string // @@ROWCOUNT; "": not known
 	errno    string
@@ -154,6 +153,8 @@ func (p *player) leave() {
 			if rows, err := p.c.conn.QueryContext(context.Background(), "SET DATEFIRST 6; SELECT n FROM dbo.numbers(50000)"); err == nil {
 				rows.Next()
 				p.c.hangUp()
+				for rows.Next() { // up to the error: the driver gives its buffers away when it is closed, whoever still reads them
+				}
 				_ = rows.Close()
 			}
 		}
@@ -850,14 +851,11 @@ func locks(p *player, m *model, r *rand.Rand) {
 
 // inserted reads the identity of the row that was inserted last, with what does not tell Forebay of it.
 func (p *player) inserted(v string) string {
-	for _, text := range []string{"SELECT MAX(id) FROM " + p.target.database + ".dbo.rows_t WHERE v = N'" + v + "'"} {
-		got, number := p.say(text)
-		if number != 0 {
-			return "?"
-		}
-		return got
+	got, number := p.say("SELECT MAX(id) FROM " + p.target.database + ".dbo.rows_t WHERE v = N'" + v + "'")
+	if number != 0 {
+		return "?"
 	}
-	return "?"
+	return got
 }
 
 func inserts(p *player, m *model, r *rand.Rand) {
