@@ -174,7 +174,7 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 	if st.kind == stepRestore {
 		s.cannotRestore()
 		v.idOwner, v.idNull, v.idValue = nobody, false, "" // what it has left of them is not known
-		if v.stepErr.Number == numberRaised { // nothing is amiss but that
+		if v.stepErr.Number == numberRaised {              // nothing is amiss but that
 			s.l.forgets = true
 			s.steps = nil
 			s.pending = false
