@@ -72,6 +72,7 @@ func realServer(t *testing.T) place {
 // pair are two clients of a Forebay with one server connection before a real server.
 type pair struct {
 	a, b *sql.Conn
+	db   *sql.DB
 	p    place
 	f    *testkit.Forebay
 }
@@ -83,7 +84,7 @@ func newPair(t *testing.T, p place) pair {
 	})
 	p.host, p.port = f.Host, f.Port
 	db := openGo(t, p, "encrypt=disable")
-	return pair{conn(t, db), conn(t, db), p, f}
+	return pair{conn(t, db), conn(t, db), db, p, f}
 }
 
 // waiting waits until so many clients wait for the server connection.
@@ -152,6 +153,12 @@ func realTransactions(t *testing.T, r pair) {
 				} else {
 					do(t, r.a, "IF @@TRANCOUNT > 0 ROLLBACK TRAN")
 				}
+				// A text that cannot be read pins until the client asks for a reset.
+				if err := r.a.Close(); err != nil {
+					t.Fatal(err)
+				}
+				r.a = conn(t, r.db)
+				do(t, r.a, "SELECT 1")
 			}
 		},
 		"implicit": func() func(bool) {
