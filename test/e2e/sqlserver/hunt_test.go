@@ -61,35 +61,11 @@ func TestLeak(t *testing.T) {
 		})
 	}
 	t.Run("server", func(t *testing.T) {
-		p := huntServer(t)
+		p := realPlace(t)
 		for loops := range 3 {
 			(&hunt{t: t, at: p, other: "forebay_hunt", seed: seed, loops: loops, pool: 1 + loops + maxPinned, sessions: 14 * rounds, steps: 30}).run()
 		}
 	})
-}
-
-// realServer is the one that FOREBAY_TEST_SQLSERVER_DSN names.
-func huntServer(t *testing.T) place {
-	t.Helper()
-	dsn := os.Getenv("FOREBAY_TEST_SQLSERVER_DSN")
-	if dsn == "" {
-		t.Skip("needs a server: FOREBAY_TEST_SQLSERVER_DSN")
-	}
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal("FOREBAY_TEST_SQLSERVER_DSN: not a URL") // not err: it has the password
-	}
-	p := place{host: u.Hostname(), port: 1433, user: u.User.Username(), database: u.Query().Get("database")}
-	p.password, _ = u.User.Password()
-	if u.Port() != "" {
-		if p.port, err = strconv.Atoi(u.Port()); err != nil {
-			t.Fatalf("FOREBAY_TEST_SQLSERVER_DSN: port: %v", err)
-		}
-	}
-	if p.database == "" {
-		p.database = "master"
-	}
-	return p
 }
 
 // maxPinned bounds how many sessions of a hunt hold state that pins at a time.

@@ -24,8 +24,8 @@ const realDSN = "FOREBAY_TEST_SQLSERVER_DSN"
 // realDatabase is the database of these tests.
 const realDatabase = "forebay_e2e"
 
-// realServer is the server that the environment names, with an empty database.
-func realServer(t *testing.T) place {
+// realPlace is the server that the environment names.
+func realPlace(t *testing.T) place {
 	t.Helper()
 	dsn := os.Getenv(realDSN)
 	if dsn == "" {
@@ -33,14 +33,27 @@ func realServer(t *testing.T) place {
 	}
 	u, err := url.Parse(dsn)
 	if err != nil || u.User == nil {
-		t.Fatal(realDSN + " is no URL of the form sqlserver://user:password@host:port?database=...")
+		t.Fatal(realDSN + " is no URL of the form sqlserver://user:password@host:port?database=...") // not err: it has the password
 	}
-	p := place{host: u.Hostname(), user: u.User.Username(), database: realDatabase}
+	p := place{host: u.Hostname(), port: 1433, user: u.User.Username(), database: u.Query().Get("database")}
 	p.password, _ = u.User.Password()
-	if p.port, err = strconv.Atoi(u.Port()); err != nil {
-		t.Fatal(realDSN + " names no port")
+	if u.Port() != "" {
+		if p.port, err = strconv.Atoi(u.Port()); err != nil {
+			t.Fatal(realDSN + " names no port")
+		}
 	}
-	db, err := sql.Open("sqlserver", dsn)
+	if p.database == "" {
+		p.database = "master"
+	}
+	return p
+}
+
+// realServer is that server, with an empty database.
+func realServer(t *testing.T) place {
+	t.Helper()
+	p := realPlace(t)
+	p.database = realDatabase
+	db, err := sql.Open("sqlserver", os.Getenv(realDSN))
 	if err != nil {
 		t.Fatal(realDSN + " is no URL for go-mssqldb") // not err: it could quote the password
 	}
