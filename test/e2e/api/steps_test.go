@@ -105,9 +105,7 @@ func TestFourSteps(t *testing.T) {
 			if d.family == "SQLSERVER" && why == "reason=user" {
 				continue // no user stands beside the token: it is another one's log-in
 			}
-			if !strings.Contains(w.log.String(), why) {
-				t.Errorf("the log does not say %s", why)
-			}
+			w.log.says(t, why)
 		}
 	})
 }

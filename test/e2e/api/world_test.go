@@ -260,3 +260,9 @@ func (b *logBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.b.String()
 }
+
+// says waits until the log has a text: a client is told of its refusal before the log is.
+func (b *logBuffer) says(t *testing.T, text string) {
+	t.Helper()
+	eventually(t, "the log says "+text, func() bool { return strings.Contains(b.String(), text) })
+}
