@@ -7,11 +7,29 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"slices"
 
 	"forebay/internal/resource"
 )
+
+// Roots are the authorities of a target's CA file, in PEM; nil where it names none.
+func Roots(caFile string) (*x509.CertPool, error) {
+	if caFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("CA file of the target: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("no certificate in %s", caFile)
+	}
+	return roots, nil
+}
 
 // Config is for a handshake with the server at address, "host:port" or a host alone. roots are the authorities to trust; nil:
 // the system's, where the mode verifies.

@@ -23,7 +23,7 @@ type session struct {
 	refuse *mysqlwire.Error     // answer to the next command
 	steps  []step               // commands of Forebay's own that are due
 	cmd    *command             // the client's, under way; the server connection's
-	pins   []engine.Pin
+	pins   engine.Pins[pinReason]
 	locks  int // named locks that the session is known to hold; unknownLocks
 
 	// What the client is sending of a command that has begun to pass.

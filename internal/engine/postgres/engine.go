@@ -3,12 +3,10 @@ package postgres
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strconv"
 	"sync"
 
@@ -16,6 +14,7 @@ import (
 	"forebay/internal/engine/postgres/login"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
+	"forebay/internal/targettls"
 )
 
 // Engine is the PostgreSQL engine.
@@ -198,18 +197,11 @@ func askFacts(ctx context.Context, s *login.Server) (f serverFacts, err error) {
 
 // dialOptions are the options for reaching a member that do not depend on user and database.
 func dialOptions(m resource.Member) (login.DialOptions, error) {
-	o := login.DialOptions{Address: m.Address(), TLSMode: m.TLSMode}
-	if m.CAFile != "" {
-		pem, err := os.ReadFile(m.CAFile)
-		if err != nil {
-			return o, fmt.Errorf("postgres: CA file of the target: %w", err)
-		}
-		o.RootCAs = x509.NewCertPool()
-		if !o.RootCAs.AppendCertsFromPEM(pem) {
-			return o, fmt.Errorf("postgres: no certificate in %s", m.CAFile)
-		}
+	roots, err := targettls.Roots(m.CAFile)
+	if err != nil {
+		return login.DialOptions{}, fmt.Errorf("postgres: %w", err)
 	}
-	return o, nil
+	return login.DialOptions{Address: m.Address(), TLSMode: m.TLSMode, RootCAs: roots}, nil
 }
 
 // lower folds ASCII, as the server does with the names of settings.

@@ -26,7 +26,7 @@ type session struct {
 	bound       *stmt  // what the unnamed portal was last bound to
 	skip        int    // bytes still to pass of the message that the client is sending
 	greeting    []byte // what the welcome begins with; nil once sent
-	pins        []engine.Pin
+	pins        engine.Pins[pinReason]
 	mode        sqltext.Mode // how texts are to be read
 	skipToSync  bool         // the server ignores everything up to Sync, and so do we
 	waitApply   bool         // the client is not read until the server connection has taken the settings

@@ -2,12 +2,10 @@ package sqlserver
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -18,6 +16,7 @@ import (
 	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
+	"forebay/internal/targettls"
 	"forebay/internal/wire/tds"
 )
 
@@ -351,16 +350,9 @@ func wrapLogin(err error) error {
 
 // dialOptions are the options for reaching a member that do not depend on the user.
 func dialOptions(m resource.Member) (login.DialOptions, error) {
-	o := login.DialOptions{Address: m.Address(), TLSMode: m.TLSMode}
-	if m.CAFile != "" {
-		pem, err := os.ReadFile(m.CAFile)
-		if err != nil {
-			return o, fmt.Errorf("sqlserver: CA file of the target: %w", err)
-		}
-		o.RootCAs = x509.NewCertPool()
-		if !o.RootCAs.AppendCertsFromPEM(pem) {
-			return o, fmt.Errorf("sqlserver: no certificate in %s", m.CAFile)
-		}
+	roots, err := targettls.Roots(m.CAFile)
+	if err != nil {
+		return login.DialOptions{}, fmt.Errorf("sqlserver: %w", err)
 	}
-	return o, nil
+	return login.DialOptions{Address: m.Address(), TLSMode: m.TLSMode, RootCAs: roots}, nil
 }

@@ -1,12 +1,9 @@
 package sqlserver
 
 import (
-	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
-	"forebay/internal/engine"
 	"forebay/internal/engine/sqlserver/sqltext"
 	"forebay/internal/wire/tds"
 )
@@ -122,42 +119,18 @@ func (s *session) singleEnds() {
 
 // pin keeps the server connection for the session, for one more reason. It is logged and counted once.
 func (s *session) pin(r pinReason, digest string) {
-	if s.pinnedFor(r) {
-		return
+	if !s.pinnedFor(r) {
+		s.pins.Add(r, digest, fixes[r], s.l.counters, s.l.db.log, s.id.PID, uint64(s.srv.spid))
 	}
-	if len(s.pins) == 0 {
-		s.l.counters.Pinned++
-	}
-	s.pins = append(s.pins, engine.Pin{Reason: string(r), Digest: digest, Fix: fixes[r], Since: time.Now().UnixNano()})
-	s.l.counters.Pins[string(r)]++
-	s.l.db.log.Warn("session pinned to its server connection",
-		slog.String("reason", string(r)), slog.String("digest", digest), slog.String("fix", fixes[r]),
-		slog.Uint64("pid", uint64(s.id.PID)), slog.Uint64("server_pid", uint64(s.srv.spid)))
 }
 
 // unpin ends one reason.
-func (s *session) unpin(r pinReason) {
-	n := len(s.pins)
-	s.pins = slices.DeleteFunc(s.pins, func(p engine.Pin) bool { return p.Reason == string(r) })
-	if len(s.pins) < n {
-		s.l.db.log.Info("session no longer pinned for this reason", slog.String("reason", string(r)), slog.Uint64("pid", uint64(s.id.PID)))
-	}
-	if n > 0 && len(s.pins) == 0 {
-		s.unpinAll()
-	}
-}
+func (s *session) unpin(r pinReason) { s.pins.Remove(r, s.l.counters, s.l.db.log, s.id.PID) }
 
 // unpinAll ends all reasons: the state is gone, or the server connection will be made clean or closed.
-func (s *session) unpinAll() {
-	if s.pins != nil {
-		s.pins = nil
-		s.l.counters.Pinned--
-	}
-}
+func (s *session) unpinAll() { s.pins.Clear(s.l.counters) }
 
-func (s *session) pinnedFor(r pinReason) bool {
-	return slices.ContainsFunc(s.pins, func(p engine.Pin) bool { return p.Reason == string(r) })
-}
+func (s *session) pinnedFor(r pinReason) bool { return s.pins.For(r) }
 
 // outlasts reports whether the session may have left something on its server connection that outlasts a reset.
 func (s *session) outlasts() bool {

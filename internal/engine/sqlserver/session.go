@@ -31,7 +31,7 @@ type session struct {
 	refuse     *tds.Message // answer to the next request
 	lostTx     *[8]byte     // a transaction whose end the client has not been told
 	steps      []step       // requests of Forebay's own that are due
-	pins       []engine.Pin
+	pins       engine.Pins[pinReason]
 
 	streams bool         // the rest of a message of the client's passes, or is dropped
 	discard bool         // it is dropped
