@@ -9,16 +9,23 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 )
 
-// keySet is the issuer's keys as the library keeps them, which fetches them when a token names one that it has not. It
-// implements oidc.KeySet.
+// keySet is the issuer's keys as the library reads them, fetched when a token names one that is not there. It implements
+// oidc.KeySet. The library's own set tells who waits for a fetch before it has taken over what was fetched: who asks a moment
+// later may get the answer of before. So each set of the library's fetches once here, and is replaced by another.
 type keySet struct {
-	remote *oidc.RemoteKeySet
+	// Static after newKeys.
+	client *http.Client
+	url    string
 	made   time.Time
+
+	mu    sync.Mutex
+	known *oidc.RemoteKeySet // guarded by mu; has fetched, and does no more; nil: none yet
 }
 
 // whyKey is where VerifySignature leaves, in a context, why keys could not be had: the library's verifier drops it.
@@ -26,11 +33,44 @@ type whyKey struct{}
 
 // VerifySignature implements oidc.KeySet.
 func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	payload, err := k.remote.VerifySignature(ctx, token)
+	k.mu.Lock()
+	known := k.known
+	k.mu.Unlock()
+	if known != nil {
+		if payload, err := known.VerifySignature(ctx, token); err == nil {
+			return payload, nil
+		}
+	}
+	once := &gate{next: k.client.Transport}
+	client := *k.client
+	client.Transport = once
+	fresh := oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), &client), k.url)
+	payload, err := fresh.VerifySignature(ctx, token)
 	if cause := errors.Unwrap(err); cause != nil { // of all its errors, that of a fetch alone wraps one
 		*ctx.Value(whyKey{}).(*error) = cause
+		return nil, err
 	}
+	once.shut.Store(true)
+	k.mu.Lock()
+	k.known = fresh
+	k.mu.Unlock()
 	return payload, err
+}
+
+// gate is a transport until it is shut.
+type gate struct {
+	next http.RoundTripper
+	shut atomic.Bool
+}
+
+var errShut = errors.New("oidc: these keys have been fetched")
+
+// RoundTrip implements http.RoundTripper.
+func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
+	if g.shut.Load() {
+		return nil, errShut
+	}
+	return g.next.RoundTrip(r)
 }
 
 // current gives the keys that are known, after discovery where they are not, and whether it is time to have them anew.
@@ -57,7 +97,7 @@ func (v *Verifier) current(ctx context.Context) (keys *keySet, old bool, err err
 }
 
 func (v *Verifier) newKeys(url string) *keySet {
-	return &keySet{remote: oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), v.client), url), made: v.o.Now()}
+	return &keySet{client: v.client, url: url, made: v.o.Now()}
 }
 
 // renewed takes over keys that were fetched anew.
@@ -154,6 +194,9 @@ func (s *sparing) answer(r *http.Request) (answer, error) {
 	s.mu.Unlock()
 	defer close(done)
 	a := s.ask(r)
+	if a.err != nil {
+		a.at = s.now() // it may have taken long: those who have waited for it are not to ask again, one after the other
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.asking, url)

@@ -77,8 +77,8 @@ func parseOperator(name string) (c condition, err error) {
 }
 
 // holds is the "Evaluation logic for multiple context keys or values": the values of the policy are alternatives; to a
-// negated operator they all are what must not be.
-func (c *condition) holds(keys context) bool {
+// negated operator they all are what must not be. effect is the statement's.
+func (c *condition) holds(keys context, effect Effect) bool {
 	request := keys[c.key]
 	if c.null {
 		for i := range c.values {
@@ -111,8 +111,12 @@ func (c *condition) holds(keys context) bool {
 	case forAnyOne:
 		return c.negated && failed || !c.negated && matched
 	}
-	// A key of several values without a set operator, which the guide warns of: any may match, none may be what is negated.
-	return matched != c.negated
+	// A key of several values without a set operator, which the guide warns of. Who asks may choose them: tag keys, or tags whose
+	// keys differ in case alone, which are one condition key. An Allow holds for all of them, a Deny for any.
+	if effect == Deny {
+		return c.negated && failed || !c.negated && matched
+	}
+	return c.negated && !matched || !c.negated && !failed
 }
 
 func (c *condition) matchesAny(request string, keys context) bool {

@@ -152,8 +152,10 @@ func TestConditions(t *testing.T) {
 		{`'ForAnyValue:StringNotEquals':{'a:k':['x','y']}`, none, false},
 		{`'ForAnyValue:StringEqualsIfExists':{'a:k':'x'}`, none, true},
 
-		// Several values without a set operator.
-		{`'StringEquals':{'a:k':'x'}`, one("y", "x"), true},
+		// Several values without a set operator: all of them.
+		{`'StringEquals':{'a:k':'x'}`, one("y", "x"), false},
+		{`'StringEquals':{'a:k':['x','y']}`, one("y", "x"), true},
+		{`'StringNotEquals':{'a:k':'x'}`, one("y", "z"), true},
 		{`'StringNotEquals':{'a:k':'x'}`, one("y", "x"), false},
 
 		// All operators and keys must hold.
@@ -195,4 +197,31 @@ func TestConditions(t *testing.T) {
 // quote makes JSON of text with ' for ", but for the quotes of a variable's default.
 func quote(s string) string {
 	return strings.NewReplacer(`, '`, `, '`, `'}'`, `'}"`, `'`, `"`).Replace(s)
+}
+
+// TestSeveralValuesOfOneKey: whoever asks may bring several values for a key that is meant to have one, and gains nothing by it.
+func TestSeveralValuesOfOneKey(t *testing.T) {
+	t.Parallel()
+	tagged := map[string][]string{"aws:RequestTag/env": {"dev"}, "aws:RequestTag/Env": {"prod"}} // two tags, one condition key
+	for _, tt := range []struct {
+		effect, condition string
+		want              policy.Outcome
+	}{
+		{"Allow", `'StringEquals':{'aws:RequestTag/env':'dev'}`, policy.ImplicitDeny},
+		{"Allow", `'StringNotEquals':{'aws:RequestTag/env':'prod'}`, policy.ImplicitDeny},
+		{"Allow", `'StringEquals':{'aws:RequestTag/env':['dev','prod']}`, policy.Allowed},
+		{"Deny", `'StringEquals':{'aws:RequestTag/env':'prod'}`, policy.ExplicitDeny},
+		{"Deny", `'StringNotEquals':{'aws:RequestTag/env':'dev'}`, policy.ExplicitDeny},
+		{"Deny", `'StringNotEquals':{'aws:RequestTag/env':['dev','prod']}`, policy.ImplicitDeny},
+	} {
+		d, err := policy.Parse(policy.Identity, []byte(`{"Version":"2012-10-17","Statement":{"Effect":"`+tt.effect+`","Action":"*","Resource":"*","Condition":{`+quote(tt.condition)+`}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := request("rds:CreateDBProxy", "*")
+		r.Context = tagged
+		if got := policy.Evaluate(r, policy.Set{Identity: []policy.Policy{{Document: d}}}).Outcome; got != tt.want {
+			t.Errorf("%s {%s}: %v, want %v", tt.effect, tt.condition, got, tt.want)
+		}
+	}
 }

@@ -247,7 +247,7 @@ func (e *evaluation) applies(s *Statement, kind Kind) grade {
 		return unnamed
 	}
 	for i := range s.conditions {
-		if !s.conditions[i].holds(e.keys) {
+		if !s.conditions[i].holds(e.keys, s.Effect) {
 			return unnamed
 		}
 	}
