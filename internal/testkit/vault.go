@@ -147,13 +147,11 @@ func (v *Vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "PUT sys/leases/renew":
 		v.renew(w, in.LeaseID)
 	case "PUT sys/leases/revoke":
-		if !v.end(in.LeaseID) {
-			vaultAnswer(w, http.StatusBadRequest, map[string]any{"errors": []string{"invalid lease"}})
-			return
+		if v.end(in.LeaseID) { // to end what is no more is no error
+			v.mu.Lock()
+			v.revoked++
+			v.mu.Unlock()
 		}
-		v.mu.Lock()
-		v.revoked++
-		v.mu.Unlock()
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		vaultAnswer(w, http.StatusNotFound, map[string]any{"errors": []string{}})

@@ -103,8 +103,8 @@ func (r *reader) logIn(ctx context.Context) error {
 	}
 	if r.token != "" && now.Before(r.expires) {
 		got, err := r.call(ctx, http.MethodPost, "auth/token/renew-self", map[string]string{})
-		// Near its longest life a token is renewed for hardly any time.
-		if err == nil && r.take(got, now) && r.expires.Sub(now) > time.Minute {
+		// Near its longest life a token is renewed for less. What hangs on it has a third of its time left then, to be replaced in.
+		if err == nil && r.take(got, now) && (r.ends.IsZero() || r.ends.Sub(now) >= r.life-r.life/10) {
 			return nil
 		}
 		if err != nil && transient(err) {
@@ -128,6 +128,10 @@ func (r *reader) logIn(ctx context.Context) error {
 		return fmt.Errorf("log-in at auth/%s: no token in the answer", a.Mount)
 	}
 	r.session++
+	r.life = 0
+	if !r.ends.IsZero() {
+		r.life = r.ends.Sub(now)
+	}
 	return nil
 }
 

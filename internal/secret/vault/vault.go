@@ -77,12 +77,13 @@ type reader struct {
 
 	mu      sync.Mutex // held during a read; guards what is below
 	http    *http.Client
-	token   string    // from a log-in; empty: none
-	renew   time.Time // when the token is to be renewed; zero: never
-	expires time.Time // after which it is not renewed any more; zero: never
-	ends    time.Time // when it ends; zero: never
-	session int       // counts tokens, but for one that is renewed
-	dynamic bool      // the path gives out leases: it is not asked again
+	token   string        // from a log-in; empty: none
+	renew   time.Time     // when the token is to be renewed; zero: never
+	expires time.Time     // after which it is not renewed any more; zero: never
+	ends    time.Time     // when it ends; zero: never
+	life    time.Duration // that the token was given at its log-in; 0: it has no end
+	session int           // counts tokens, but for one that is renewed
+	dynamic bool          // the path gives out leases: it is not asked again
 }
 
 // reply is what Vault answers with.
