@@ -206,14 +206,12 @@ func (s *session) refused(h tds.Header, whole bool, o *engine.Output) {
 	s.refuse = nil
 	told := s.resetUnsent(h, nil, o)
 	s.unpend()
-	if !whole && s.lostTx != nil {
-		s.lostTx = nil // nobody misses it: the error says so
-	}
 	if whole {
 		s.message(tds.AppendDone(m.Append(s.rollback(told), s.version), s.version, true), o)
 		return
 	}
 	s.streams, s.discard, s.late = true, true, m
+	s.insert = len(told) > 0 // the client is told at the end
 }
 
 // dropped answers, at its end, a message that has been dropped.
@@ -339,7 +337,8 @@ func (s *session) request(msg []byte, h tds.Header, whole bool, o *engine.Output
 	*c = command{kind: h.Type, ops: c.ops[:0], objects: c.objects[:0]}
 	ok := true
 	switch {
-	case h.Status&tds.StatusIgnore != 0: // it is not to be run, but answered
+	case h.Status&tds.StatusIgnore != 0: // it is not to be run, but answered; a server that does not know of that runs it
+		c.eff = sqltext.Unknown | sqltext.WritesIdentity
 	case h.Type == tds.PacketSQLBatch:
 		var text []byte
 		if text, err = tds.SkipEnclave(body, v.features); err == nil {

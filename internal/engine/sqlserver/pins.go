@@ -298,9 +298,9 @@ const cursorMark = "\x00"
 // lockCall looks into a call of sp_getapplock or sp_releaseapplock, and reports whether it is one. What a transaction owns
 // ends with it.
 func (s *session) lockCall(r *tds.RPC) bool {
-	gets := nameIs(r.Name, "sp_getapplock")
-	if !gets && !nameIs(r.Name, "sp_releaseapplock") {
-		return false
+	gets := tds.IsSystem(r.Name, "sp_getapplock")
+	if !gets && !tds.IsSystem(r.Name, "sp_releaseapplock") {
+		return false // or, of another schema, perhaps the database's own
 	}
 	owner := 1 // of sp_releaseapplock's parameters
 	if gets {
