@@ -1,6 +1,7 @@
 package sqlserver
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -685,5 +686,38 @@ func TestProceduresOfOthers(t *testing.T) {
 		if w.s.Pinned() == "" {
 			t.Errorf("%s: not pinned", name)
 		}
+	}
+}
+
+// What is kept of a session's temporary objects has a bound.
+func TestManyTemporaryTables(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.ask("CREATE TABLE #t (a int)")
+	w.ask("BEGIN TRAN")
+	for range 3 {
+		w.ask("DROP TABLE #t")
+		w.ask("DROP TABLE #other")
+	}
+	if n := len(w.s.drops); n != 1 {
+		t.Errorf("%d dropped", n)
+	}
+	w.ask("COMMIT TRAN")
+	if w.s.Pinned() != "" {
+		t.Errorf("pinned for %q", w.s.Pinned())
+	}
+	for i := range maxTemps + 5 {
+		w.ask(fmt.Sprintf("CREATE TABLE #t%d (a int)", i))
+	}
+	if len(w.s.temps) != maxTemps || !w.s.pinnedFor(pinUnknown) {
+		t.Errorf("%d are known, pinned for %v", len(w.s.temps), w.s.pins)
+	}
+	w = newStage(t, setup{})
+	for range maxTemps + 5 {
+		w.ask("CREATE TABLE #t (a int)")
+		w.ask("DROP TABLE #t")
+	}
+	if w.s.Pinned() != "" {
+		t.Errorf("pinned for %q", w.s.Pinned())
 	}
 }
