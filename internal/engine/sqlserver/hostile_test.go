@@ -721,3 +721,29 @@ func TestManyTemporaryTables(t *testing.T) {
 		t.Errorf("pinned for %q", w.s.Pinned())
 	}
 }
+
+// A text that names a prepared statement's handle does not meet those that other sessions have on the server connection.
+func TestHandlesInTexts(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"EXEC sp_execute 100", "EXEC sp_unprepare 100"} {
+		for _, first := range []string{"SELECT 1", "SET LOCK_TIMEOUT 5"} {
+			a := newStage(t, setup{})
+			b := a.another()
+			a.want(a.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", "SELECT 5"}}), "handle 1 .")
+			f := (*a.servers)[0].f
+			b.ask(first)
+			if len(f.handles) != 1 {
+				t.Fatalf("%d handles", len(f.handles))
+			}
+			b.ask(text)
+			if len(f.handles) != 0 || b.s.Pinned() != string(pinPrepared) {
+				t.Errorf("%s: %d handles, pinned for %q", text, len(f.handles), b.s.Pinned())
+			}
+			if first != "SELECT 1" {
+				b.want(b.ask("SELECT VAR LOCK_TIMEOUT"), "5 .")
+			}
+			b.leave()
+			a.want(a.call(call{id: tds.ProcExecute, handle: 1}), "1 .")
+		}
+	}
+}
