@@ -2,6 +2,7 @@ package storm
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -44,6 +45,9 @@ func NewSQLServer(t Target) (*SQLServer, error) {
 		c.TLSConfig.DynamicRecordSizingDisabled = true // a record of the handshake is in one packet of the protocol
 		if t.Strict {
 			c.TLSConfig.NextProtos = []string{"tds/8.0"}
+		} else {
+			// Inside packets there is no TLS 1.3: to offer it would only fill the hello with key shares that nobody takes.
+			c.TLSConfig.MaxVersion = tls.VersionTLS12
 		}
 	}
 	c.DialTimeout, c.DisableRetry = -1, true // the storm has a time limit of its own
