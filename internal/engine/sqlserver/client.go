@@ -206,14 +206,12 @@ func (s *session) refused(h tds.Header, whole bool, o *engine.Output) {
 	s.refuse = nil
 	told := s.resetUnsent(h, nil, o)
 	s.unpend()
-	if !whole && s.lostTx != nil {
-		s.lostTx = nil // nobody misses it: the error says so
-	}
 	if whole {
 		s.message(tds.AppendDone(m.Append(s.rollback(told), s.version), s.version, true), o)
 		return
 	}
 	s.streams, s.discard, s.late = true, true, m
+	s.insert = len(told) > 0 // the client is told at the end
 }
 
 // dropped answers, at its end, a message that has been dropped.
@@ -337,9 +335,11 @@ func (s *session) request(msg []byte, h tds.Header, whole bool, o *engine.Output
 	body := data[n:]
 	c := &v.cmd
 	*c = command{kind: h.Type, ops: c.ops[:0], objects: c.objects[:0]}
+	pinned := len(s.pins) > 0
 	ok := true
 	switch {
-	case h.Status&tds.StatusIgnore != 0: // it is not to be run, but answered
+	case h.Status&tds.StatusIgnore != 0: // it is not to be run, but answered; a server that does not know of that runs it
+		c.eff = sqltext.Unknown | sqltext.WritesIdentity
 	case h.Type == tds.PacketSQLBatch:
 		var text []byte
 		if text, err = tds.SkipEnclave(body, v.features); err == nil {
@@ -357,6 +357,14 @@ func (s *session) request(msg []byte, h tds.Header, whole bool, o *engine.Output
 	if o.Client.Len() > 0 { // it has been answered
 		s.unpend()
 		return true
+	}
+	if ok && c.eff&sqltext.Prepared != 0 && len(c.ops) == 0 && v.handles > 0 && !v.inTx && !pinned && !bit {
+		// A text names handles as the server does: it is not to meet those of others.
+		v.dirty, v.owner = true, nil
+		if s.adapt() {
+			s.steps = append(s.steps, step{kind: stepSet, text: textNothing, reset: true})
+		}
+		ok = false
 	}
 	if ok && v.resetDue && c.eff&(sqltext.Assigns|sqltext.SettingUnknown|sqltext.SettingLost|sqltext.Unknown|sqltext.Resets) != 0 {
 		// It could not be told what of the answer is about the reset, and what about the request.

@@ -17,7 +17,6 @@ import (
 	"forebay/internal/resource"
 	"forebay/internal/secret"
 	"forebay/internal/targettls"
-	"forebay/internal/wire/tds"
 )
 
 // database is what the sessions and server connections of one user and database, logged in alike, share.
@@ -105,7 +104,7 @@ func (d *database) prepare(ctx context.Context, s *login.Server) (facts, error) 
 	}
 	d.learn(s, f)
 	if d.routines.Load() == nil && !d.refused.Load() {
-		if err := d.loadRoutines(ctx, s, s.Version.AtLeast(tds.V72)); err != nil {
+		if err := d.readRoutines(ctx, s); err != nil {
 			return f, fmt.Errorf("modules: %w", err)
 		}
 	}
@@ -219,7 +218,7 @@ func (d *database) Maintain(ctx context.Context, m engine.Member) (engine.Capaci
 		return engine.Capacity{}, err
 	}
 	d.learn(s, f)
-	if err := d.loadRoutines(ctx, s, s.Version.AtLeast(tds.V72)); err != nil {
+	if err := d.readRoutines(ctx, s); err != nil {
 		return engine.Capacity{MaxConnections: f.maxConns}, fmt.Errorf("modules: %w", err)
 	}
 	return engine.Capacity{MaxConnections: f.maxConns}, nil

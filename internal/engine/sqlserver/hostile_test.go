@@ -1,6 +1,7 @@
 package sqlserver
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -587,6 +588,162 @@ func TestImplicitTransactions(t *testing.T) {
 		a.want(a.ask("SELECT @@IDENTITY"), "1 .")
 		if a.on != nil {
 			t.Errorf("silent %v: putting the identity back has begun a transaction", silent)
+		}
+	}
+}
+
+// A client's own reset is acknowledged, once, where the server connection is lost before it has said so.
+func TestOwnResetLost(t *testing.T) {
+	t.Parallel()
+	for _, first := range []uint8{7, 3} { // with the request, and with a step before it
+		w := newStage(t, setup{})
+		w.s.startup.DateFirst = first
+		w.ask("SET LOCK_TIMEOUT 5")
+		w.ask("BEGIN TRAN")
+		w.exchange(w.batchOf("WAITFOR DELAY '1:00'", tds.StatusResetConnection))
+		w.lose()
+		w.want(seen(t, w.client, 4096), "env 10 env 18 error 40197 .")
+		w.want(w.ask("SELECT VAR LOCK_TIMEOUT"), "NULL .")
+	}
+}
+
+// The reset that comes with a request which is too large to be kept, and is refused, is acknowledged with the error.
+func TestResetOfLargeUnsentRequest(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.ask("SET LOCK_TIMEOUT 5")
+	w.s.Refuse(engine.ErrBorrowTimeout, &w.o)
+	w.want(w.exchange(w.batchOf("SELECT 1"+strings.Repeat(" ", maxInspected), tds.StatusResetConnection)), "env 18 error 49918 .")
+	w.want(w.ask("SELECT VAR LOCK_TIMEOUT"), "NULL .")
+}
+
+// What is not known of may be a lock that others wait for: it is given up as soon as the client has left.
+func TestClientGonePinned(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.ask("EXEC dbo.hidden")
+	if w.s.Pinned() != string(pinProcedure) {
+		t.Fatalf("pinned: %q", w.s.Pinned())
+	}
+	f := w.on.f
+	f.locks = 1 // as such a procedure may do
+	if !w.leave() {
+		t.Error("the server connection is closed")
+	}
+	if p := f.pristine(); p != "" {
+		t.Errorf("left %s", p)
+	}
+}
+
+// A server that does not know of requests that are not to be run runs them: nobody else meets what they have left.
+func TestIgnoredRequest(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	a.exchange(a.batchOf("SET LOCK_TIMEOUT 5", tds.StatusIgnore))
+	b.ask("SELECT 1")
+	if f := (*a.servers)[0].f; f.resets != 1 {
+		t.Errorf("%d resets", f.resets)
+	}
+}
+
+// The memory for a session's prepared statements has a bound.
+func TestTooManyStatements(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	prepare := call{id: tds.ProcPrepare, handle: -1, texts: []string{"", "SELECT 5"}}
+	w.want(w.call(prepare), "handle 1 .")
+	w.s.stmtBytes = maxStmtBytes
+	w.want(w.call(prepare), "handle 2 .")
+	if w.s.Pinned() != string(pinPrepared) {
+		t.Errorf("pinned: %q", w.s.Pinned())
+	}
+	w.s.stmtBytes = stmtsRefused * maxStmtBytes
+	w.want(w.call(prepare), "error 701 .")
+	w.want(w.call(call{id: tds.ProcExecute, handle: 1}), "1 .")
+}
+
+// The server connection of a pinned session is never reset: what its client gives up is given up there.
+func TestUnpreparePinned(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.ask("CREATE TABLE #t (a int)")
+	for i := range 20 {
+		w.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", "SELECT 5" + strings.Repeat(" ", i)}})
+		w.want(w.call(call{id: tds.ProcUnprepare, handle: i + 1}), ".")
+	}
+	if n := len(w.on.f.handles); n > 6 || len(w.on.v.prepared) != n {
+		t.Errorf("%d handles, %d known", n, len(w.on.v.prepared))
+	}
+}
+
+// A procedure of another schema than sys may be the database's own, whatever its name.
+func TestProceduresOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"dbo.sp_getapplock", "[my.sp_getapplock]", "dbo.sp_executesql"} {
+		w := newStage(t, setup{})
+		w.call(call{name: name, texts: []string{"r", "Exclusive", "Transaction"}, named: "@LockOwner"})
+		if w.s.Pinned() == "" {
+			t.Errorf("%s: not pinned", name)
+		}
+	}
+}
+
+// What is kept of a session's temporary objects has a bound.
+func TestManyTemporaryTables(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.ask("CREATE TABLE #t (a int)")
+	w.ask("BEGIN TRAN")
+	for range 3 {
+		w.ask("DROP TABLE #t")
+		w.ask("DROP TABLE #other")
+	}
+	if n := len(w.s.drops); n != 1 {
+		t.Errorf("%d dropped", n)
+	}
+	w.ask("COMMIT TRAN")
+	if w.s.Pinned() != "" {
+		t.Errorf("pinned for %q", w.s.Pinned())
+	}
+	for i := range maxTemps + 5 {
+		w.ask(fmt.Sprintf("CREATE TABLE #t%d (a int)", i))
+	}
+	if len(w.s.temps) != maxTemps || !w.s.pinnedFor(pinUnknown) {
+		t.Errorf("%d are known, pinned for %v", len(w.s.temps), w.s.pins)
+	}
+	w = newStage(t, setup{})
+	for range maxTemps + 5 {
+		w.ask("CREATE TABLE #t (a int)")
+		w.ask("DROP TABLE #t")
+	}
+	if w.s.Pinned() != "" {
+		t.Errorf("pinned for %q", w.s.Pinned())
+	}
+}
+
+// A text that names a prepared statement's handle does not meet those that other sessions have on the server connection.
+func TestHandlesInTexts(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"EXEC sp_execute 100", "EXEC sp_unprepare 100"} {
+		for _, first := range []string{"SELECT 1", "SET LOCK_TIMEOUT 5"} {
+			a := newStage(t, setup{})
+			b := a.another()
+			a.want(a.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", "SELECT 5"}}), "handle 1 .")
+			f := (*a.servers)[0].f
+			b.ask(first)
+			if len(f.handles) != 1 {
+				t.Fatalf("%d handles", len(f.handles))
+			}
+			b.ask(text)
+			if len(f.handles) != 0 || b.s.Pinned() != string(pinPrepared) {
+				t.Errorf("%s: %d handles, pinned for %q", text, len(f.handles), b.s.Pinned())
+			}
+			if first != "SELECT 1" {
+				b.want(b.ask("SELECT VAR LOCK_TIMEOUT"), "5 .")
+			}
+			b.leave()
+			a.want(a.call(call{id: tds.ProcExecute, handle: 1}), "1 .")
 		}
 	}
 }

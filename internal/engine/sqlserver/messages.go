@@ -13,6 +13,11 @@ func errMalformed() *tds.Message {
 	return &tds.Message{Number: 4002, State: 1, Class: 20, Line: 1, Text: "The incoming tabular data stream (TDS) protocol stream is incorrect. The stream ended unexpectedly, or is malformed."}
 }
 
+// errTooManyHandles is about memory, as SQL Server's own number for that.
+func errTooManyHandles() *tds.Message {
+	return &tds.Message{Number: 701, State: 1, Class: 17, Line: 1, Text: "The session has too many prepared statements, or too large ones: unprepare those that are not used any more."}
+}
+
 func errNoBulk() *tds.Message {
 	return &tds.Message{Number: 4022, State: 1, Class: 16, Line: 1, Text: "Bulk load data was expected but not sent, or sent but not expected. The batch will be terminated."}
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 
+	"forebay/internal/engine/sqlserver/login"
 	"forebay/internal/engine/sqlserver/routines"
 	"forebay/internal/engine/sqlserver/sqltext"
+	"forebay/internal/wire/tds"
 )
 
 // What procedures and triggers leave in a session is known from their definitions, which are read when a pool begins, and
@@ -20,6 +22,10 @@ func (d *database) loadRoutines(ctx context.Context, q routines.Querier, large b
 	defer d.loadMu.Unlock()
 	before := d.target.changes.Load()
 	print, err := routines.Fingerprint(ctx, q)
+	if routines.Locked(err) {
+		d.locked()
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -28,6 +34,10 @@ func (d *database) loadRoutines(ctx context.Context, q routines.Querier, large b
 		return nil
 	}
 	c, err := routines.Load(ctx, q, large)
+	if routines.Locked(err) {
+		d.locked()
+		return nil
+	}
 	if routines.Refused(err) {
 		d.routines.Store(nil)
 		d.refused.Store(true)
@@ -54,6 +64,26 @@ func (d *database) loadRoutines(ctx context.Context, q routines.Querier, large b
 		d.look() // what was read may be older than the change
 	}
 	return nil
+}
+
+// lockTimeout is how long reading the modules waits for a transaction that changes some, in milliseconds: new server connections,
+// and the look at the target, wait with it.
+const lockTimeout = 500
+
+// readRoutines is loadRoutines over a server connection, which waits for no lock longer than lockTimeout.
+func (d *database) readRoutines(ctx context.Context, s *login.Server) error {
+	if err := s.Exec(ctx, fmt.Sprint("SET LOCK_TIMEOUT ", lockTimeout)); err != nil {
+		return err
+	}
+	if err := d.loadRoutines(ctx, s, s.Version.AtLeast(tds.V72)); err != nil {
+		return err
+	}
+	return s.Exec(ctx, fmt.Sprint("SET LOCK_TIMEOUT ", s.Settings.LockTimeout))
+}
+
+// locked says that a transaction under way keeps the modules from being read: what is known of them stays as it is.
+func (d *database) locked() {
+	d.say("what procedures and triggers do cannot be read now, since a transaction that changes some is open: it is tried again")
 }
 
 // say warns once of what is amiss with the modules.

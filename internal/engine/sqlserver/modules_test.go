@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"forebay/internal/engine/sqlserver/login"
 	"forebay/internal/engine/sqlserver/routines/routinestest"
 	"forebay/internal/wire/tds"
 )
@@ -258,11 +259,37 @@ func TestLoadRoutines(t *testing.T) {
 	if !load() || d.refused.Load() {
 		t.Error("not known again")
 	}
+	// A transaction that changes some locks them: what is known stays.
+	locked := lost{&login.ServerError{Number: 1222}}
+	was := d.routines.Load()
+	if err := d.loadRoutines(t.Context(), locked, true); err != nil || d.routines.Load() != was || d.refused.Load() {
+		t.Errorf("locked: %v", err)
+	}
+	d.print = ""
+	if err := d.loadRoutines(t.Context(), lockedIn{q, "sys.objects"}, true); err != nil || d.routines.Load() != was || d.refused.Load() {
+		t.Errorf("locked: %v", err)
+	}
+	if n := strings.Count(log.String(), "is open"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
 	// A connection that is lost says nothing of procedures.
 	gone := errors.New("gone")
 	if err := d.loadRoutines(t.Context(), lost{gone}, true); !errors.Is(err, gone) || d.knownRoutines() == nil {
 		t.Errorf("lost: %v", err)
 	}
+}
+
+// lockedIn is a server whose answers to queries of a table take too long.
+type lockedIn struct {
+	*routinestest.Database
+	table string
+}
+
+func (l lockedIn) QueryLarge(ctx context.Context, text string) ([][]*string, error) {
+	if strings.Contains(text, l.table) {
+		return nil, &login.ServerError{Number: 1222}
+	}
+	return l.Database.QueryLarge(ctx, text)
 }
 
 // lost is a server connection that is.

@@ -149,6 +149,9 @@ func (s *session) sticky() bool {
 	return false
 }
 
+// maxTemps bounds the temporary objects and cursors of a session that are known by name. With more of them it is pinned for good.
+const maxTemps = 1024
+
 // objectsEnd takes over what a request has done with temporary objects and cursors.
 func (s *session) objectsEnd() {
 	c := &s.srv.cmd
@@ -160,7 +163,12 @@ func (s *session) objectsEnd() {
 		}
 		switch x.Op {
 		case sqltext.CreatesTable, sqltext.CreatesProcedure, sqltext.DeclaresCursor:
-			if !slices.Contains(s.temps, name) {
+			switch {
+			case slices.Contains(s.temps, name):
+			case len(s.temps) >= maxTemps:
+				s.srv.unsure = true
+				s.pin(pinUnknown, c.digest)
+			default:
 				s.temps = append(s.temps, name)
 			}
 			s.drops = nil // one of them may be this
@@ -168,7 +176,9 @@ func (s *session) objectsEnd() {
 			switch {
 			case x.Conditional || c.failed || c.eff&sqltext.TxRollback != 0:
 			case s.srv.inTx && !cursor:
-				s.drops = append(s.drops, name)
+				if slices.Contains(s.temps, name) && !slices.Contains(s.drops, name) {
+					s.drops = append(s.drops, name)
+				}
 			default:
 				s.forgetTemp(name)
 			}
@@ -271,9 +281,9 @@ const cursorMark = "\x00"
 // lockCall looks into a call of sp_getapplock or sp_releaseapplock, and reports whether it is one. What a transaction owns
 // ends with it.
 func (s *session) lockCall(r *tds.RPC) bool {
-	gets := nameIs(r.Name, "sp_getapplock")
-	if !gets && !nameIs(r.Name, "sp_releaseapplock") {
-		return false
+	gets := tds.IsSystem(r.Name, "sp_getapplock")
+	if !gets && !tds.IsSystem(r.Name, "sp_releaseapplock") {
+		return false // or, of another schema, perhaps the database's own
 	}
 	owner := 1 // of sp_releaseapplock's parameters
 	if gets {

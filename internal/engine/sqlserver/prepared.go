@@ -17,6 +17,9 @@ import (
 const (
 	maxStmts     = 4096    // of a session
 	maxStmtBytes = 4 << 20 // of their texts, of a session, in bytes
+
+	// Beyond the above a session is pinned; beyond this many times as much it is refused more.
+	stmtsRefused = 16
 )
 
 // maxPrepared is how many handles a server connection may have before it is reset for them.
@@ -136,7 +139,17 @@ func (s *session) handleCall(r *tds.RPC, first bool, o *engine.Output) (op, bool
 		if r.ID == tds.ProcPrepExec && !s.within(text, first, o) {
 			return op{}, false
 		}
-		if len(s.stmts) >= maxStmts || s.stmtBytes+len(params)+len(text) > maxStmtBytes {
+		n, size := len(s.stmts), s.stmtBytes+len(params)+len(text)
+		for i := range c.ops { // of the same request
+			if t := c.ops[i].stmt; t != nil && c.ops[i].kind == opPrepare {
+				n, size = n+1, size+len(t.key)
+			}
+		}
+		if n >= stmtsRefused*maxStmts || size > stmtsRefused*maxStmtBytes {
+			s.refuse = errTooManyHandles()
+			return op{}, false
+		}
+		if n >= maxStmts || size > maxStmtBytes {
 			s.pin(pinPrepared, "(too many)")
 		}
 		s.lastStmt++
@@ -251,6 +264,11 @@ func (s *session) unprepares(r *tds.RPC, o *engine.Output) bool {
 	if !ok || s.stmts[int32(h)] == nil {
 		return false
 	}
+	if v := s.srv; v != nil && len(s.pins) > 0 && v.handles > v.db.maxPrepared() {
+		if _, there := v.prepared[s.stmts[int32(h)].key]; there {
+			return false // no reset will give it up: the server is to
+		}
+	}
 	s.forgetStmt(int32(h))
 	data := append([]byte{returnStatusToken}, 0, 0, 0, 0)
 	s.message(appendDone(data, s.version, doneProcToken, 0), o)
@@ -320,6 +338,7 @@ func (s *session) opEnds() {
 	switch p := c.ops[c.at]; p.kind {
 	case opUnprepare:
 		delete(v.prepared, p.stmt.key)
+		v.handles--
 		s.forgetStmt(p.handle)
 	case opExecute:
 		if c.failed && c.number == errorNoHandle && p.stmt != nil {

@@ -161,7 +161,18 @@ func (s *session) message(data []byte, o *engine.Output) {
 
 // fail sends the client an error as the whole answer to a request.
 func (s *session) fail(m *tds.Message, o *engine.Output) {
-	s.message(tds.AppendDone(m.Append(s.rollback(nil), s.version), s.version, true), o)
+	s.message(tds.AppendDone(m.Append(s.untoldOf(nil), s.version), s.version, true), o)
+}
+
+// untoldOf appends what the client has not been told of: that a transaction has been rolled back, that a reset was made which it
+// has asked for.
+func (s *session) untoldOf(b []byte) []byte {
+	b = s.rollback(b)
+	if s.insert {
+		s.insert = false
+		b = tds.EnvChange{Type: tds.EnvReset}.Append(b)
+	}
+	return b
 }
 
 // rollback appends that a transaction has been rolled back which the client has not been told of.
@@ -176,7 +187,7 @@ func (s *session) rollback(b []byte) []byte {
 
 // acknowledge answers an attention.
 func (s *session) acknowledge(o *engine.Output) {
-	s.message(appendDone(nil, s.version, doneToken, tds.DoneAttention), o)
+	s.message(appendDone(s.untoldOf(nil), s.version, doneToken, tds.DoneAttention), o)
 }
 
 // The tokens of answers of Forebay's own.
@@ -376,6 +387,9 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 		o.CloseClient = true
 		return
 	}
+	if v.begins && v.resets && !v.cut {
+		s.insert = true // the client's own reset: the session is as after it, and another server connection will be
+	}
 	if s.streams { // the rest of it goes nowhere
 		s.discard = true
 		if !s.sentSome {
@@ -388,7 +402,7 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 	if rollback {
 		s.lostTx = &descriptor
 	}
-	data := m.Append(s.rollback(nil), s.version)
+	data := m.Append(s.untoldOf(nil), s.version)
 	if v.attn {
 		if lostState && s.refuse == nil {
 			s.refuse = m // a driver tells of nothing but the cancel
@@ -413,6 +427,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 		return false
 	}
 	sticky := s.outlasts()
+	pinned := len(s.pins) > 0 // with what others may wait for: locks, ##t
 	s.unpinAll()
 	if v.step != 0 || s.streams || v.retire || sticky || v.bulk {
 		return false
@@ -426,7 +441,7 @@ func (s *session) ClientGone(o *engine.Output) bool {
 		}
 		return true
 	}
-	if v.idle() && s.clean() {
+	if v.idle() && !pinned && s.clean() {
 		return true
 	}
 	s.cleanUp(o)

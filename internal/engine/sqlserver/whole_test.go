@@ -1,6 +1,7 @@
 package sqlserver_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -31,6 +32,7 @@ import (
 	"forebay/internal/secret"
 	"forebay/internal/testkit"
 	"forebay/internal/testkit/tdsserver"
+	"forebay/internal/wire/tds"
 
 	mssql "github.com/microsoft/go-mssqldb"
 )
@@ -371,5 +373,18 @@ func TestModules(t *testing.T) {
 	}
 	if n := s.Resets() - before; n != 0 {
 		t.Errorf("%d resets", n)
+	}
+	// They are read with a limit for locks, which is none of the clients'.
+	if err := b.QueryRowContext(t.Context(), "SELECT @@LOCK_TIMEOUT").Scan(&n); err != nil || n != -1 {
+		t.Errorf("LOCK_TIMEOUT is %d, %v", n, err)
+	}
+	limited := false
+	for _, c := range s.Conversations() {
+		for _, p := range c {
+			limited = limited || bytes.Contains(p.Data, tds.AppendText(nil, "SET LOCK_TIMEOUT 500"))
+		}
+	}
+	if !limited {
+		t.Error("the modules are read without a limit for locks")
 	}
 }

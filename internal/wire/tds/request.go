@@ -44,7 +44,7 @@ func ParseAllHeaders(b []byte, v Version) (h AllHeaders, n int, err error) {
 		case 1:
 			h.Notifies = true
 		case 2:
-			if len(data) != 12 {
+			if len(data) != 12 || h.Transaction != nil {
 				return h, 0, &MalformedError{"ALL_HEADERS", "transaction descriptor"}
 			}
 			h.Transaction = data[:8:8]
@@ -464,29 +464,53 @@ func (r *RPC) Next(b []byte, v Version, f Features) (rest []byte, err error) {
 // procOf is the number of a procedure that is called by its name.
 func procOf(name []byte) ProcID {
 	var b [32]byte
-	n := 0
+	n, ok := systemName(b[:0], name)
+	if !ok {
+		return 0
+	}
+	return procNames[string(n)]
+}
+
+// IsSystem reports whether a name in UTF-16LE, perhaps in quotes, means the server's own procedure of that name, which is in lower
+// case, whatever procedures a database has: it has no schema, or sys.
+func IsSystem(name []byte, want string) bool {
+	var b [32]byte
+	n, ok := systemName(b[:0], name)
+	return ok && string(n) == want
+}
+
+// systemName appends the name of a procedure of the server's own, in lower case and without quotes and schema. It reports false
+// where it may be another's, or is too long for dst.
+func systemName(dst, name []byte) ([]byte, bool) {
+	quote, schema := byte(0), false
 	for i := 0; i+1 < len(name); i += 2 {
 		c := name[i]
-		if name[i+1] != 0 || c >= 0x80 || n == len(b) {
-			if n == len(b) && c < 0x80 && name[i+1] == 0 {
-				n = 0 // too long for one of them, unless a schema comes first
-			} else {
-				return 0
-			}
+		if name[i+1] != 0 || c >= 0x80 {
+			return nil, false
 		}
 		switch {
-		case c == '.':
-			n = 0
+		case quote == 0 && (c == '[' || c == '"'):
+			if quote = c; c == '[' {
+				quote = ']'
+			}
 			continue
-		case c == '[' || c == ']' || c == '"':
+		case quote != 0 && c == quote:
+			quote = 0
+			continue
+		case c == '.' && (quote != 0 || schema || string(dst) != "sys"):
+			return nil, false
+		case c == '.':
+			dst, schema = dst[:0], true
 			continue
 		case c >= 'A' && c <= 'Z':
 			c += 'a' - 'A'
 		}
-		b[n] = c
-		n++
+		if len(dst) == cap(dst) {
+			return nil, false
+		}
+		dst = append(dst, c)
 	}
-	return procNames[string(b[:n])]
+	return dst, quote == 0
 }
 
 // TransactionRequest is the type of a transaction manager request ([MS-TDS] 2.2.6.9).

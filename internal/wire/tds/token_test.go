@@ -356,7 +356,7 @@ func TestRPC(t *testing.T) {
 	rpc(b, 12).name("").u8(0).u8(0x26, 4).u8(4).u32(7)
 	b.name("@t").u8(0).u8(0xF3).name("").name("dbo").name("tt").u16(2).u32(0).u16(0).u8(0x26, 4).name("").u32(0).u16(0x0200).u8(0x26, 4).name("").
 		u8(0x10).u16(1).zero(3).u8(0).u8(1).u8(4).u32(1).u8(1).u8(0).u8(0)
-	b.u8(0xFF).u16(len("[dbo].[sp_ExecuteSQL]")).chars("[dbo].[sp_ExecuteSQL]").u16(2)
+	b.u8(0xFF).u16(len("[sys].[sp_ExecuteSQL]")).chars("[sys].[sp_ExecuteSQL]").u16(2)
 	nvarchar(b, "", "SELECT 2")
 	b.u8(0xFE).u16(len("mine")).chars("mine").u16(0)
 
@@ -473,4 +473,30 @@ func FuzzRequest(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestSystemNames(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"sp_execute": true, "SP_Execute": true, "[sp_execute]": true, `sys."sp_execute"`: true, "[sys].[sp_execute]": true,
+		"dbo.sp_execute": false, "x.sys.sp_execute": false, "[sys.sp_execute]": false, "master..sp_execute": false,
+		"sp_execute]": false, "sp_execute\x00": false, "[sp_execute": false, "ｓp_execute": false, "": false,
+		"a_name_that_is_longer_than_thirty_two_characters.sp_execute": false,
+	} {
+		text := AppendText(nil, name)
+		if got := IsSystem(text, "sp_execute"); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}
+
+// Of two transaction descriptors a server may take either.
+func TestTwoTransactions(t *testing.T) {
+	t.Parallel()
+	b := AppendAllHeaders(nil, V74, [8]byte{1})
+	b = append(b, b[4:]...)
+	b[0] = byte(len(b))
+	if _, _, err := ParseAllHeaders(b, V74); err == nil {
+		t.Error("taken")
+	}
 }

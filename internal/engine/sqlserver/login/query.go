@@ -117,6 +117,7 @@ type answerReader struct {
 	columns int
 	max     []bool // which of them have chunks: nvarchar(max)
 	rows    [][]*string
+	cells   int
 	failed  *ServerError
 }
 
@@ -168,6 +169,9 @@ const (
 	tokenReturnStatus = 0x79
 	typeNVarChar      = 0xE7
 	maxColumns        = 64
+
+	// maxCells bounds the values of an answer, which may be NULL: then they take more memory than bytes of the answer.
+	maxCells = 8 << 20
 )
 
 // metadata takes the columns of a result.
@@ -217,6 +221,9 @@ func (a *answerReader) metadata() (int, error) {
 // row takes one row.
 func (a *answerReader) row() (int, error) {
 	b, at := a.b, 1
+	if a.cells += a.columns; a.columns == 0 || a.cells > maxCells {
+		return 0, &tds.MalformedError{Structure: "ROW", Field: "count"}
+	}
 	var nulls []byte
 	if b[0] == tokenNBCRow {
 		n := (a.columns + 7) / 8

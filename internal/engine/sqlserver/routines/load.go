@@ -154,7 +154,16 @@ func definitions(sql string, large bool) string {
 func Refused(err error) bool {
 	var refused *login.ServerError
 	var malformed *tds.MalformedError
-	return errors.As(err, &refused) || errors.As(err, &malformed)
+	return errors.As(err, &refused) && !Locked(err) || errors.As(err, &malformed)
+}
+
+// numberLocked is SQL Server's error of a lock that was not to be had within LOCK_TIMEOUT.
+const numberLocked = 1222
+
+// Locked reports whether an error is that another session's transaction has what was to be read locked.
+func Locked(err error) bool {
+	var refused *login.ServerError
+	return errors.As(err, &refused) && refused.Number == numberLocked
 }
 
 func text(s *string) string {

@@ -85,7 +85,7 @@ const (
 	Key
 	// Trace means DBCC TRACEON for the session.
 	Trace
-	// Prepared means sp_prepare, sp_cursoropen and the like, called in the text: handles of the server's.
+	// Prepared means sp_prepare, sp_execute, sp_unprepare, sp_cursoropen and the like, called in the text: handles of the server's.
 	Prepared
 	// Document means sp_xml_preparedocument.
 	Document

@@ -44,7 +44,7 @@ var procedures = func() map[string]procedure {
 		renames:      "sp_rename sp_changeobjectowner sp_settriggerorder",
 		administers:  "sp_addmessage sp_altermessage sp_dropmessage sp_configure sp_cycle_errorlog",
 		releases:     "sp_releaseapplock sp_unprepare sp_cursorclose sp_cursorunprepare sp_xml_removedocument",
-		prepares:     "sp_prepare sp_prepexec sp_prepexecrpc sp_cursoropen sp_cursorprepare sp_cursorprepexec sp_cursorexecute",
+		prepares:     "sp_execute sp_prepare sp_prepexec sp_prepexecrpc sp_cursoropen sp_cursorprepare sp_cursorprepexec sp_cursorexecute",
 		parses:       "sp_xml_preparedocument",
 		binds:        "sp_bindsession sp_getbindtoken",
 		impersonates: "sp_setapprole",
@@ -199,6 +199,9 @@ func (s *scan) call() {
 		s.add(Admin)
 	case releases:
 		s.add(Ends)
+		if last.textIs("sp_unprepare") {
+			s.add(Prepared) // it may be another session's
+		}
 		if last.textIs("sp_releaseapplock") {
 			s.lock(releasesAppLock, args[:n])
 		}

@@ -286,7 +286,7 @@ var effects = []struct {
 	{"EXEC sp_unsetapprole @c", Reverts},
 	{"sp_reset_connection", Resets},
 	{"EXEC sp_prepare @h OUTPUT, N'', N'SELECT 1'", dynamic | Prepared},
-	{"EXEC sp_unprepare 1", Ends},
+	{"EXEC sp_unprepare 1", Prepared | Ends},
 	{"EXEC sp_xml_preparedocument @h OUTPUT, @x", Document},
 	{"EXEC sp_xml_removedocument @h", Ends},
 	{"EXEC #p", procedure},
