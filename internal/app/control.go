@@ -151,7 +151,8 @@ const (
 	caFolder       = "ca"
 )
 
-// writeNew writes a file for this user alone, as a whole or not at all, and replaces none.
+// writeNew writes a file for this user alone, as a whole or not at all, and replaces none. Once it has returned, a loss of power
+// takes the file away no more: what is sealed with a key outlives it otherwise.
 func writeNew(path, text string) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
 	if err != nil {
@@ -162,7 +163,14 @@ func writeNew(path, text string) error {
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	return os.Link(tmp.Name(), path) // unlike a rename, this fails where there is one
+	if err := os.Link(tmp.Name(), path); err != nil { // unlike a rename, this fails where there is one
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // ensureAccount makes the account at the first start, and writes down the key of its root: before the account is made, so
