@@ -34,7 +34,7 @@ type MySQLReplicas struct {
 // replicationUser is who replicas log in as. Every member has the account.
 const replicationUser = "forebay_replication"
 
-// applyLimit is how long a replica may take to apply what it has.
+// applyLimit is how long a replica may take to apply what it has, or, where it begins anew, to apply anything more.
 const applyLimit = 30 * time.Second
 
 // replicationWords is how one product says what the other says in other words.
@@ -214,18 +214,18 @@ func stopAll(members []*MySQL) {
 	wait.Wait()
 }
 
-// follow makes m a replica of source, and returns when it has all that source has had at the time.
+// follow makes m a replica of source, and returns when it has all that source has had at the time. A member that begins anew
+// applies all that was ever written: as long as it gets on, it has time.
 func (r *MySQLReplicas) follow(ctx context.Context, m, source *MySQL) error {
 	if err := r.point(ctx, m, source); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, applyLimit)
-	defer cancel()
 	// A source takes the connection of a replica first, and then finds out that it cannot go on from where that is.
 	position, err := r.position(ctx, source)
 	if err != nil {
 		return err
 	}
+	reached, since := "", time.Now()
 	for {
 		status, err := r.status(ctx, m)
 		if err != nil {
@@ -243,10 +243,19 @@ func (r *MySQLReplicas) follow(ctx context.Context, m, source *MySQL) error {
 		if why := status["Last_SQL_Error"]; why != "" { // an event that it cannot apply to what it has
 			return fmt.Errorf("%w: %s", errDiverged, why)
 		}
+		if now, err := r.position(ctx, m); err == nil && now != reached {
+			reached, since = now, time.Now()
+		}
+		stuck := ctx.Err()
+		if stuck == nil && time.Since(since) > applyLimit {
+			stuck = context.DeadlineExceeded
+		}
+		if stuck != nil {
+			return fmt.Errorf("the replica does not follow: %w: it is to have %s: connected: %s, received %s, applied %s, error %q",
+				stuck, position, status[r.words.ioRunning], status[r.words.received], reached, status[r.words.ioError])
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the replica does not follow: %w: it is to have %s: connected: %s, received %s, error %q",
-				ctx.Err(), position, status[r.words.ioRunning], status[r.words.received], status[r.words.ioError])
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
