@@ -15,7 +15,7 @@ func sealingKeyCommand() *cobra.Command {
 	var keyID string
 	cmd := &cobra.Command{
 		Use:   "sealing-key",
-		Short: "print a new key for sealing.key or api.key_file",
+		Short: "print a new key for sealing.key, api.key_file or api.key_env",
 		Long: `Prints a new line for the file of sealing keys: sealing.key in the data folder, or what api.key_file names.
 
 With --kms-key-id the key is made by AWS KMS and printed as KMS has encrypted it: only who may call kms:Decrypt on that KMS key can

@@ -109,7 +109,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 func (a *App) open(ctx context.Context, cfg *config.Config) (err error) {
 	o := PlaneOptions{Log: a.log, Secrets: a.secrets, Loops: cfg.Loops, Handshakes: cfg.Handshakes, Registry: a.registry, Tokens: &a.tokens}
 	if cfg.API.Enabled() {
-		if a.control, err = openControl(ctx, cfg.API, cfg.Path, a.log, a.remote, a.opts.FirstStart); err != nil {
+		if a.control, err = openControl(ctx, cfg.API, cfg.Path, a.log, a.remote, a.opts.FirstStart, a.opts.LookupEnv); err != nil {
 			return err
 		}
 		a.tokens.rds = &tokens{plane: a.control.plane, ids: a.control.ids, now: time.Now}

@@ -58,7 +58,7 @@ type control struct {
 }
 
 // openControl opens the store and reads the state. Nothing is served yet: see serve.
-func openControl(ctx context.Context, cfg config.API, file string, log *slog.Logger, remote *remoteSecrets, first func(id, secret, file string)) (_ *control, err error) {
+func openControl(ctx context.Context, cfg config.API, file string, log *slog.Logger, remote *remoteSecrets, first func(id, secret, file string), lookup func(string) (string, bool)) (_ *control, err error) {
 	c := &control{log: log, cfg: cfg, first: first, member: memberName(cfg, file), now: time.Now}
 	defer func() {
 		if err != nil {
@@ -73,7 +73,7 @@ func openControl(ctx context.Context, cfg config.API, file string, log *slog.Log
 	if c.store, err = openStore(ctx, cfg, log); err != nil {
 		return nil, err
 	}
-	if c.ring, err = openKeyring(ctx, cfg, log); err != nil {
+	if c.ring, err = openKeyring(ctx, cfg, lookup, log); err != nil {
 		return nil, err
 	}
 	if c.plane, err = controlplane.Open(ctx, c.store, log); err != nil {

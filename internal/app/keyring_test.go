@@ -159,8 +159,61 @@ func TestKMSButPlain(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.open(t)
-	if want := "the sealing key in use is in its file as it is, although api.kms.key_id names a KMS key"; !strings.Contains(c.log.String(), want) {
+	if want := "the sealing key in use is in its place as it is, although api.kms.key_id names a KMS key"; !strings.Contains(c.log.String(), want) {
 		t.Errorf("the log does not say %q:\n%s", want, c.log)
+	}
+}
+
+// TestKeyInEnvironment keeps the sealing keys in an environment variable: no file of them is made, a restart opens what they
+// have sealed, and a restore needs them.
+func TestKeyInEnvironment(t *testing.T) {
+	t.Parallel()
+	c := newControlled(t, "")
+	text := "admin: {listen: \"\"}\napi: {listen: \"127.0.0.1:0\", data_dir: state, region: eu-west-1, key_env: FOREBAY_KEYS}\n"
+	if err := os.WriteFile(c.options.ConfigPath, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	value := ""
+	c.options.LookupEnv = func(name string) (string, bool) { return value, name == "FOREBAY_KEYS" && value != "" }
+	fails(t, c, "api.key_env: expected an environment variable that is set")
+	one, two := strings.TrimSpace(controlplane.NewKey()), strings.TrimSpace(controlplane.NewKey())
+	value = one[:20]
+	fails(t, c, "$FOREBAY_KEYS: key 1: expected 32 bytes in base64")
+
+	value = one
+	a := c.open(t)
+	backup := filepath.Join(t.TempDir(), "backup")
+	if _, err := c.client(t, a).Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	if _, err := os.Stat(c.path("sealing.key")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file of keys: %v", err)
+	}
+	value = two
+	fails(t, c, controlplane.ErrSealed.Error())
+	value = two + "\n" + one
+	c.open(t).Close()
+	value = two
+	c.open(t).Close()
+	if said := "sealed anew with the first of the sealing keys"; !strings.Contains(c.log.String(), said) {
+		t.Errorf("the log does not say %q:\n%s", said, c.log)
+	}
+
+	if err := os.RemoveAll(c.path("etcd")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.Restore(t.Context(), c.options, bytes.NewReader(read(t, backup))); err == nil || !strings.Contains(err.Error(), "$FOREBAY_KEYS does not open this backup") {
+		t.Errorf("restored with another key: %v", err)
+	}
+	value = one
+	if _, err := app.Restore(t.Context(), c.options, bytes.NewReader(read(t, backup))); err != nil {
+		t.Error(err)
+	}
+	for _, key := range []string{one, two} {
+		if strings.Contains(c.log.String(), key) {
+			t.Error("a key is in the log")
+		}
 	}
 }
 

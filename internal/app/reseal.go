@@ -30,8 +30,8 @@ func (c *control) reseal(ctx context.Context) error {
 				c.log.Info("sealed anew with the first of the sealing keys: the others are needed no longer, unless the log says so", "count", sealed)
 			}
 			if r.lost > 0 {
-				c.log.Error("some secrets or access keys cannot be read: they are sealed with a key that is not in the file",
-					"count", r.lost, "file", keyFile(c.cfg))
+				c.log.Error("some secrets or access keys cannot be read: they are sealed with a key that is not there",
+					"count", r.lost, "file", keyPlace(c.cfg))
 			}
 			return nil
 		}

@@ -48,7 +48,7 @@ func TestReseal(t *testing.T) {
 		}
 		return said.String()
 	}
-	const lost = "are sealed with a key that is not in the file\" count=1 file=the-keys"
+	const lost = "are sealed with a key that is not there\" count=1 file=the-keys"
 	revision := w.plane.State().Revision
 	if said := reseal(w.keys); strings.Contains(said, "sealed anew") || !strings.Contains(said, lost) || w.plane.State().Revision != revision {
 		t.Errorf("with the same key: revision %d and then %d; the log says\n%s", revision, w.plane.State().Revision, said)

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"forebay/internal/cluster"
 	"forebay/internal/cluster/memory"
@@ -39,7 +38,7 @@ func Restore(ctx context.Context, o Options, from io.Reader) (info cluster.Backu
 	if info, err = cluster.CheckBackup(bytes.NewReader(backup)); err != nil {
 		return info, fmt.Errorf("restore: %w", err)
 	}
-	if err := fits(ctx, api, backup); err != nil {
+	if err := fits(ctx, api, o.LookupEnv, backup); err != nil {
 		return info, fmt.Errorf("restore: %w", err)
 	}
 	log := slog.New(slog.NewTextHandler(o.Log, nil))
@@ -52,12 +51,11 @@ func Restore(ctx context.Context, o Options, from io.Reader) (info cluster.Backu
 }
 
 // fits checks that this Forebay can read the backup, and that the sealing key in its place opens what is sealed in it.
-func fits(ctx context.Context, api config.API, backup []byte) error {
-	path := keyFile(api)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: expected the sealing key that the backup was made with: copy it there first", path)
+func fits(ctx context.Context, api config.API, lookup func(string) (string, bool), backup []byte) error {
+	if errors.Is(keyMissing(api), fs.ErrNotExist) {
+		return fmt.Errorf("%s: expected the sealing key that the backup was made with: copy it there first", keyPlace(api))
 	}
-	ring, err := openKeyring(ctx, api, slog.New(slog.DiscardHandler))
+	ring, err := openKeyring(ctx, api, lookup, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -77,16 +75,8 @@ func fits(ctx context.Context, api config.API, backup []byte) error {
 	}
 	for _, k := range account.RootKeys {
 		if _, err := ring.Open(k.Sealed, identity.KeyBelongs(k.ID)); err != nil {
-			return fmt.Errorf("%s does not open this backup: copy the sealing key there that it was made with: %w", path, err)
+			return fmt.Errorf("%s does not open this backup: copy the sealing key there that it was made with: %w", keyPlace(api), err)
 		}
 	}
 	return nil
-}
-
-// keyFile is where the keys are that seal.
-func keyFile(api config.API) string {
-	if api.KeyFile != "" {
-		return api.KeyFile
-	}
-	return filepath.Join(api.DataDir, sealingKeyFile)
 }

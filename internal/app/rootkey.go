@@ -31,7 +31,7 @@ func ReplaceRootKey(ctx context.Context, o Options) (id, file string, err error)
 		return "", "", errors.New("root-key: expected a data folder or an etcd, with the account in it")
 	}
 	if api.KeyFile == "" { // else this would make a key
-		if _, err := os.Stat(keyFile(api)); err != nil {
+		if err := keyMissing(api); err != nil {
 			return "", "", fmt.Errorf("root-key: expected the folder of a Forebay that has been started: %w", err)
 		}
 	}
@@ -40,7 +40,7 @@ func ReplaceRootKey(ctx context.Context, o Options) (id, file string, err error)
 	if c.store, err = openStore(ctx, api, c.log); err != nil {
 		return "", "", err
 	}
-	if c.ring, err = openKeyring(ctx, api, c.log); err != nil {
+	if c.ring, err = openKeyring(ctx, api, o.LookupEnv, c.log); err != nil {
 		return "", "", err
 	}
 	if c.plane, err = controlplane.Open(ctx, c.store, c.log); err != nil {

@@ -24,6 +24,7 @@ type API struct {
 	Region     string
 	AccountID  string                 // twelve digits; empty: drawn at the first start
 	KeyFile    string                 // the keys that seal; empty: a file in DataDir, made at the first start
+	KeyEnv     string                 `json:",omitzero"` // the environment variable that the keys are in instead of a file; empty: none
 	KMS        KMS                    `json:",omitzero"`
 	Listeners  controlplane.Listeners `json:"-"`
 	MaxProxies int                    // quota of the account
@@ -71,6 +72,7 @@ type apiSection struct {
 	Region     string           `yaml:"region"`
 	AccountID  string           `yaml:"account_id"`
 	KeyFile    string           `yaml:"key_file"`
+	KeyEnv     string           `yaml:"key_env"`
 	KMS        kmsSection       `yaml:"kms"`
 	Endpoints  listenersSection `yaml:"endpoints"`
 	MaxProxies int              `yaml:"max_proxies"`
@@ -122,7 +124,9 @@ func (c *checker) api(s apiSection) API {
 		c.errorf("api.account_id", "expected twelve digits in quotes, got %q", clip(s.AccountID))
 	}
 	c.count("api.max_proxies", s.MaxProxies, 1, 1<<20)
-	if len(out.Etcd.Endpoints) > 0 && out.DataDir == "" && out.KeyFile == "" {
+	if s.KeyEnv != "" {
+		out.KeyEnv = c.keyEnv(s, out.DataDir)
+	} else if len(out.Etcd.Endpoints) > 0 && out.DataDir == "" && out.KeyFile == "" {
 		c.errorf("api.key_file", "expected a file with the key that seals secrets, since there is no data_dir to make one in, got nothing")
 	}
 	if out.KeyFile != "" {
@@ -130,6 +134,25 @@ func (c *checker) api(s apiSection) API {
 	}
 	out.KMS = c.kms(s.KMS)
 	return out
+}
+
+// keyEnv checks the name of the environment variable that has the sealing keys, which it returns.
+func (c *checker) keyEnv(s apiSection, dataDir string) string {
+	const field = "api.key_env"
+	if !variableName.MatchString(s.KeyEnv) {
+		c.errorf(field, "expected the name of an environment variable") // not quoted: it may be the key itself
+		return ""
+	}
+	if s.KeyFile != "" {
+		c.errorf(field, "expected nothing beside key_file, got %s", clip(s.KeyEnv))
+	}
+	if dataDir == "" {
+		c.errorf(field, "expected a data_dir beside it, where root's key is written down at the first start, got none")
+	}
+	if _, ok := c.lookup(s.KeyEnv); !ok {
+		c.errorf(field, "expected an environment variable that is set, got %s, which is not", clip(s.KeyEnv))
+	}
+	return s.KeyEnv
 }
 
 var (
