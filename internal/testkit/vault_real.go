@@ -29,15 +29,15 @@ const vaultEnv = "FOREBAY_TEST_VAULT"
 
 // RealVault is a private OpenBao or Vault: unsealed, with TLS, and gone with the test.
 type RealVault struct {
-	URL     string
-	CAFile  string // of its certificate
-	Token   string // root's
-	Version string // such as 1.14.8
+	URL    string
+	CAFile string // of its certificate
 
 	t       testing.TB
 	program string
 	conf    string
 	key     string // unseals it
+	token   string // root's
+	version string // such as 1.14.8
 	client  *http.Client
 	child   *localserver.Child
 }
@@ -75,9 +75,9 @@ listener "tcp" {
 		Token string   `json:"root_token"`
 	}
 	v.decode(v.Do(http.MethodPut, "sys/init", map[string]any{"secret_shares": 1, "secret_threshold": 1}), &made)
-	v.key, v.Token = made.Keys[0], made.Token
+	v.key, v.token = made.Keys[0], made.Token
 	v.Unseal()
-	t.Logf("%s %s", filepath.Base(v.program), v.Version)
+	t.Logf("%s %s", filepath.Base(v.program), v.version)
 	return v
 }
 
@@ -151,7 +151,7 @@ func (v *RealVault) start() {
 				Version string `json:"version"`
 			}
 			v.decode(text, &about)
-			v.Version = about.Version
+			v.version = about.Version
 			return
 		}
 		select {
@@ -301,8 +301,8 @@ func (v *RealVault) ask(ctx context.Context, method, path string, body any) (int
 	if err != nil {
 		return 0, nil, err
 	}
-	if v.Token != "" {
-		req.Header.Set("X-Vault-Token", v.Token)
+	if v.token != "" {
+		req.Header.Set("X-Vault-Token", v.token)
 	}
 	resp, err := v.client.Do(req)
 	if err != nil {

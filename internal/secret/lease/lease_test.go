@@ -211,6 +211,29 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
+// TestRoleChanged: a lease is renewed for the time that it was given at first, whatever a role gives by now; the longest that the
+// role allows counts at once.
+func TestRoleChanged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v, s := open(t, time.Hour, 2*time.Hour)
+		first := get(t, s, "v-1")
+		v.set(func() { v.ttl, v.max = 10*time.Hour, 20*time.Hour })
+		for range 30 { // for longer than it was allowed to last
+			wait(10 * time.Minute)
+			get(t, s, "v-1")
+			if left := time.Until(first.Lease.Until()); left <= 0 || left > time.Hour {
+				t.Errorf("%v are left", left)
+			}
+		}
+		v.set(func() { v.max = 6 * time.Hour })
+		wait(50 * time.Minute)
+		if left := time.Until(get(t, s, "v-2").Lease.Until()); left <= 9*time.Hour || left > 10*time.Hour {
+			t.Errorf("the next one: %v are left", left)
+		}
+	})
+}
+
 // TestNotRenewable: another user before the lease ends, each time.
 func TestNotRenewable(t *testing.T) {
 	t.Parallel()

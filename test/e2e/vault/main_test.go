@@ -1,5 +1,5 @@
-// Package vault has Forebay read secrets from a real OpenBao or Vault. Without such a program, which FOREBAY_TEST_VAULT may name, the
-// tests are skipped.
+// Package vault has Forebay read secrets from a real OpenBao or Vault, and have its users made by one. Without such a program, which
+// FOREBAY_TEST_VAULT may name, the tests are skipped.
 package vault
 
 import (

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -127,6 +128,96 @@ func TestKeyValue(t *testing.T) {
 	l.keeps(t, "three", "hvs.")
 }
 
+// TestDown: a Vault that is sealed, gone, and back, takes nothing away, and a new version is seen afterwards.
+func TestDown(t *testing.T) {
+	t.Parallel()
+	v := kv(t)
+	put(v, "one")
+	o, l := options(t, v, "secret/data/app")
+	s := open(t, o)
+	eventually(t, "first", has(t, s, "one", ""))
+	v.Seal()
+	eventually(t, "the log says that it is sealed", func() bool { return strings.Contains(l.String(), "Vault is sealed or in maintenance (503)") })
+	if !has(t, s, "one", "")() {
+		t.Error("what was read is no more, now that Vault is sealed")
+	}
+	v.Unseal()
+	put(v, "two")
+	eventually(t, "unsealed", has(t, s, "two", "one"))
+	v.Stop()
+	eventually(t, "the log says that it is not there", func() bool { return strings.Contains(l.String(), "no connection to Vault") })
+	v.Start()
+	v.Unseal()
+	put(v, "three")
+	eventually(t, "started again", has(t, s, "three", "two"))
+}
+
+// TestLogIn: each way to a token, which is renewed, replaced when it cannot be, and when somebody revokes it.
+func TestLogIn(t *testing.T) {
+	t.Parallel()
+	v := kv(t)
+	v.Do(http.MethodPost, "sys/auth/approle", map[string]any{"type": "approle"})
+	v.Do(http.MethodPost, "sys/auth/jwt", map[string]any{"type": "jwt"})
+	issuer := testkit.StartIssuer(t)
+	ca, err := os.ReadFile(issuer.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Do(http.MethodPost, "auth/jwt/config", map[string]any{"oidc_discovery_url": issuer.URL, "oidc_discovery_ca_pem": string(ca)})
+	life := map[string]any{"token_ttl": "3s", "token_max_ttl": "9s", "token_policies": []string{"reader"}}
+	with := func(more map[string]any) map[string]any {
+		for k, value := range life {
+			more[k] = value
+		}
+		return more
+	}
+	v.Do(http.MethodPost, "auth/approle/role/forebay", with(map[string]any{}))
+	v.Do(http.MethodPost, "auth/jwt/role/forebay", with(map[string]any{"role_type": "jwt", "user_claim": "sub", "bound_audiences": []string{"forebay"}}))
+	for _, tt := range []struct {
+		name       string
+		auth       vault.Auth
+		credential string
+	}{
+		{"approle", vault.Auth{Mount: "approle", Role: v.Field("auth/approle/role/forebay/role-id", "role_id", nil), AppRole: true}, v.Field("auth/approle/role/forebay/secret-id", "secret_id", map[string]any{})},
+		{"jwt", vault.Auth{Mount: "jwt", Role: "forebay"}, issuer.Token("one", nil, map[string]any{"sub": "system:serviceaccount:apps:forebay", "iat": time.Now().Unix()})},
+	} {
+		t.Run(tt.name, func(t *testing.T) { // one after the other: each counts all tokens
+			put(v, "one")
+			o, l := options(t, v, "secret/data/app")
+			file := filepath.Join(t.TempDir(), tt.name)
+			if err := os.WriteFile(file, []byte(tt.credential+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			o.Auth = tt.auth
+			o.Auth.Credential = file
+			seen := map[string]bool{} // accessors of tokens
+			tokens := func() int {
+				for _, a := range v.Accessors() {
+					seen[a] = true
+				}
+				return len(seen)
+			}
+			before := tokens()
+			s := open(t, o)
+			if _, password, _, err := get(t, s); err != nil || password != "one" {
+				t.Fatalf("at first: %q, %v", password, err)
+			}
+			eventually(t, "the token cannot be renewed any more, and there is another", func() bool { return tokens() >= before+2 })
+			v.Do(http.MethodPut, "sys/leases/revoke-prefix/auth/"+tt.auth.Mount+"/login", nil)
+			put(v, "two")
+			eventually(t, "its token was revoked", has(t, s, "two", "one"))
+
+			if err := os.WriteFile(file, []byte("wrong"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := open(t, o).Get(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "log-in at auth/"+tt.auth.Mount) || strings.Contains(err.Error(), "wrong") {
+				t.Errorf("a wrong credential: %v", err)
+			}
+			l.keeps(t, tt.credential, "hvs.")
+		})
+	}
+}
+
 // log is a log that can be read while it is written.
 type log struct {
 	mu sync.Mutex
@@ -158,13 +249,13 @@ func (l *log) keeps(t *testing.T, secrets ...string) {
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for !done() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("not within two minutes: %s", what)
-		case <-time.After(20 * time.Millisecond):
+			t.Fatalf("not within five minutes: %s", what)
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
