@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -44,10 +45,14 @@ func (t *tokens) done(token byte, status int, count uint64) *tokens {
 // describe is what a scanner makes of a reply that is given in pieces of at most n bytes.
 func describe(t *testing.T, s *Scanner, reply []byte, n int) string {
 	t.Helper()
+	return describePieces(t, s, slices.Collect(slices.Chunk(reply, n)))
+}
+
+// describePieces is what a scanner makes of a reply that is given in these pieces.
+func describePieces(t testing.TB, s *Scanner, pieces [][]byte) string {
+	t.Helper()
 	var b strings.Builder
-	for len(reply) > 0 {
-		p := reply[:min(n, len(reply))]
-		reply = reply[len(p):]
+	for _, p := range pieces {
 		for {
 			k, ev, err := s.Scan(p)
 			if err != nil {
@@ -326,6 +331,13 @@ func FuzzScanner(f *testing.F) {
 	f.Add(everyType(V74), uint8(5), uint8(0))
 	f.Add(everyType(V71), uint8(100), uint8(1))
 	f.Add([]byte{tokenDataClass, 1, 0, 1, 'a', 0}, uint8(1), uint8(2))
+	for _, c := range conversations(f) {
+		for _, m := range c.messages(f) {
+			if m.kind == PacketReply && !m.preLogin {
+				f.Add(m.data, uint8(50), uint8(0))
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, reply []byte, n, kind uint8) {
 		version := V74
 		if kind&1 != 0 {
@@ -454,6 +466,15 @@ func FuzzRequest(f *testing.F) {
 	f.Add(nvarchar(rpc(new(tokens), 10), "", "SELECT 1").b, uint8(0))
 	f.Add(rpc(new(tokens), 12).name("@t").u8(0).u8(0xF3).name("").name("dbo").name("tt").u16(1).u32(0).u16(0).u8(0x26, 4).name("").u8(0, 1, 4, 1, 0, 0, 0, 0).b, uint8(1))
 	f.Add(AppendAllHeaders(nil, V74, [8]byte{}), uint8(2))
+	for _, c := range conversations(f) {
+		for _, m := range c.messages(f) {
+			if m.kind == PacketRPC || m.kind == PacketTransaction {
+				if _, n, err := ParseAllHeaders(m.data, V74); err == nil {
+					f.Add(m.data[n:], uint8(0))
+				}
+			}
+		}
+	}
 	f.Fuzz(func(_ *testing.T, b []byte, kind uint8) {
 		_, _, _ = ParseAllHeaders(b, V74)
 		_, _ = ParseTransactionManager(b)
