@@ -312,8 +312,13 @@ public class UseMariaDB {
     for (int t = 0; t < 20; t++) {
       final int i = t;
       all.add(pool.submit(() -> {
-        try (Connection c = connect("useServerPrepStmts", i % 2 == 0 ? "true" : "false", "sessionVariables", "group_concat_max_len=" + (1000 + i))) {
-          ready.countDown();
+        Connection opened;
+        try {
+          opened = connect("useServerPrepStmts", i % 2 == 0 ? "true" : "false", "sessionVariables", "group_concat_max_len=" + (1000 + i));
+        } finally {
+          ready.countDown(); // who cannot connect keeps nobody waiting, and is heard of
+        }
+        try (Connection c = opened) {
           ready.await();
           try (Statement s = c.createStatement()) {
             s.execute("SET @mine = 'm" + i + "'");

@@ -62,8 +62,10 @@ func TestLeak(t *testing.T) {
 	}
 	t.Run("server", func(t *testing.T) {
 		p := realPlace(t)
-		for loops := range 3 {
-			(&hunt{t: t, at: p, other: "forebay_hunt", seed: seed, loops: loops, pool: 1 + loops + maxPinned, sessions: 14 * rounds, steps: 30}).run()
+		for loops, name := range []string{"direct", "one loop", "two loops"} {
+			t.Run(name, func(t *testing.T) {
+				(&hunt{t: t, at: p, other: "forebay_hunt", seed: seed, loops: loops, pool: 1 + loops + maxPinned, sessions: 14 * rounds, steps: 30}).run()
+			})
 		}
 	})
 }
@@ -98,12 +100,15 @@ type hunt struct {
 	steps    int
 	kills    bool // server connections are killed all the time
 
-	target  place // the server itself
+	target  place  // the server itself
+	looks   []look // those that the server knows
+	standIn bool   // the server is Babelfish
 	start   map[string]string
 	pinned  chan struct{}
 	lost    atomic.Int64
 	refused atomic.Int64 // requests that read what was not known any more
 	broken  atomic.Int64 // connections that the driver gave up behind a cancel
+	unfit   atomic.Int64 // sessions that asked for something that a stand-in cannot do, and ended there
 
 	mu    sync.Mutex
 	names []string    // guarded by mu; of locks and global tables
@@ -161,8 +166,8 @@ func (h *hunt) run() {
 	all.Wait()
 	close(stop)
 	killer.Wait()
-	t.Logf("%d requests lost their server connection, %d were refused since what they read was lost, %d connections ended with a cancel",
-		h.lost.Load(), h.refused.Load(), h.broken.Load())
+	t.Logf("%d requests lost their server connection, %d were refused since what they read was lost, %d connections ended with a cancel, %d at what the server cannot do",
+		h.lost.Load(), h.refused.Load(), h.broken.Load(), h.unfit.Load())
 	if t.Failed() {
 		return
 	}
@@ -368,8 +373,10 @@ var huntOptions = []struct {
 	{"NOCOUNT", 512}, {"XACT_ABORT", 16384}, {"ARITHIGNORE", 128}, {"NUMERIC_ROUNDABORT", 8192}, {"CURSOR_CLOSE_ON_COMMIT", 4}, {"ANSI_NULL_DFLT_ON", 1024},
 }
 
-// looks are what a session looks at, by the model's names of it.
-var looks = []struct{ name, expr string }{
+// look is something that a session looks at, by the model's name of it.
+type look struct{ name, expr string }
+
+var allLooks = []look{
 	{"LOCK_TIMEOUT", "@@LOCK_TIMEOUT"},
 	{"DATEFIRST", "@@DATEFIRST"},
 	{"TEXTSIZE", "@@TEXTSIZE"},
@@ -386,17 +393,33 @@ var looks = []struct{ name, expr string }{
 	{"dateformat", "(SELECT date_format FROM sys.dm_exec_sessions WHERE session_id = @@SPID)"},
 }
 
-// readStart reads what a session straight to the server begins with.
+// readStart reads what a session straight to the server begins with. Babelfish, which stands in for SQL Server, does not know
+// everything: what it does not is not looked at.
 func (h *hunt) readStart() {
 	c := h.open(h.target, "disable", nil)
 	defer c.close()
-	h.start = map[string]string{}
-	for _, l := range looks {
+	version, err := c.query("SELECT @@VERSION")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.standIn = strings.Contains(version, "Babelfish")
+	h.looks, h.start = nil, map[string]string{}
+	for _, l := range allLooks {
+		if h.standIn && (l.name == "info" || strings.Contains(l.expr, "sys.dm_exec_sessions")) {
+			continue // its reset leaves CONTEXT_INFO; a session does not always find itself in the view while others come and go
+		}
 		v, err := c.query("SELECT " + l.expr)
-		if err != nil {
+		if err != nil && h.toy() {
 			h.t.Fatalf("%s: %v", l.expr, err)
 		}
-		h.start[l.name] = v
+		if err != nil {
+			h.t.Logf("the server does not know %s: %v", l.expr, err)
+			continue
+		}
+		h.looks, h.start[l.name] = append(h.looks, l), v
+	}
+	if len(h.looks) < len(allLooks)/2 {
+		h.t.Fatalf("of %d looks the server knows %d", len(allLooks), len(h.looks))
 	}
 }
 

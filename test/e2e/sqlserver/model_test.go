@@ -88,6 +88,7 @@ func (m *model) pins() bool {
 
 // player plays one session.
 type player struct {
+	failing bool // what runs is to fail
 	*hunt
 	r      *rand.Rand
 	m      *model
@@ -219,11 +220,17 @@ func (p *player) took(text string, err error) (number int) {
 		p.gone = true
 		p.over = number == 0
 		p.mourn()
+	case p.standIn && number == untranslated && !p.failing: // something that it cannot do
+		p.unfit.Add(1)
+		p.gone, p.over = true, true
 	case number == 0:
 		p.wrong("%s: %v", text, err)
 	}
 	return number
 }
+
+// untranslated is the number that Babelfish gives to errors of PostgreSQL's for which it knows none of SQL Server's.
+const untranslated = 33557097
 
 // mourn has the model be right again when a server connection has gone: of what ran there nobody knows whether it was carried
 // out. The rows of before are another's.
@@ -267,11 +274,13 @@ func (p *player) call(name string, args ...any) bool {
 
 // fails runs what must fail with an error, and reports whether it has.
 func (p *player) fails(want int, text string, args ...any) bool {
+	p.failing = true
 	_, number := p.say(text, args...)
+	p.failing = false
 	if p.gone {
 		return false
 	}
-	if number != want {
+	if number != want && !(p.standIn && number == untranslated) {
 		p.wrong("%s: error %d, want %d", text, number, want)
 		return false
 	}
@@ -300,7 +309,7 @@ func (p *player) is(want, text string, args ...any) bool {
 func (p *player) check() {
 	m := p.m
 	var exprs []string
-	for _, l := range looks {
+	for _, l := range p.looks {
 		exprs = append(exprs, l.expr)
 	}
 	text := "SELECT " + strings.Join(exprs, ", ")
@@ -310,11 +319,11 @@ func (p *player) check() {
 		return
 	}
 	vals := strings.Split(got, ",")
-	if number != 0 || len(vals) != len(looks) {
+	if number != 0 || len(vals) != len(p.looks) {
 		p.wrong("check: %q, error %d", got, number)
 		return
 	}
-	for i, l := range looks {
+	for i, l := range p.looks {
 		other, may := m.also[l.name]
 		if vals[i] == m.see[l.name] || may && vals[i] == other {
 			continue
@@ -381,6 +390,9 @@ func setNumber(p *player, m *model, r *rand.Rand) {
 
 func setOption(p *player, m *model, r *rand.Rand) {
 	o := one(r, huntOptions...)
+	if p.standIn && o.bit != nocount && o.bit != xactAbort { // which are all that it shows in @@OPTIONS
+		return
+	}
 	on := r.IntN(2) == 0
 	text := "SET " + o.name + " " + map[bool]string{true: "ON", false: "OFF"}[on]
 	if r.IntN(5) == 0 {
@@ -409,6 +421,9 @@ const (
 )
 
 func setOther(p *player, m *model, r *rand.Rand) {
+	if p.standIn { // it takes a language and keeps its own
+		return
+	}
 	switch r.IntN(3) {
 	case 0:
 		l := one(r, "us_english", "Deutsch", "British")
@@ -799,6 +814,9 @@ func fetches(p *player, m *model, _ *rand.Rand) {
 }
 
 func apiCursor(p *player, m *model, r *rand.Rand) {
+	if p.standIn { // it refuses this text as a cursor
+		return
+	}
 	switch {
 	case m.api == 0:
 		if m.limit != 0 || !p.mayPin() {
@@ -967,7 +985,7 @@ func readsError(p *player, m *model, _ *rand.Rand) {
 // failing has a statement fail, and reads @@ERROR.
 func failing(p *player, m *model, r *rand.Rand) {
 	number, text := 50000, "RAISERROR('no', 16, 1)"
-	if r.IntN(2) == 0 && !m.option(xactAbort) {
+	if r.IntN(2) == 0 && !m.option(xactAbort) && !p.standIn {
 		number, text = 2812, "EXEC dbo.nothing_such"
 	}
 	if !p.fails(number, text) {
@@ -1006,6 +1024,9 @@ func counts(p *player, m *model, r *rand.Rand) {
 
 // resets has the driver's pool reset the connection.
 func resets(p *player, m *model, r *rand.Rand) {
+	if p.standIn && m.tran > 0 { // its reset leaves the transaction
+		return
+	}
 	if r.IntN(2) == 0 {
 		return
 	}
@@ -1046,6 +1067,9 @@ func (p *player) cancelled(text string, err error) {
 }
 
 func cancels(p *player, _ *model, r *rand.Rand) {
+	if p.standIn { // it looks at an attention when the statement has ended
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	defer time.AfterFunc(time.Duration(1+r.IntN(20))*time.Millisecond, cancel).Stop()
@@ -1055,6 +1079,9 @@ func cancels(p *player, _ *model, r *rand.Rand) {
 }
 
 func cancelsRows(p *player, m *model, r *rand.Rand) {
+	if p.standIn { // as with cancels
+		return
+	}
 	if m.limit > 0 {
 		return
 	}
