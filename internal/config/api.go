@@ -139,8 +139,7 @@ func (c *checker) api(s apiSection) API {
 // keyEnv checks the name of the environment variable that has the sealing keys, which it returns.
 func (c *checker) keyEnv(s apiSection, dataDir string) string {
 	const field = "api.key_env"
-	if !variableName.MatchString(s.KeyEnv) {
-		c.errorf(field, "expected the name of an environment variable") // not quoted: it may be the key itself
+	if !c.namesVariable(field, s.KeyEnv) {
 		return ""
 	}
 	if s.KeyFile != "" {
@@ -149,9 +148,7 @@ func (c *checker) keyEnv(s apiSection, dataDir string) string {
 	if dataDir == "" {
 		c.errorf(field, "expected a data_dir beside it, where root's key is written down at the first start, got none")
 	}
-	if _, ok := c.lookup(s.KeyEnv); !ok {
-		c.errorf(field, "expected an environment variable that is set, got %s, which is not", clip(s.KeyEnv))
-	}
+	c.variable(field, s.KeyEnv)
 	return s.KeyEnv
 }
 

@@ -14,6 +14,24 @@ var secretName = regexp.MustCompile(`^[a-zA-Z0-9/_+=.@-]{1,512}$`)
 
 var variableName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
+// namesVariable checks the name of an environment variable.
+func (c *checker) namesVariable(field, name string) bool {
+	if !variableName.MatchString(name) {
+		c.errorf(field, "expected the name of an environment variable") // not quoted: somebody may have put the secret itself here
+		return false
+	}
+	return true
+}
+
+// variable is the value of an environment variable, which has to be set.
+func (c *checker) variable(field, name string) (string, bool) {
+	value, ok := c.lookup(name)
+	if !ok {
+		c.errorf(field, "expected an environment variable that is set, got %s, which is not", clip(name))
+	}
+	return value, ok
+}
+
 // secrets checks that each secret can be read now, and notes whose it is. Its messages never quote a content.
 func (c *checker) secrets(list []secretSection) []Secret {
 	c.users = map[string]string{}
@@ -87,14 +105,11 @@ func (c *checker) secretUser(at string, s secretSection) string {
 		}
 	default:
 		field = join(at, "env")
-		if !variableName.MatchString(s.Env) {
-			// Not quoted: somebody may have put the secret itself here.
-			c.errorf(field, "expected the name of an environment variable")
+		if !c.namesVariable(field, s.Env) {
 			return ""
 		}
-		value, ok := c.lookup(s.Env)
+		value, ok := c.variable(field, s.Env)
 		if !ok {
-			c.errorf(field, "expected an environment variable that is set, got %s, which is not", clip(s.Env))
 			return ""
 		}
 		text = []byte(value)

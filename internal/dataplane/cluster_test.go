@@ -18,6 +18,7 @@ import (
 	"forebay/internal/dataplane"
 	"forebay/internal/engine"
 	"forebay/internal/resource"
+	"forebay/internal/testkit/testlog"
 )
 
 func writer(term uint64) engine.Status {
@@ -355,7 +356,7 @@ func TestDiscovery(t *testing.T) {
 // However many members a database names, no more than a bound are taken, and the log says so once.
 func TestDiscoveryBounded(t *testing.T) {
 	t.Parallel()
-	var log lines
+	var log testlog.Buffer
 	c := newToyClusterBy(t, toyOptions{log: &log, change: func(p *resource.Proxy) { p.Target.Discover = true }}, writer(1))
 	closed := startToyDB(t)
 	closed.die()
@@ -394,7 +395,7 @@ func TestPatroniAuthority(t *testing.T) {
 	if err := os.WriteFile(ca, block, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var log lines
+	var log testlog.Buffer
 	c := newToyClusterBy(t, toyOptions{log: &log, change: func(p *resource.Proxy) { p.Target.Members = p.Target.Members[:1] }}, writer(1), reader(0))
 	of := c.dbs[1].member()
 	answer.Store(fmt.Sprintf(`{"members":[{"name":"found","host":%q,"port":%d,"role":"replica","state":"streaming"}]}`, of.Host, of.Port))

@@ -2,13 +2,13 @@ package dataplane_test
 
 import (
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"forebay/internal/dataplane"
 	"forebay/internal/engine"
 	"forebay/internal/resource"
+	"forebay/internal/testkit/testlog"
 )
 
 // A proxy that is renamed keeps its listeners and its clients: its resource id makes it the same.
@@ -31,7 +31,7 @@ func TestRename(t *testing.T) {
 // A proxy without a target takes clients, which get the error of the borrow timeout. Nobody is said not to answer.
 func TestNoTarget(t *testing.T) {
 	t.Parallel()
-	var said lines
+	var said testlog.Buffer
 	w := newToyWorld(t, toyOptions{log: &said, change: func(p *resource.Proxy) {
 		p.Target, p.Pool.ConnectionBorrowTimeout = resource.Target{}, 50*time.Millisecond
 	}})
@@ -53,7 +53,7 @@ func TestNoTarget(t *testing.T) {
 // A database that only a client has named, and that does not exist, does not make the target unavailable to others: not for a moment.
 func TestRefusedDatabase(t *testing.T) {
 	t.Parallel()
-	var said lines
+	var said testlog.Buffer
 	w := newToyWorld(t, toyOptions{log: &said, change: func(p *resource.Proxy) { p.Pool.RoutineScanInterval = time.Millisecond }})
 	w.eventually("the target is well", func() bool { return w.plane.TargetHealth()[0].Role == engine.Writer })
 	w.login("app none 0")
@@ -68,22 +68,4 @@ func TestRefusedDatabase(t *testing.T) {
 	if n := strings.Count(said.String(), "does not let a user in"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
-}
-
-// lines is a log that can be read.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder // guarded by mu
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// writeCertificate puts a self-signed certificate for localhost and 127.0.0.1 and its key into dir, as server.crt and
+// WriteCertificate puts a self-signed certificate for localhost and 127.0.0.1 and its key into dir, as server.crt and
 // server.key. The certificate also serves as the CA file of a client that verifies it.
-func writeCertificate(dir string) error {
+func WriteCertificate(dir string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("make a certificate: %w", err)

@@ -94,7 +94,7 @@ func (m *MySQL) provision(ctx context.Context) error {
 		return err
 	}
 	if m.tls {
-		if err := writeCertificate(m.path("data")); err != nil {
+		if err := WriteCertificate(m.path("data")); err != nil {
 			return err
 		}
 	}

@@ -246,18 +246,11 @@ func (r *MySQLReplicas) follow(ctx context.Context, m, source *MySQL) error {
 		if now, err := r.position(ctx, m); err == nil && now != reached {
 			reached, since = now, time.Now()
 		}
-		stuck := ctx.Err()
-		if stuck == nil && time.Since(since) > applyLimit {
-			stuck = context.DeadlineExceeded
-		}
-		if stuck != nil {
+		if time.Since(since) > applyLimit {
 			return fmt.Errorf("the replica does not follow: %w: it is to have %s: connected: %s, received %s, applied %s, error %q",
-				stuck, position, status[r.words.ioRunning], status[r.words.received], reached, status[r.words.ioError])
+				context.DeadlineExceeded, position, status[r.words.ioRunning], status[r.words.received], reached, status[r.words.ioError])
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(5 * time.Millisecond):
-		}
+		time.Sleep(5 * time.Millisecond) // where ctx has ended, the next question says so
 	}
 }
 

@@ -66,7 +66,7 @@ func (p *Postgres) provision(ctx context.Context) error {
 		}
 	}
 	if p.tls {
-		if err := writeCertificate(p.path("data")); err != nil {
+		if err := WriteCertificate(p.path("data")); err != nil {
 			return err
 		}
 	}

@@ -30,6 +30,16 @@ func (h *held) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("keys"))}, nil
 }
 
+// question asks for the keys.
+func question(t *testing.T, s *sparing) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://issuer.example/keys", nil)
+	if err != nil {
+		t.Error(err)
+		return nil, err
+	}
+	return s.RoundTrip(r)
+}
+
 // Whoever asks while a question is under way has its answer.
 func TestQuestionsAreJoined(t *testing.T) {
 	t.Parallel()
@@ -38,12 +48,7 @@ func TestQuestionsAreJoined(t *testing.T) {
 		s := &sparing{next: h, now: time.Now}
 		for range 20 {
 			go func() {
-				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://issuer.example/keys", nil)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				got, err := s.RoundTrip(r)
+				got, err := question(t, s)
 				if err != nil {
 					t.Error(err)
 					return
@@ -79,12 +84,7 @@ func TestFailuresAreJoined(t *testing.T) {
 		s := &sparing{next: f, now: time.Now}
 		for range 20 {
 			go func() {
-				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://issuer.example/keys", nil)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if resp, err := s.RoundTrip(r); err == nil {
+				if resp, err := question(t, s); err == nil {
 					resp.Body.Close()
 					t.Error("no error")
 				}

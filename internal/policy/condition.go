@@ -105,15 +105,9 @@ func (c *condition) holds(keys context, effect Effect) bool {
 			failed = true
 		}
 	}
-	switch c.set {
-	case forAll:
-		return c.negated && !matched || !c.negated && !failed
-	case forAnyOne:
-		return c.negated && failed || !c.negated && matched
-	}
 	// A key of several values without a set operator, which the guide warns of. Who asks may choose them: tag keys, or tags whose
 	// keys differ in case alone, which are one condition key. An Allow holds for all of them, a Deny for any.
-	if effect == Deny {
+	if c.set == forAnyOne || c.set == oneValue && effect == Deny {
 		return c.negated && failed || !c.negated && matched
 	}
 	return c.negated && !matched || !c.negated && !failed

@@ -3,16 +3,9 @@ package testkit
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +15,7 @@ import (
 	"time"
 
 	"forebay/internal/localserver"
+	"forebay/internal/targettls"
 )
 
 // vaultEnv names the program of a real OpenBao or Vault.
@@ -53,10 +47,14 @@ func StartRealVault(t testing.TB) *RealVault {
 	}
 	v.URL = fmt.Sprintf("https://127.0.0.1:%d", port)
 	dir := t.TempDir()
-	v.CAFile, v.conf = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "conf.hcl")
-	cert := v.certificate(filepath.Join(dir, "key.pem"))
-	roots := x509.NewCertPool()
-	roots.AddCert(cert)
+	v.CAFile, v.conf = filepath.Join(dir, "server.crt"), filepath.Join(dir, "conf.hcl")
+	if err := localserver.WriteCertificate(dir); err != nil {
+		t.Fatal(err)
+	}
+	roots, err := targettls.Roots(v.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
 	v.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
 	v.write(v.conf, fmt.Appendf(nil, `
 disable_mlock = true
@@ -67,9 +65,9 @@ listener "tcp" {
   tls_cert_file = %q
   tls_key_file  = %q
 }
-`, v.URL, filepath.Join(dir, "data"), port, v.CAFile, filepath.Join(dir, "key.pem")))
-	v.start()
-	t.Cleanup(v.stop)
+`, v.URL, filepath.Join(dir, "data"), port, v.CAFile, filepath.Join(dir, "server.key")))
+	v.Start()
+	t.Cleanup(v.Stop)
 	var made struct {
 		Keys  []string `json:"keys_base64"`
 		Token string   `json:"root_token"`
@@ -102,36 +100,8 @@ func (v *RealVault) write(path string, text []byte) {
 	}
 }
 
-func (v *RealVault) certificate(keyFile string) *x509.Certificate {
-	v.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	v.write(v.CAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	v.write(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	return cert
-}
-
-// start starts the program, and waits until it answers. It is sealed then.
-func (v *RealVault) start() {
+// Start starts it, again after Stop, and waits until it answers. It is sealed then.
+func (v *RealVault) Start() {
 	v.t.Helper()
 	dir, err := os.MkdirTemp("", "forebay-vault-")
 	if err != nil {
@@ -164,7 +134,8 @@ func (v *RealVault) start() {
 	}
 }
 
-func (v *RealVault) stop() {
+// Stop ends the server. What it holds stays for Start.
+func (v *RealVault) Stop() {
 	if v.child != nil {
 		if err := v.child.Stop(20 * time.Second); err != nil {
 			v.t.Error(err)
@@ -173,12 +144,6 @@ func (v *RealVault) stop() {
 	}
 	v.client.CloseIdleConnections()
 }
-
-// Stop ends the server. What it holds stays for Start.
-func (v *RealVault) Stop() { v.stop() }
-
-// Start starts it again after Stop, sealed.
-func (v *RealVault) Start() { v.start() }
 
 // Seal seals it: it answers nothing any more until Unseal.
 func (v *RealVault) Seal() { v.Do(http.MethodPut, "sys/seal", nil) }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"forebay/internal/engine"
 	"forebay/internal/resource"
 	"forebay/internal/testkit"
+	"forebay/internal/testkit/testlog"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -43,24 +43,6 @@ func (k *tokens) Verify(_ context.Context, l engine.TokenLogin) error {
 	return &engine.TokenError{Reason: engine.TokenSignature}
 }
 
-// syncBuffer is a log.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // TestTokens logs clients in by a token, as a user whose server connections have the secret's password.
 func TestTokens(t *testing.T) {
 	t.Parallel()
@@ -70,7 +52,7 @@ func TestTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	var k tokens
-	var log syncBuffer
+	var log testlog.Buffer
 	f := testkit.StartForebay(t, db.Server, testkit.ForebayOptions{
 		Users: map[string]string{db.User: db.Password}, TLS: tlsConfig, Tokens: &k, Log: slog.NewTextHandler(&log, nil),
 		Change: func(p *resource.Proxy) {

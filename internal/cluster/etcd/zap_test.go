@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"forebay/internal/cluster"
+	"forebay/internal/testkit/testlog"
 
 	"go.uber.org/zap"
 )
@@ -53,7 +54,7 @@ func TestFirstStartIsQuiet(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for range 2 {
-		var out lockedBuffer
+		var out testlog.Buffer
 		s, err := Embed(t.Context(), dir, slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn})))
 		if err != nil {
 			t.Fatal(err)
@@ -73,7 +74,7 @@ func TestFirstStartIsQuiet(t *testing.T) {
 // TestFatal: where zap would end the process, a goroutine ends, and the Store knows why.
 func TestFatal(t *testing.T) {
 	t.Parallel()
-	var out lockedBuffer
+	var out testlog.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
 	end := newFatal(log)
 	lg := zap.New(quiet{zapTo(log)}, zap.WithFatalHook(end))
@@ -95,21 +96,4 @@ func TestFatal(t *testing.T) {
 	if err := (*fatal)(nil).failed(); err != nil {
 		t.Errorf("a member elsewhere: %v", err)
 	}
-}
-
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(text []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(text)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

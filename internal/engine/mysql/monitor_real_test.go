@@ -1,14 +1,12 @@
 package mysql_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	"forebay/internal/resource"
 	"forebay/internal/secret"
 	"forebay/internal/testkit"
+	"forebay/internal/testkit/testlog"
 )
 
 // memberOf reaches a server as the data plane does.
@@ -29,33 +28,15 @@ func (m memberOf) Dial(ctx context.Context) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", m.c.Address())
 }
 
-// syncBuffer is a log that may be read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // watch is a monitor of a server in a test.
 type watch struct {
 	engine.Monitor
 	t   *testing.T
-	log *syncBuffer
+	log *testlog.Buffer
 }
 
 func monitorOf(t *testing.T, m *localserver.MySQL, user, password string) *watch {
-	w := &watch{t: t, log: new(syncBuffer)}
+	w := &watch{t: t, log: new(testlog.Buffer)}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	w.Monitor = mysql.New(log).NewMonitor(engine.MonitorOptions{
 		Member: memberOf{resource.Member{Host: m.Host(), Port: m.Port(), TLSMode: resource.TLSPrefer, ConnectTimeout: time.Minute}},

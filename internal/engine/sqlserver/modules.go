@@ -17,15 +17,17 @@ import (
 
 // loadRoutines reads the modules that the user may see, unless they are as they were. A server that refuses to tell is no
 // error: nothing is known, then. large is as routines.Load has it.
-func (d *database) loadRoutines(ctx context.Context, q routines.Querier, large bool) error {
+func (d *database) loadRoutines(ctx context.Context, q routines.Querier, large bool) (err error) {
 	d.loadMu.Lock()
 	defer d.loadMu.Unlock()
+	defer func() {
+		if routines.Locked(err) { // by a transaction under way: what is known of the modules stays as it is
+			d.say("what procedures and triggers do cannot be read now, since a transaction that changes some is open: it is tried again")
+			err = nil
+		}
+	}()
 	before := d.target.changes.Load()
 	print, err := routines.Fingerprint(ctx, q)
-	if routines.Locked(err) {
-		d.locked()
-		return nil
-	}
 	if err != nil {
 		return err
 	}
@@ -34,10 +36,6 @@ func (d *database) loadRoutines(ctx context.Context, q routines.Querier, large b
 		return nil
 	}
 	c, err := routines.Load(ctx, q, large)
-	if routines.Locked(err) {
-		d.locked()
-		return nil
-	}
 	if routines.Refused(err) {
 		d.routines.Store(nil)
 		d.refused.Store(true)
@@ -79,11 +77,6 @@ func (d *database) readRoutines(ctx context.Context, s *login.Server) error {
 		return err
 	}
 	return s.Exec(ctx, fmt.Sprint("SET LOCK_TIMEOUT ", s.Settings.LockTimeout))
-}
-
-// locked says that a transaction under way keeps the modules from being read: what is known of them stays as it is.
-func (d *database) locked() {
-	d.say("what procedures and triggers do cannot be read now, since a transaction that changes some is open: it is tried again")
 }
 
 // say warns once of what is amiss with the modules.

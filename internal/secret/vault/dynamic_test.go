@@ -16,6 +16,7 @@ import (
 	"forebay/internal/secret"
 	"forebay/internal/secret/lease"
 	"forebay/internal/secret/vault"
+	"forebay/internal/testkit/testlog"
 )
 
 // dynamic answers for the dynamic role db/creds/app. f.mu is held.
@@ -93,7 +94,7 @@ func TestDynamicRole(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
-			var log lockedBuffer
+			var log testlog.Buffer
 			o := f.options(t, nil, "db/creds/app")
 			o.Log = slog.New(slog.NewTextHandler(&log, nil))
 			if how == "approle" {

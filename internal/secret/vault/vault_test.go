@@ -20,6 +20,7 @@ import (
 
 	"forebay/internal/secret"
 	"forebay/internal/secret/vault"
+	"forebay/internal/testkit/testlog"
 
 	"go.uber.org/goleak"
 )
@@ -316,7 +317,7 @@ func TestDown(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	f.put(creds("app", "one"))
-	var log lockedBuffer
+	var log testlog.Buffer
 	o := f.options(t, nil, "secret/data/app")
 	o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	store := open(t, o)
@@ -463,22 +464,4 @@ func wait(t *testing.T, done func() bool) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-}
-
-// lockedBuffer is a log that can be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -202,7 +202,7 @@ func nullParam(t *tokens) *tokens { return t.name("").u8(1).u8(0x26, 4).u8(0) }
 // TestRecord records the conversations.
 func TestRecord(t *testing.T) {
 	if !*record {
-		t.Skip("not with -record")
+		t.Skip("records with -record alone, from the server that " + recordDSN + " names")
 	}
 	u, err := url.Parse(os.Getenv(recordDSN))
 	if err != nil || u.User == nil || u.Port() == "" {

@@ -12,13 +12,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"forebay/internal/app"
 	"forebay/internal/sigv4"
+	"forebay/internal/testkit/testlog"
 )
 
 // watchdog ends what hangs. Nothing takes nearly so long, except on a machine that has much else to do.
@@ -243,23 +243,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("has not happened: %s", what)
 }
 
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
+// logBuffer is the log of a Forebay.
+type logBuffer struct{ testlog.Buffer }
 
 // says waits until the log has a text: a client is told of its refusal before the log is.
 func (b *logBuffer) says(t *testing.T, text string) {

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,13 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"forebay/internal/secret"
 	"forebay/internal/secret/vault"
 	"forebay/internal/testkit"
+	"forebay/internal/testkit/testlog"
 )
 
 // readerRules are what docs/secrets.md asks for, for the paths of these tests.
@@ -218,23 +217,8 @@ func TestLogIn(t *testing.T) {
 	}
 }
 
-// log is a log that can be read while it is written.
-type log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+// log is the log of a Forebay.
+type log struct{ testlog.Buffer }
 
 // keeps fails the test where the log has told a secret.
 func (l *log) keeps(t *testing.T, secrets ...string) {
