@@ -315,7 +315,9 @@ func (s *toySession) FromClient(b []byte, o *engine.Output) int {
 			case "commit":
 				s.open = false
 			}
-			s.due++
+			if verb != "mute" {
+				s.due++
+			}
 			o.Server.Pass(whole)
 		}
 		n += len(whole)

@@ -35,6 +35,7 @@ const toyLimit = 60 * time.Second
 //	begin, commit    ok
 //	read             ok: begins a transaction that only reads
 //	sleep            canceled, when another connection says "cancel NUMBER"
+//	mute ANYTHING    no answer
 type toyDB struct {
 	l       net.Listener
 	gen     atomic.Int64 // of the connections to come
@@ -46,7 +47,7 @@ type toyDB struct {
 	conns  map[net.Conn]bool
 	sleeps map[int]chan struct{} // by number
 	last   int
-	held   chan struct{} // not nil: cancel requests are not heard before it is closed
+	held   chan struct{} // not nil: cancel requests, and mute ones, are not heard before it is closed
 	asked  int           // cancel requests that have come
 	status engine.Status // what it says to monitors
 	name   string        // answers "where"
@@ -151,11 +152,9 @@ func (db *toyDB) serve(c net.Conn) {
 			n, _ := strconv.Atoi(rest)
 			db.mu.Lock()
 			db.asked++
-			if held := db.held; held != nil {
-				db.mu.Unlock()
-				<-held
-				db.mu.Lock()
-			}
+			db.mu.Unlock()
+			db.wait()
+			db.mu.Lock()
 			select {
 			case db.sleeps[n] <- struct{}{}:
 			default:
@@ -178,6 +177,9 @@ func (db *toyDB) serve(c net.Conn) {
 			case <-time.After(toyLimit):
 				answer = "slept"
 			}
+		case "mute":
+			db.wait()
+			continue
 		case "quit":
 			return
 		}
@@ -194,7 +196,17 @@ func (db *toyDB) cancels() int {
 	return db.asked
 }
 
-// hold leaves cancel requests unheard until release is called.
+// wait waits for the end of a hold.
+func (db *toyDB) wait() {
+	db.mu.Lock()
+	held := db.held
+	db.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+}
+
+// hold leaves cancel requests, and what has no answer, unheard until release is called.
 func (db *toyDB) hold() (release func()) {
 	db.mu.Lock()
 	defer db.mu.Unlock()

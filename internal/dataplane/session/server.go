@@ -46,8 +46,13 @@ func (sv *Server) Ready(c *evloop.Conn) {
 	if !sv.pump() {
 		return
 	}
-	if s := sv.session; s != nil && s.client != nil && c.Unsent() == 0 && (len(s.in) > 0 || s.client.Readable()) {
+	s := sv.session
+	switch {
+	case s == nil || c.Unsent() > 0:
+	case s.client != nil && (len(s.in) > 0 || s.client.Readable()):
 		s.pump() // it had to wait for this server connection
+	default:
+		s.giveBack() // what was on its way may have no answer
 	}
 }
 

@@ -19,7 +19,17 @@ public class UseMariaDB {
       if (more[i].equals("database")) database = more[i + 1];
       else p.setProperty(more[i], more[i + 1]);
     }
-    return DriverManager.getConnection("jdbc:mariadb://" + ENV.get("DB_HOST") + ":" + ENV.get("DB_PORT") + "/" + database, p);
+    // The driver sends its first queries behind its log-in (usePipelineAuth), and gives their answers half a second, whatever
+    // its other timeouts are: on a busy machine that is too short, directly too.
+    for (int tries = 1;; tries++) {
+      try {
+        return DriverManager.getConnection("jdbc:mariadb://" + ENV.get("DB_HOST") + ":" + ENV.get("DB_PORT") + "/" + database, p);
+      } catch (SQLException e) {
+        Throwable cause = e;
+        while (cause.getCause() != null) cause = cause.getCause();
+        if (!(cause instanceof java.net.SocketTimeoutException) || tries == 5) throw e;
+      }
+    }
   }
 
   static void show(Object... values) {

@@ -1,0 +1,37 @@
+package dataplane_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// What has no answer ends when it is on its way, though neither side says anything more: then its server connection is there
+// for the next client.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{pool: 1})
+	a, b := w.login("app toys 0"), w.login("app toys 0")
+	piece := strings.Repeat("x", 32<<10-len("mute \n"))
+	taken := func() uint64 { return w.plane.Collect().Proxies[0].Target.Session.ClientBytesIn }
+	// At one of these lengths the last piece is the one that the server's socket has no more room for, so that it waits in
+	// Forebay; a further one would wait in the client's.
+	for n, beyond := 1, 0; beyond < 5; n++ {
+		release := w.db.hold()
+		want := taken()
+		for range n {
+			a.say("mute " + piece)
+			want += 32 << 10
+		}
+		for end := time.Now().Add(200 * time.Millisecond); taken() < want; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				beyond++
+				break
+			}
+		}
+		release()
+		if got := b.ask("who"); got != "1" {
+			t.Fatalf("server connection %s", got)
+		}
+	}
+}
