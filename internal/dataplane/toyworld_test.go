@@ -36,6 +36,7 @@ const toyLimit = 60 * time.Second
 //	read             ok: begins a transaction that only reads
 //	sleep            canceled, when another connection says "cancel NUMBER"
 //	mute ANYTHING    no answer
+//	big NUMBER       so many bytes
 type toyDB struct {
 	l       net.Listener
 	gen     atomic.Int64 // of the connections to come
@@ -177,6 +178,9 @@ func (db *toyDB) serve(c net.Conn) {
 			case <-time.After(toyLimit):
 				answer = "slept"
 			}
+		case "big":
+			n, _ := strconv.Atoi(rest)
+			answer = strings.Repeat("b", n)
 		case "mute":
 			db.wait()
 			continue
