@@ -77,7 +77,7 @@ proxies:
 
 	// A client that knows the new password is refused by it at most once.
 	rotate("second")
-	eventually(t, "a client is let in by the new password", func() bool {
+	testkit.Eventually(t, "a client is let in by the new password", func() bool {
 		c, err := connect("second")
 		if err == nil {
 			c.Close(t.Context())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"forebay/internal/resource"
+	"forebay/internal/testkit"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -166,7 +167,7 @@ func TestBorrowTimeout(t *testing.T) {
 			}})
 			if d == 0 {
 				// At once, unless there is an idle connection: the first client opens it.
-				eventually(t, "a server connection is there", func() bool {
+				testkit.Eventually(t, "a server connection is there", func() bool {
 					c, err := w.dial(w.config())
 					if err != nil {
 						failsWith(t, "connect", err, "08000")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"forebay/internal/resource"
+	"forebay/internal/testkit"
 )
 
 // gap is a way to a server that can be interrupted.
@@ -104,19 +105,19 @@ func TestTargetGone(t *testing.T) {
 	ready := func() bool { return w.f.Plane.Readiness()[0].Ready }
 	c := w.open()
 	c.must("SELECT 1")
-	eventually(t, "the target is ready", ready)
+	testkit.Eventually(t, "the target is ready", ready)
 	w.f.Proxy.Pool.ConnectionBorrowTimeout = 500 * time.Millisecond
 	w.f.Apply(t)
 
 	g.close()
-	eventually(t, "no server connection is to be had", func() bool {
+	testkit.Eventually(t, "no server connection is to be had", func() bool {
 		_, err := c.exec("SELECT 1")
 		e, ok := pgError(err)
 		return ok && e.Code == "08000" && strings.HasSuffix(e.Detail, ": server unreachable")
 	})
-	eventually(t, "the target is not ready", func() bool { return !ready() })
+	testkit.Eventually(t, "the target is not ready", func() bool { return !ready() })
 
 	g.open()
-	eventually(t, "the target is ready again", ready)
-	eventually(t, "clients are served again", func() bool { _, err := c.exec("SELECT 1"); return err == nil })
+	testkit.Eventually(t, "the target is ready again", ready)
+	testkit.Eventually(t, "clients are served again", func() bool { _, err := c.exec("SELECT 1"); return err == nil })
 }

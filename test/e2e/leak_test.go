@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"forebay/internal/testkit"
 )
 
 // TestLeak runs random statements in many sessions at once, over few server connections, and compares after each statement
@@ -117,7 +119,7 @@ func (h hunt) run() {
 	if h.w.log != nil {
 		t.Logf("pinned in all: %v", h.w.log.total())
 	}
-	eventually(t, "all advisory locks are released", func() bool {
+	testkit.Eventually(t, "all advisory locks are released", func() bool {
 		return h.w.super("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == "0"
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"forebay/internal/testkit"
 )
 
 // kill ends a server process.
@@ -78,7 +80,7 @@ func TestServerLost(t *testing.T) {
 			c.must("COMMIT")
 			done := make(chan error)
 			go func() { _, err := c.exec("SELECT pg_sleep(600)"); done <- err }()
-			eventually(t, "it sleeps", func() bool {
+			testkit.Eventually(t, "it sleeps", func() bool {
 				pid = w.super("SELECT coalesce(max(pid), 0) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)' AND state = 'active' AND datname = current_database()")
 				return pid != "0"
 			})

@@ -8,6 +8,7 @@ import (
 
 	"forebay/internal/dataplane"
 	"forebay/internal/resource"
+	"forebay/internal/testkit"
 )
 
 // figures are those of the world's one proxy.
@@ -49,7 +50,7 @@ func TestRotation(t *testing.T) {
 		for i := range done {
 			before[i] = done[i].Load()
 		}
-		eventually(t, "every client goes on "+when, func() bool {
+		testkit.Eventually(t, "every client goes on "+when, func() bool {
 			for i := range done {
 				if done[i].Load() < before[i]+3 {
 					return false
@@ -79,7 +80,7 @@ func TestRotation(t *testing.T) {
 	inDatabase("second") // the secret does not know it yet, so no server connection can be opened
 	failed := w.figures().Target.Session.OpenFailures
 	w.retire()
-	eventually(t, "the database refuses the old password", func() bool { return w.figures().Target.Session.OpenFailures > failed })
+	testkit.Eventually(t, "the database refuses the old password", func() bool { return w.figures().Target.Session.OpenFailures > failed })
 	w.f.Rotate(w.db.User, "second")
 	progress("after the database and then the secret have changed")
 	letIn("second", true)
@@ -91,7 +92,7 @@ func TestRotation(t *testing.T) {
 	}
 	w.f.Rotate(w.db.User, "third") // the database does not know it yet
 	w.retire()
-	eventually(t, "the previous password is used", func() bool { return w.figures().Target.Previous > 0 })
+	testkit.Eventually(t, "the previous password is used", func() bool { return w.figures().Target.Previous > 0 })
 	progress("after the secret has changed")
 	inDatabase("third")
 	w.retire()
@@ -101,7 +102,7 @@ func TestRotation(t *testing.T) {
 	letIn(w.db.Password, false)
 
 	w.f.SetPassword(w.db.User, "third") // the overlap ends
-	eventually(t, "the previous password lets nobody in", func() bool {
+	testkit.Eventually(t, "the previous password lets nobody in", func() bool {
 		cfg := w.config()
 		cfg.Password = "second"
 		c, err := w.dial(cfg)

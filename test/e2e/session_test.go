@@ -280,7 +280,7 @@ func TestApplyKeeps(t *testing.T) {
 	if got := c.backend(); got != pid {
 		t.Errorf("backend %s, was %s", got, pid)
 	}
-	eventually(t, "the limit holds", func() bool {
+	testkit.Eventually(t, "the limit holds", func() bool {
 		_, err := other.exec("SELECT 1")
 		return codeOf(err) == "08000"
 	})
@@ -290,7 +290,7 @@ func TestApplyKeeps(t *testing.T) {
 	w.f.Proxy.Pool.ConnectionBorrowTimeout = time.Minute
 	w.f.Apply(t)
 	c.must("BEGIN")
-	eventually(t, "there is room again", func() bool { _, err := other.exec("SELECT 1"); return err == nil })
+	testkit.Eventually(t, "there is room again", func() bool { _, err := other.exec("SELECT 1"); return err == nil })
 	if a, b := c.backend(), other.backend(); a == b {
 		t.Errorf("both on %s", a)
 	}

@@ -103,7 +103,7 @@ func TestTokens(t *testing.T) {
 			failsWith(t, tt.more, err, tt.code)
 		}
 	}
-	eventually(t, "all is counted", func() bool { return f.Plane.Collect().Proxies[0].Clients.FailedAuth == 4 })
+	testkit.Eventually(t, "all is counted", func() bool { return f.Plane.Collect().Proxies[0].Clients.FailedAuth == 4 })
 	got := f.Plane.Collect().Proxies[0].Clients
 	var refused [engine.NumTokenReasons]int64
 	refused[engine.TokenSignature], refused[engine.TokenUnavailable], refused[engine.TokenNoTLS] = 2, 1, 1

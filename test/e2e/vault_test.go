@@ -127,7 +127,7 @@ proxies:
 	if who, err := ask(c, "SET application_name = 'kept'; SELECT current_user"); err != nil || who != db.User {
 		t.Errorf("current user %q, %v; want %s", who, err, db.User)
 	}
-	eventually(t, "the users of all clients have been replaced twice, and dropped", func() bool {
+	testkit.Eventually(t, "the users of all clients have been replaced twice, and dropped", func() bool {
 		_, dropped := vault.Users()
 		for i := range clients {
 			if count(i) < 3 {
@@ -146,7 +146,7 @@ proxies:
 	if _, err := connect(made[len(made)-1], "stays the same"); err == nil {
 		t.Error("a user of the database's lets a client in")
 	}
-	eventually(t, "no server connection is left of a user who was dropped", func() bool {
+	testkit.Eventually(t, "no server connection is left of a user who was dropped", func() bool {
 		rows, err := db.Server.Query(t.Context(), db.Name, "SELECT DISTINCT usename FROM pg_stat_activity WHERE usename LIKE 'v-app-%'")
 		if err != nil {
 			t.Fatal(err)
@@ -168,7 +168,7 @@ proxies:
 	done.Store(true)
 	running.Wait()
 	stop()
-	eventually(t, "all users have been dropped, now that Forebay has ended", func() bool {
+	testkit.Eventually(t, "all users have been dropped, now that Forebay has ended", func() bool {
 		made, dropped := vault.Users()
 		return len(made) == len(dropped)
 	})

@@ -264,18 +264,6 @@ func short(s string) string {
 	return s
 }
 
-// eventually waits for what happens on its own time, such as a server noticing that a client has left.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(watchdog); time.Now().Before(end); {
-		if ok() {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	t.Fatalf("has not happened: %s", what)
-}
-
 // pinLog keeps what Forebay logs about pins.
 type pinLog struct {
 	t    *testing.T

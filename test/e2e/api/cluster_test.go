@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"forebay/internal/localserver"
+	"forebay/internal/testkit"
 
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
@@ -53,7 +54,7 @@ func TestReaderEndpoint(t *testing.T) {
 		t.Fatalf("endpoints %+v, %v", all, err)
 	}
 	var rows []rdstypes.DBProxyTarget
-	eventually(t, "the writer is known", func() bool {
+	testkit.Eventually(t, "the writer is known", func() bool {
 		out, err := api.DescribeDBProxyTargets(t.Context(), &rds.DescribeDBProxyTargetsInput{DBProxyName: &p.name})
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"forebay/internal/localserver"
 	"forebay/internal/sigv4"
+	"forebay/internal/testkit"
 
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
@@ -135,7 +136,7 @@ func TestEndToEndIAM(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.query("iam", "PutRolePolicy", "RoleName", "outer", "PolicyName", "reads", "PolicyDocument", reads(inner.secret.arn))
-		eventually(t, "the user's token does not count any more", func() bool {
+		testkit.Eventually(t, "the user's token does not count any more", func() bool {
 			c, err := d.open(t.Context(), outer.endpoint, d.user, token(d.user))
 			if err == nil {
 				c.close()

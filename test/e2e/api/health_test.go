@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"forebay/internal/localserver"
+	"forebay/internal/testkit"
 )
 
 // TestTargetHealth says what is wrong, and that it is not any more.
@@ -38,7 +39,7 @@ func TestTargetHealth(t *testing.T) {
 	w.query("iam", "PutRolePolicy", "RoleName", "two", "PolicyName", "reads", "PolicyDocument", reads("*"))
 	w.query("rds", "ModifyDBProxy", "DBProxyName", "two", "Auth.member.1.SecretArn", stranger.arn, "Auth.member.1.AuthScheme", "SECRETS",
 		"Auth.member.2.SecretArn", good.arn, "Auth.member.2.AuthScheme", "SECRETS")
-	eventually(t, "the wrong secret is said", func() bool {
+	testkit.Eventually(t, "the wrong secret is said", func() bool {
 		return strings.Contains(w.log.String(), "the target answers, but does not let a user in\" proxy=two user=stranger")
 	})
 	two.becomes("AVAILABLE", "")

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"forebay/internal/localserver"
+	"forebay/internal/testkit"
 
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 )
@@ -32,12 +33,12 @@ func TestDeleteProxy(t *testing.T) {
 		if code := sdkCode(err); code != "DBProxyNotFoundFault" {
 			t.Errorf("describe: %v", err)
 		}
-		eventually(t, "the client is closed", func() bool {
+		testkit.Eventually(t, "the client is closed", func() bool {
 			_, err := c.one(t.Context(), "SELECT 1")
 			return err != nil
 		})
 		host, port := endpointOf(p.endpoint, d.enginePort)
-		eventually(t, "the port is free", func() bool {
+		testkit.Eventually(t, "the port is free", func() bool {
 			l, err := net.Listen("tcp", net.JoinHostPort(host, fmt.Sprint(port)))
 			if err == nil {
 				l.Close()

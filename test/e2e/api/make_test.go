@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"forebay/internal/sigv4"
+	"forebay/internal/testkit"
 
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
@@ -185,7 +186,7 @@ func (p proxy) becomes(state, reason string, words ...string) {
 // saysSoon waits for an AUTH_FAILURE that is described so: at first it may be that the role is only being made.
 func (p proxy) saysSoon(words string) {
 	p.w.t.Helper()
-	eventually(p.w.t, p.name+" is AUTH_FAILURE, "+words, func() bool {
+	testkit.Eventually(p.w.t, p.name+" is AUTH_FAILURE, "+words, func() bool {
 		state, reason, description := p.health()
 		return state == "UNAVAILABLE" && reason == "AUTH_FAILURE" && strings.Contains(description, words)
 	})
@@ -194,7 +195,7 @@ func (p proxy) saysSoon(words string) {
 // soon waits until a user is let in.
 func (d database) soon(t *testing.T, what, endpoint, user, password string) {
 	t.Helper()
-	eventually(t, what, func() bool {
+	testkit.Eventually(t, what, func() bool {
 		c, err := d.open(t.Context(), endpoint, user, password)
 		if err == nil {
 			c.close()

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"forebay/internal/testkit"
 )
 
 // TestRotation changes a password in the database and then in Secrets Manager, while clients are at work.
@@ -43,7 +45,7 @@ func TestRotation(t *testing.T) {
 			for i := range done {
 				before[i] = done[i].Load()
 			}
-			eventually(t, "every client goes on "+when, func() bool {
+			testkit.Eventually(t, "every client goes on "+when, func() bool {
 				for i := range done {
 					if done[i].Load() < before[i]+3 {
 						return false

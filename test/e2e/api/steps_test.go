@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"forebay/internal/sigv4"
+	"forebay/internal/testkit"
 )
 
 // trust lets RDS use a role.
@@ -64,7 +65,7 @@ func TestFourSteps(t *testing.T) {
 		proxy := made.DBProxy
 		aws.text("rds", "register-db-proxy-targets", "--db-proxy-name", "shop", "--db-instance-identifiers", "shop")
 		var now targets
-		eventually(t, "the target is available", func() bool {
+		testkit.Eventually(t, "the target is available", func() bool {
 			aws.json(&now, "rds", "describe-db-proxy-targets", "--db-proxy-name", "shop")
 			return now.Targets[0].TargetHealth.State == "AVAILABLE"
 		})

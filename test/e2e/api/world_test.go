@@ -18,6 +18,7 @@ import (
 
 	"forebay/internal/app"
 	"forebay/internal/sigv4"
+	"forebay/internal/testkit"
 	"forebay/internal/testkit/testlog"
 )
 
@@ -110,7 +111,7 @@ func (w *world) serve(binary string, env ...string) (kill func()) {
 		<-ended
 	}
 	w.t.Cleanup(kill)
-	eventually(w.t, "the API answers", func() bool {
+	testkit.Eventually(w.t, "the API answers", func() bool {
 		select {
 		case <-ended:
 			w.t.Fatalf("the program has ended:\n%s", w.log.String())
@@ -231,23 +232,11 @@ func endpointOf(endpoint string, enginePort int) (host string, port int) {
 	return host, port
 }
 
-// eventually waits for what happens on its own time.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(watchdog); time.Now().Before(end); {
-		if ok() {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Fatalf("has not happened: %s", what)
-}
-
 // logBuffer is the log of a Forebay.
 type logBuffer struct{ testlog.Buffer }
 
 // says waits until the log has a text: a client is told of its refusal before the log is.
 func (b *logBuffer) says(t *testing.T, text string) {
 	t.Helper()
-	eventually(t, "the log says "+text, func() bool { return strings.Contains(b.String(), text) })
+	testkit.Eventually(t, "the log says "+text, func() bool { return strings.Contains(b.String(), text) })
 }

@@ -153,7 +153,7 @@ func (h *hunt) run() {
 	close(stop)
 	killer.Wait()
 	t.Logf("%d commands lost their server connection", h.lost.Load())
-	eventually(t, "all named locks are free", func() bool {
+	testkit.Eventually(t, "all named locks are free", func() bool {
 		free := true
 		h.names.Range(func(name, _ any) bool {
 			free = h.w.ask("SELECT IS_FREE_LOCK('"+name.(string)+"')") == "1"

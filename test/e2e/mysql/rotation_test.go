@@ -59,7 +59,7 @@ func rotate(t *testing.T, m *localserver.MySQL) {
 		for i := range done {
 			before[i] = done[i].Load()
 		}
-		eventually(t, "every client goes on "+when, func() bool {
+		testkit.Eventually(t, "every client goes on "+when, func() bool {
 			for i := range done {
 				if done[i].Load() < before[i]+3 {
 					return false
@@ -97,7 +97,7 @@ func rotate(t *testing.T, m *localserver.MySQL) {
 	inDatabase("second") // the secret does not know it yet, so no server connection can be opened
 	failed := w.figures().Target.Session.OpenFailures
 	w.retire()
-	eventually(t, "the database refuses the old password", func() bool { return w.figures().Target.Session.OpenFailures > failed })
+	testkit.Eventually(t, "the database refuses the old password", func() bool { return w.figures().Target.Session.OpenFailures > failed })
 	w.f.Rotate(w.db.User, "second")
 	progress("after the database and then the secret have changed")
 	letIn("second", true)
@@ -109,7 +109,7 @@ func rotate(t *testing.T, m *localserver.MySQL) {
 	}
 	w.f.Rotate(w.db.User, "third") // the database does not know it yet
 	w.retire()
-	eventually(t, "the previous password is used", func() bool { return w.figures().Target.Previous > 0 })
+	testkit.Eventually(t, "the previous password is used", func() bool { return w.figures().Target.Previous > 0 })
 	progress("after the secret has changed")
 	inDatabase("third")
 	w.retire()

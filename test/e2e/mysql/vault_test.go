@@ -61,7 +61,7 @@ proxies:
 		}
 		t.Cleanup(func() {
 			a.Close()
-			eventually(t, "all users have been dropped, now that Forebay has ended", func() bool {
+			testkit.Eventually(t, "all users have been dropped, now that Forebay has ended", func() bool {
 				made, dropped := vault.Users()
 				return len(made) == len(dropped)
 			})
@@ -128,8 +128,8 @@ proxies:
 			return user
 		}
 		var of string
-		eventually(t, "the statement runs", func() bool { of = sleeps(); return of != "" })
-		eventually(t, "there is another user", func() bool {
+		testkit.Eventually(t, "the statement runs", func() bool { of = sleeps(); return of != "" })
+		testkit.Eventually(t, "there is another user", func() bool {
 			made, _ := vault.Users()
 			return made[len(made)-1] != of
 		})
@@ -143,7 +143,7 @@ proxies:
 			t.Errorf("the statement that was interrupted has ended with %s", got)
 		}
 
-		eventually(t, "the users of all clients have been replaced, and dropped", func() bool {
+		testkit.Eventually(t, "the users of all clients have been replaced, and dropped", func() bool {
 			_, dropped := vault.Users()
 			for i := range clients {
 				n := 0
@@ -158,7 +158,7 @@ proxies:
 			t.Errorf("works as %q, %v", user, err)
 		}
 		_, dropped := vault.Users()
-		eventually(t, "no server connection is left of a user who was dropped", func() bool {
+		testkit.Eventually(t, "no server connection is left of a user who was dropped", func() bool {
 			rows, err := m.Query(t.Context(), "", "SELECT DISTINCT USER FROM information_schema.PROCESSLIST")
 			if err != nil {
 				t.Fatal(err)

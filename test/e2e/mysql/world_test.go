@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"forebay/internal/engine/mysql/login"
 	"forebay/internal/localserver"
@@ -120,17 +119,6 @@ func codeOf(err error) string {
 	return fmt.Sprint(err)
 }
 
-// eventually waits for something that is to come about soon.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Errorf("not in 20 seconds: %s", what)
-			return
-		}
-	}
-}
-
 const deprecateEOF = mysqlwire.ClientDeprecateEOF
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -143,7 +131,7 @@ func (w *world) waitForRoutines() {
 		w.t.Fatal(err)
 	}
 	c.leave()
-	eventually(w.t, "routines are known", func() bool {
+	testkit.Eventually(w.t, "routines are known", func() bool {
 		c := w.open(usual)
 		defer c.leave()
 		if got := text(c.query("SELECT clean()")); got != "1" {

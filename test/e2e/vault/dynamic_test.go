@@ -96,7 +96,7 @@ func TestDynamic(t *testing.T) {
 				}
 			})
 		}
-		eventually(t, "a lease has been renewed, and its user replaced", func() bool {
+		testkit.Eventually(t, "a lease has been renewed, and its user replaced", func() bool {
 			return requests(t, a, "renew") >= 2 && len(users()) >= 2 || t.Failed()
 		})
 		if t.Failed() {
@@ -106,7 +106,7 @@ func TestDynamic(t *testing.T) {
 		if !strings.HasPrefix(first, "v-") || !strings.Contains(first, p.role) {
 			t.Errorf("a client works as %s, no user that Vault has made", first)
 		}
-		eventually(t, "the user whose lease has ended is dropped", func() bool { return !slices.Contains(p.users(), first) || t.Failed() })
+		testkit.Eventually(t, "the user whose lease has ended is dropped", func() bool { return !slices.Contains(p.users(), first) || t.Failed() })
 		l.keeps(t, "stays-the-same", "hvs.")
 	})
 }
@@ -158,9 +158,9 @@ func TestDynamicDown(t *testing.T) {
 		if err := end(); err != nil {
 			t.Error(err)
 		}
-		eventually(t, "no user is left, now that Forebay has ended", func() bool { return len(p.users()) == 0 })
-		eventually(t, "nor a lease", func() bool { return len(v.Leases("database/creds/"+p.role)) == 0 })
-		eventually(t, "nor a token", func() bool { return len(v.Accessors()) == tokens })
+		testkit.Eventually(t, "no user is left, now that Forebay has ended", func() bool { return len(p.users()) == 0 })
+		testkit.Eventually(t, "nor a lease", func() bool { return len(v.Leases("database/creds/"+p.role)) == 0 })
+		testkit.Eventually(t, "nor a token", func() bool { return len(v.Accessors()) == tokens })
 		l.keeps(t, "stays-the-same", "hvs.")
 	})
 }
@@ -194,7 +194,7 @@ func TestDynamicToken(t *testing.T) {
 				if err := os.WriteFile(token, next, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				eventually(t, "another user, and the first is dropped", func() bool {
+				testkit.Eventually(t, "another user, and the first is dropped", func() bool {
 					user, err := c(p.who)
 					if err != nil {
 						t.Fatal(err)
@@ -203,12 +203,12 @@ func TestDynamicToken(t *testing.T) {
 					return user != first && len(there) == 1 && there[0] == user
 				})
 				if life == time.Hour {
-					eventually(t, "by Forebay's word", func() bool { return requests(t, a, "revoke") == 1 })
+					testkit.Eventually(t, "by Forebay's word", func() bool { return requests(t, a, "revoke") == 1 })
 				}
 				if err := end(); err != nil {
 					t.Error(err)
 				}
-				eventually(t, "no user is left, now that Forebay has ended", func() bool { return len(p.users()) == 0 })
+				testkit.Eventually(t, "no user is left, now that Forebay has ended", func() bool { return len(p.users()) == 0 })
 			})
 		})
 	}

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -34,7 +33,7 @@ func kv(t *testing.T) *testkit.RealVault {
 	v.Do(http.MethodPost, "sys/mounts/secret", map[string]any{"type": "kv", "options": map[string]string{"version": "2"}})
 	v.Do(http.MethodPost, "sys/mounts/kv1", map[string]any{"type": "kv", "options": map[string]string{"version": "1"}})
 	v.Policy("reader", readerRules)
-	eventually(t, "the store of version 2 is ready", func() bool { return v.Try(http.MethodPost, "secret/config", map[string]any{"max_versions": 10}) })
+	testkit.Eventually(t, "the store of version 2 is ready", func() bool { return v.Try(http.MethodPost, "secret/config", map[string]any{"max_versions": 10}) })
 	return v
 }
 
@@ -85,25 +84,25 @@ func TestKeyValue(t *testing.T) {
 		t.Fatalf("got %q, %v; a first version has none before it: %q", user, err, previous)
 	}
 	put(v, "two")
-	eventually(t, "the new version, and the one before", has(t, s, "two", "one"))
+	testkit.Eventually(t, "the new version, and the one before", has(t, s, "two", "one"))
 	put(v, "three")
-	eventually(t, "another", has(t, s, "three", "two"))
+	testkit.Eventually(t, "another", has(t, s, "three", "two"))
 	v.Do(http.MethodPost, "secret/delete/app", map[string]any{"versions": []int{2}})
-	eventually(t, "the version before is deleted", has(t, s, "three", ""))
+	testkit.Eventually(t, "the version before is deleted", has(t, s, "three", ""))
 	v.Do(http.MethodPost, "secret/destroy/app", map[string]any{"versions": []int{3}})
-	eventually(t, "the present version is destroyed", func() bool {
+	testkit.Eventually(t, "the present version is destroyed", func() bool {
 		_, _, _, err := get(t, s)
 		return errors.Is(err, secret.ErrNotFound)
 	})
 	put(v, "four")
-	eventually(t, "it is there again", has(t, s, "four", ""))
+	testkit.Eventually(t, "it is there again", has(t, s, "four", ""))
 
 	v.Do(http.MethodPost, "kv1/app", map[string]any{"username": "app", "password": "plain"})
 	o, _ = options(t, v, "kv1/app")
 	s = open(t, o)
-	eventually(t, "version 1", has(t, s, "plain", ""))
+	testkit.Eventually(t, "version 1", has(t, s, "plain", ""))
 	v.Do(http.MethodPost, "kv1/app", map[string]any{"username": "app", "password": "changed"})
-	eventually(t, "version 1, changed", has(t, s, "changed", ""))
+	testkit.Eventually(t, "version 1, changed", has(t, s, "changed", ""))
 
 	for path, want := range map[string]string{
 		"secret/app":       "Invalid path for a versioned K/V secrets engine",
@@ -134,21 +133,21 @@ func TestDown(t *testing.T) {
 	put(v, "one")
 	o, l := options(t, v, "secret/data/app")
 	s := open(t, o)
-	eventually(t, "first", has(t, s, "one", ""))
+	testkit.Eventually(t, "first", has(t, s, "one", ""))
 	v.Seal()
-	eventually(t, "the log says that it is sealed", func() bool { return strings.Contains(l.String(), "Vault is sealed or in maintenance (503)") })
+	testkit.Eventually(t, "the log says that it is sealed", func() bool { return strings.Contains(l.String(), "Vault is sealed or in maintenance (503)") })
 	if !has(t, s, "one", "")() {
 		t.Error("what was read is no more, now that Vault is sealed")
 	}
 	v.Unseal()
 	put(v, "two")
-	eventually(t, "unsealed", has(t, s, "two", "one"))
+	testkit.Eventually(t, "unsealed", has(t, s, "two", "one"))
 	v.Stop()
-	eventually(t, "the log says that it is not there", func() bool { return strings.Contains(l.String(), "no connection to Vault") })
+	testkit.Eventually(t, "the log says that it is not there", func() bool { return strings.Contains(l.String(), "no connection to Vault") })
 	v.Start()
 	v.Unseal()
 	put(v, "three")
-	eventually(t, "started again", has(t, s, "three", "two"))
+	testkit.Eventually(t, "started again", has(t, s, "three", "two"))
 }
 
 // TestLogIn: each way to a token, which is renewed, replaced when it cannot be, and when somebody revokes it.
@@ -201,10 +200,10 @@ func TestLogIn(t *testing.T) {
 			if _, password, _, err := get(t, s); err != nil || password != "one" {
 				t.Fatalf("at first: %q, %v", password, err)
 			}
-			eventually(t, "the token cannot be renewed any more, and there is another", func() bool { return tokens() >= before+2 })
+			testkit.Eventually(t, "the token cannot be renewed any more, and there is another", func() bool { return tokens() >= before+2 })
 			v.Do(http.MethodPut, "sys/leases/revoke-prefix/auth/"+tt.auth.Mount+"/login", nil)
 			put(v, "two")
-			eventually(t, "its token was revoked", has(t, s, "two", "one"))
+			testkit.Eventually(t, "its token was revoked", has(t, s, "two", "one"))
 
 			if err := os.WriteFile(file, []byte("wrong"), 0o600); err != nil {
 				t.Fatal(err)
@@ -227,19 +226,6 @@ func (l *log) keeps(t *testing.T, secrets ...string) {
 	for _, s := range secrets {
 		if strings.Contains(text, s) {
 			t.Errorf("the log has told a secret:\n%s", text)
-		}
-	}
-}
-
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("not within five minutes: %s", what)
-		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

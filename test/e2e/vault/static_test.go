@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"forebay/internal/testkit"
 )
 
 // TestStatic: a static role's password is rotated by Vault, and Forebay and its clients follow.
@@ -18,7 +20,7 @@ func TestStatic(t *testing.T) {
 		var c asker
 		for range 2 {
 			password := v.Field("database/static-creds/app", "password", nil)
-			eventually(t, "a client with the password of now", func() bool {
+			testkit.Eventually(t, "a client with the password of now", func() bool {
 				got, err := p.open(a.Addrs()["test"]["default"], p.static, password)
 				c = got
 				return err == nil

@@ -3,7 +3,6 @@ package login_test
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 
 	"forebay/internal/engine/mysql/login"
 	"forebay/internal/resource"
+	"forebay/internal/testkit/testcert"
 	"forebay/internal/wire/mysqlwire"
 
 	"github.com/go-sql-driver/mysql"
@@ -91,14 +91,14 @@ func checkOutcome(t *testing.T, tt loginCase, o outcome) {
 
 func TestGoDriver(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
-	if err := mysql.RegisterTLSConfig("test", &tls.Config{RootCAs: ca.pool, ServerName: "localhost"}); err != nil {
+	ca := testcert.New(t, "localhost")
+	if err := mysql.RegisterTLSConfig("test", &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range loginCases() {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := startProxy(t, tt.plugin, login.AcceptOptions{TLS: ca.server()})
+			p := startProxy(t, tt.plugin, login.AcceptOptions{TLS: ca.Server()})
 			cfg := mysql.NewConfig()
 			cfg.Net, cfg.Addr, cfg.User, cfg.Passwd, cfg.DBName = "tcp", p.addr, tt.user, tt.pw, "shop"
 			cfg.AllowCleartextPasswords = true
@@ -140,14 +140,14 @@ func TestMariaDBClient(t *testing.T) {
 	if err != nil {
 		t.Skip("needs mariadb, the client of MariaDB")
 	}
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	for _, tt := range loginCases() {
 		if tt.user == "full" && !tt.tls {
 			continue // needs the server's key in a file
 		}
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := startProxy(t, tt.plugin, login.AcceptOptions{TLS: ca.server()})
+			p := startProxy(t, tt.plugin, login.AcceptOptions{TLS: ca.Server()})
 			host, port, err := net.SplitHostPort(p.addr)
 			if err != nil {
 				t.Fatal(err)
@@ -156,7 +156,7 @@ func TestMariaDBClient(t *testing.T) {
 				"--no-defaults", "-N", "-B", "--protocol=tcp", "-h", host, "-P", port, "-u", tt.user, "-e", "SELECT 1", "shop",
 			}
 			if tt.tls {
-				args = append(args, "--ssl", "--ssl-ca="+ca.caFile)
+				args = append(args, "--ssl", "--ssl-ca="+ca.File)
 			} else {
 				args = append(args, "--skip-ssl")
 			}
@@ -206,7 +206,7 @@ func as(c mysqlwire.Capability, user, plugin string) mysqlwire.HandshakeResponse
 // then reads a packet whose payload begins as wanted; "" wants the end.
 func TestRawClients(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	type step struct{ send, want string }
 	ssl := packet(1, string(as(plain|mysqlwire.ClientSSL, "", "").SSLRequest.Append(nil)))
 	bad := "\xff\x13\x0408S01Bad handshake"
@@ -280,7 +280,7 @@ func TestRawClients(t *testing.T) {
 			t.Parallel()
 			var o login.AcceptOptions
 			if tt.tls {
-				o.TLS = ca.server()
+				o.TLS = ca.Server()
 			}
 			p := startProxy(t, mysqlwire.PluginCachingSHA2, o)
 			c, err := net.Dial("tcp", p.addr)
@@ -325,8 +325,8 @@ func TestRawClients(t *testing.T) {
 // with it.
 func TestSSLRequestAndHelloTogether(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
-	p := startProxy(t, mysqlwire.PluginNative, login.AcceptOptions{TLS: ca.server(), RequireTLS: true})
+	ca := testcert.New(t, "localhost")
+	p := startProxy(t, mysqlwire.PluginNative, login.AcceptOptions{TLS: ca.Server(), RequireTLS: true})
 	c, err := net.Dial("tcp", p.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -336,7 +336,7 @@ func TestSSLRequestAndHelloTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	ssl := packet(1, string(as(plain|mysqlwire.ClientSSL, "", "").SSLRequest.Append(nil)))
-	secure := tls.Client(&prefixConn{Conn: c, prefix: ssl}, &tls.Config{RootCAs: ca.pool, ServerName: "localhost"})
+	secure := tls.Client(&prefixConn{Conn: c, prefix: ssl}, &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"})
 	if err := secure.Handshake(); err != nil {
 		t.Fatal(err)
 	}
@@ -365,8 +365,8 @@ func (c *prefixConn) Write(b []byte) (int, error) {
 
 func TestRequireTLS(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
-	p := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{TLS: ca.server(), RequireTLS: true})
+	ca := testcert.New(t, "localhost")
+	p := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{TLS: ca.Server(), RequireTLS: true})
 	o := login.DialOptions{Address: p.addr, TLSMode: resource.TLSDisable, Credentials: login.NewCredentials("sha2", password)}
 	_, err := login.Dial(t.Context(), nil, o)
 	var failed *login.ServerError

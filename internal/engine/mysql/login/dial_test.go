@@ -14,6 +14,7 @@ import (
 	"forebay/internal/engine/mysql/login"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
+	"forebay/internal/testkit/testcert"
 	"forebay/internal/wire/mysqlwire"
 )
 
@@ -40,11 +41,11 @@ func (c *scriptConn) SetDeadline(time.Time) error                               
 // TestDialAccept lets Dial log in to Accept in every way there is.
 func TestDialAccept(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	for _, tt := range loginCases() {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := startProxy(t, tt.plugin, login.AcceptOptions{TLS: ca.server()})
+			p := startProxy(t, tt.plugin, login.AcceptOptions{TLS: ca.Server()})
 			o := login.DialOptions{
 				Address: p.addr, TLSMode: resource.TLSDisable, Database: "shop",
 				Credentials:  login.NewCredentials(tt.user, secret.Password(tt.pw)),
@@ -92,9 +93,9 @@ func TestDialAccept(t *testing.T) {
 
 func TestDialTLSModes(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
-	elsewhere := newAuthority(t, x509.Certificate{}).pool
-	both := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{TLS: ca.server()})
+	ca := testcert.New(t, "localhost")
+	elsewhere := testcert.New(t).Pool
+	both := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{TLS: ca.Server()})
 	plain := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{})
 	for _, tt := range []struct {
 		name    string
@@ -113,11 +114,11 @@ func TestDialTLSModes(t *testing.T) {
 		{name: "require", p: both, mode: "require", tls: true},
 		{name: "require, not offered", p: plain, mode: "require", fails: login.ErrTLS},
 		{name: "require checks given CAs", p: both, mode: "require", roots: elsewhere, fails: login.ErrTLS},
-		{name: "verify-ca", p: both, mode: "verify-ca", roots: ca.pool, address: "elsewhere:1", tls: true},
+		{name: "verify-ca", p: both, mode: "verify-ca", roots: ca.Pool, address: "elsewhere:1", tls: true},
 		{name: "verify-ca, other CA", p: both, mode: "verify-ca", roots: elsewhere, fails: login.ErrTLS},
 		{name: "verify-ca, system CAs", p: both, mode: "verify-ca", fails: login.ErrTLS},
-		{name: "verify-full", p: both, mode: "verify-full", roots: ca.pool, address: "localhost:1", tls: true},
-		{name: "verify-full, other name", p: both, mode: "verify-full", roots: ca.pool, address: "elsewhere:1", fails: login.ErrTLS},
+		{name: "verify-full", p: both, mode: "verify-full", roots: ca.Pool, address: "localhost:1", tls: true},
+		{name: "verify-full, other name", p: both, mode: "verify-full", roots: ca.Pool, address: "elsewhere:1", fails: login.ErrTLS},
 		{name: "verify-full, not offered", p: plain, mode: "verify-full", fails: login.ErrTLS},
 		{name: "unknown mode", p: both, mode: "allow", fails: login.ErrTLS},
 	} {

@@ -18,11 +18,12 @@ import (
 	"forebay/internal/engine/mysql/login"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
+	"forebay/internal/testkit/testcert"
 	"forebay/internal/wire/mysqlwire"
 )
 
 // startMariaDB starts a private MariaDB with TLS, and returns its address. sql is run first, line by line.
-func startMariaDB(t *testing.T, ca authority, sql ...string) string {
+func startMariaDB(t *testing.T, ca testcert.Authority, sql ...string) string {
 	t.Helper()
 	bin, err := exec.LookPath("mariadbd")
 	if err != nil {
@@ -47,11 +48,11 @@ func startMariaDB(t *testing.T, ca authority, sql ...string) string {
 		}
 		return name
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(ca.cert.PrivateKey)
+	key, err := x509.MarshalPKCS8PrivateKey(ca.Cert.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := write("cert.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Certificate[0]}))
+	cert := write("cert.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Cert.Certificate[0]}))
 	keyFile := write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
 	data := filepath.Join(dir, "data")
 	me, err := user.Current()
@@ -112,7 +113,7 @@ func startMariaDB(t *testing.T, ca authority, sql ...string) string {
 
 func TestDialMariaDB(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	addr := startMariaDB(
 		t, ca,
 		"CREATE DATABASE shop;",
@@ -136,8 +137,8 @@ func TestDialMariaDB(t *testing.T) {
 	}{
 		{name: "native", user: "native", mode: "disable", plugin: mysqlwire.PluginNative},
 		{name: "native, TLS", user: "native", plugin: mysqlwire.PluginNative, tls: true},
-		{name: "verify-ca", user: "native", mode: "verify-ca", roots: ca.pool, plugin: mysqlwire.PluginNative, tls: true},
-		{name: "verify-full by address", user: "native", mode: "verify-full", roots: ca.pool, fails: login.ErrTLS},
+		{name: "verify-ca", user: "native", mode: "verify-ca", roots: ca.Pool, plugin: mysqlwire.PluginNative, tls: true},
+		{name: "verify-full by address", user: "native", mode: "verify-full", roots: ca.Pool, fails: login.ErrTLS},
 		{name: "empty password", user: "empty", mode: "disable", pw: "-", plugin: mysqlwire.PluginNative},
 		{name: "ed25519", user: "signed", mode: "disable", plugin: mysqlwire.PluginEd25519},
 		{name: "ed25519, TLS", user: "signed", mode: "require", plugin: mysqlwire.PluginEd25519, tls: true},

@@ -2,7 +2,6 @@ package login_test
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"forebay/internal/engine/mysql/login"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
+	"forebay/internal/testkit/testcert"
 	"forebay/internal/wire/mysqlwire"
 )
 
@@ -19,8 +19,8 @@ import (
 // plugin of the user is named with it.
 func TestTokenByCleartextOverTLS(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
-	withTLS := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{TLS: ca.server()})
+	ca := testcert.New(t, "localhost")
+	withTLS := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{TLS: ca.Server()})
 	plain := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{})
 	for _, tt := range []struct {
 		name  string
@@ -56,8 +56,8 @@ func TestTokenByCleartextOverTLS(t *testing.T) {
 // TestKnock hears a server's greeting, which then refuses the log-in: it has had a whole one.
 func TestKnock(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
-	p := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{TLS: ca.server()})
+	ca := testcert.New(t, "localhost")
+	p := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{TLS: ca.Server()})
 	o := login.DialOptions{Address: p.addr, TLSMode: resource.TLSRequire, Credentials: login.NewCredentials("stranger", "")}
 	s, err := login.Knock(t.Context(), nil, o)
 	if err != nil || s.Version != "8.0.99-test" || s.Charset != 45 {

@@ -3,7 +3,6 @@ package login_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"database/sql"
 	"errors"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"forebay/internal/engine/mysql/login"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
+	"forebay/internal/testkit/testcert"
 	"forebay/internal/wire/mysqlwire"
 
 	"github.com/go-sql-driver/mysql"
@@ -31,14 +31,14 @@ func rotated(user string) secret.Secret {
 }
 
 // connect logs a driver in and says how that went.
-func connect(t *testing.T, ca authority, addr, user, pw string, secure bool) error {
+func connect(t *testing.T, ca testcert.Authority, addr, user, pw string, secure bool) error {
 	t.Helper()
 	cfg := mysql.NewConfig()
 	cfg.Net, cfg.Addr, cfg.User, cfg.Passwd = "tcp", addr, user, pw
 	cfg.AllowCleartextPasswords = true
 	cfg.Logger = &mysql.NopLogger{}
 	if secure {
-		cfg.TLS = &tls.Config{RootCAs: ca.pool, ServerName: "localhost"}
+		cfg.TLS = &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"}
 	}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
@@ -52,11 +52,11 @@ func connect(t *testing.T, ca authority, addr, user, pw string, secure bool) err
 // TestBothPasswords has clients log in by either password of a rotated secret, in every way that there is.
 func TestBothPasswords(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	types := map[string]resource.ClientPasswordAuthType{
 		"native": resource.MySQLNative, "sha2": resource.MySQLCachingSHA2, "clear": resource.MySQLCleartext, "other": resource.MySQLNative,
 	}
-	p := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{TLS: ca.server(), Lookup: func(_ context.Context, user string) (*login.Verifier, error) {
+	p := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{TLS: ca.Server(), Lookup: func(_ context.Context, user string) (*login.Verifier, error) {
 		s := rotated(user)
 		if user == "other" { // the previous version of another user says nothing about this one
 			s.Previous.Username = "somebody"
@@ -144,12 +144,12 @@ func tokenUsers(good string) func(context.Context, string) (*login.Verifier, err
 
 func TestTokens(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	long := goodToken + "&X-Amz-Security-Token="
 	long += strings.Repeat("s", 16<<10-len(long))
 	none := engine.NumTokenReasons
 	for _, good := range []string{goodToken, long} {
-		p := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{TLS: ca.server(), Lookup: tokenUsers(good)})
+		p := startProxy(t, mysqlwire.PluginCachingSHA2, login.AcceptOptions{TLS: ca.Server(), Lookup: tokenUsers(good)})
 		for _, tt := range []struct {
 			name, user, pw string
 			secure         bool
@@ -200,8 +200,8 @@ func TestTokens(t *testing.T) {
 // TestTokenOnTheWire sees what clients are asked for, at their first log-in and when they change their user.
 func TestTokenOnTheWire(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
-	p := startProxy(t, mysqlwire.PluginNative, login.AcceptOptions{TLS: ca.server(), Lookup: tokenUsers(goodToken)})
+	ca := testcert.New(t, "localhost")
+	p := startProxy(t, mysqlwire.PluginNative, login.AcceptOptions{TLS: ca.Server(), Lookup: tokenUsers(goodToken)})
 	const (
 		switched = "\xfemysql_clear_password\x00"
 		refused  = "\xff\x15\x04#28000Access denied"
@@ -252,7 +252,7 @@ func TestTokenOnTheWire(t *testing.T) {
 			}
 			if tt.secure {
 				io.WriteString(c, packet(1, string(as(plain|mysqlwire.ClientSSL, "", "").SSLRequest.Append(nil))))
-				c = tls.Client(c, &tls.Config{RootCAs: ca.pool, ServerName: "localhost"})
+				c = tls.Client(c, &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"})
 			}
 			for i, s := range tt.steps {
 				if _, err := io.WriteString(c, s.send); err != nil {

@@ -3,7 +3,6 @@ package login_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"forebay/internal/engine/postgres/login"
+	"forebay/internal/testkit/testcert"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -45,11 +45,11 @@ func hostPort(t *testing.T, addr string) string {
 
 func TestPsql(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	both := startProxy(t, login.AcceptOptions{TLS: newServerTLS(t, ca), Lookup: users(t)})
 	plain := startProxy(t, login.AcceptOptions{Lookup: users(t)})
 	strict := startProxy(t, login.AcceptOptions{TLS: newServerTLS(t, ca), RequireTLS: true, Lookup: users(t)})
-	verify := " sslmode=verify-full sslrootcert=" + ca.caFile
+	verify := " sslmode=verify-full sslrootcert=" + ca.File
 	const ok = "password=" + password
 	const wrong = `The password that was provided for the role `
 	tests := []struct {
@@ -102,7 +102,7 @@ func TestPsql(t *testing.T) {
 
 func TestClientAsSeen(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	p := startProxy(t, login.AcceptOptions{TLS: newServerTLS(t, ca), Lookup: users(t)})
 	out, err := psql(t, hostPort(t, p.addr)+" user=scram dbname=shop sslmode=require password="+password,
 		`PGOPTIONS=-c geqo=off --search-path=a\ b`, "PGAPPNAME=till", "PGTZ=UTC", "PGCLIENTENCODING=UTF8")
@@ -141,7 +141,7 @@ func TestClientAsSeen(t *testing.T) {
 
 func TestPgx(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	p := startProxy(t, login.AcceptOptions{TLS: newServerTLS(t, ca), Lookup: users(t)})
 	base := hostPort(t, p.addr)
 	base = strings.Replace(base, "host=localhost hostaddr=", "host=", 1)
@@ -200,7 +200,7 @@ const (
 // then reads what is wanted.
 func TestRawClients(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	server := newServerTLS(t, ca)
 	lookup := users(t)
 	type step struct{ send, want string }
@@ -290,7 +290,7 @@ func saslInitial(mechanism, data string) string {
 
 func TestCancelRequest(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	// Plain cancel requests pass even where TLS is required: libpq before 17 sends no others.
 	p := startProxy(t, login.AcceptOptions{TLS: newServerTLS(t, ca), RequireTLS: true, Lookup: users(t)})
 	secret := []byte("a longer secret of protocol 3.2")
@@ -331,7 +331,7 @@ func TestCancelRequest(t *testing.T) {
 // A client that could bind the channel but was told that we cannot: somebody has changed our offer on the way.
 func TestDowngradeIsNoticed(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	p := startProxy(t, login.AcceptOptions{TLS: newServerTLS(t, ca), Lookup: users(t)})
 	for _, tt := range []struct{ mechanism, data, code string }{
 		{"SCRAM-SHA-256", "y,,n=,r=x", "28000"},
@@ -341,7 +341,7 @@ func TestDowngradeIsNoticed(t *testing.T) {
 	} {
 		// Direct TLS, over which nothing but the conversation itself is left to write.
 		c, err := tls.Dial("tcp", p.addr, &tls.Config{
-			RootCAs: ca.pool, ServerName: "localhost", NextProtos: []string{"postgresql"},
+			RootCAs: ca.Pool, ServerName: "localhost", NextProtos: []string{"postgresql"},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -368,9 +368,9 @@ func TestDowngradeIsNoticed(t *testing.T) {
 
 func TestDirectTLSNeedsALPN(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	p := startProxy(t, login.AcceptOptions{TLS: newServerTLS(t, ca), Lookup: users(t)})
-	c, err := tls.Dial("tcp", p.addr, &tls.Config{RootCAs: ca.pool, ServerName: "localhost"})
+	c, err := tls.Dial("tcp", p.addr, &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,10 +386,10 @@ func TestDirectTLSNeedsALPN(t *testing.T) {
 // A client that sends password and query unasked, in one go, loses nothing.
 func TestEarlyBytesAreKept(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	p := startProxy(t, login.AcceptOptions{TLS: newServerTLS(t, ca), Lookup: users(t)})
 	c, err := tls.Dial("tcp", p.addr, &tls.Config{
-		RootCAs: ca.pool, ServerName: "localhost", NextProtos: []string{"postgresql"},
+		RootCAs: ca.Pool, ServerName: "localhost", NextProtos: []string{"postgresql"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"forebay/internal/resource"
 	"forebay/internal/secret"
 	"forebay/internal/testkit"
+	"forebay/internal/testkit/testcert"
 )
 
 // hba gives each user of realServer one way in. SCRAM for all the others is the server's default here.
@@ -71,7 +72,7 @@ func TestDial(t *testing.T) {
 	t.Parallel()
 	p, pool := realServer(t)
 	local := net.JoinHostPort("localhost", fmt.Sprint(p.Port()))
-	elsewhere := newAuthority(t, x509.Certificate{}).pool
+	elsewhere := testcert.New(t).Pool
 	toServer := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, p.Addr())
 	}
@@ -399,11 +400,11 @@ func TestServerMustProveItself(t *testing.T) {
 // TestCommonName has a certificate that names its host only in the common name, as libpq accepts.
 func TestCommonName(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{})
+	ca := testcert.New(t)
 	p := startProxy(t, login.AcceptOptions{TLS: newServerTLS(t, ca), Lookup: users(t)})
 	for address, wantOK := range map[string]bool{"localhost:1": true, "elsewhere:1": false} {
 		s, err := login.Dial(t.Context(), login.DialOptions{
-			Address: address, TLSMode: "verify-full", RootCAs: ca.pool,
+			Address: address, TLSMode: "verify-full", RootCAs: ca.Pool,
 			Credentials: login.NewCredentials("scram", password),
 			Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return (&net.Dialer{}).DialContext(ctx, network, p.addr)

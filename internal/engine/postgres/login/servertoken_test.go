@@ -2,7 +2,6 @@ package login_test
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 
 	"forebay/internal/engine/postgres/login"
 	"forebay/internal/resource"
+	"forebay/internal/testkit/testcert"
 )
 
 // tokenServer is a server that takes one connection: it answers SSLRequest, and the startup packet with ask. What it is
@@ -23,7 +23,7 @@ func tokenServer(t *testing.T, offersTLS bool, ask string) (addr string, got cha
 	if err != nil {
 		t.Fatal(err)
 	}
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	got = make(chan string, 1)
 	ended := make(chan struct{})
 	t.Cleanup(func() { ln.Close(); <-ended })
@@ -51,7 +51,7 @@ func tokenServer(t *testing.T, offersTLS bool, ask string) (addr string, got cha
 			return
 		}
 		_, _ = c.Write([]byte("S"))
-		c = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{ca.cert}, NextProtos: []string{"postgresql"}})
+		c = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{ca.Cert}, NextProtos: []string{"postgresql"}})
 		packet() // startup
 		_, _ = io.WriteString(c, ask)
 		var typ [1]byte

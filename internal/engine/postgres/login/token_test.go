@@ -3,7 +3,6 @@ package login_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -16,6 +15,7 @@ import (
 	"forebay/internal/engine/postgres/login"
 	"forebay/internal/resource"
 	"forebay/internal/secret"
+	"forebay/internal/testkit/testcert"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -32,7 +32,7 @@ func rotated(user string) secret.Secret {
 // TestBothPasswords has clients log in by either password of a rotated secret, in every way that there is.
 func TestBothPasswords(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	known := map[string]*login.Verifier{}
 	for user, authType := range map[string]resource.ClientPasswordAuthType{
 		"scram": resource.PostgresSCRAM, "md5": resource.PostgresMD5, "clear": resource.PostgresCleartext,
@@ -62,7 +62,7 @@ func TestBothPasswords(t *testing.T) {
 	p := startProxy(t, login.AcceptOptions{TLS: newServerTLS(t, ca), Lookup: func(_ context.Context, user string) (*login.Verifier, error) {
 		return known[user], nil
 	}})
-	base := hostPort(t, p.addr) + " dbname=db sslrootcert=" + ca.caFile
+	base := hostPort(t, p.addr) + " dbname=db sslrootcert=" + ca.File
 	for _, tt := range []struct{ user, how string }{
 		{"scram", "sslmode=disable"},
 		{"scram", "sslmode=require"},
@@ -153,7 +153,7 @@ func tokenUsers(t testing.TB, good string) func(context.Context, string) (*login
 
 func TestTokens(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	long := goodToken + "&X-Amz-Security-Token="
 	long += strings.Repeat("s", 16<<10-len(long))
 	for _, good := range []string{goodToken, long} {
@@ -214,7 +214,7 @@ func TestTokens(t *testing.T) {
 // TestTokenOnTheWire sees what is asked for, and what an answer beyond all bounds gets.
 func TestTokenOnTheWire(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t, x509.Certificate{DNSNames: []string{"localhost"}})
+	ca := testcert.New(t, "localhost")
 	p := startProxy(t, login.AcceptOptions{TLS: newServerTLS(t, ca), Lookup: tokenUsers(t, goodToken)})
 	start, _ := (&pgproto3.StartupMessage{ProtocolVersion: 3 << 16, Parameters: map[string]string{"user": "u"}}).Encode(nil)
 	const cleartext = "R\x00\x00\x00\x08\x00\x00\x00\x03"
@@ -236,7 +236,7 @@ func TestTokenOnTheWire(t *testing.T) {
 		}
 		raw.Write(packet(sslCode))
 		io.ReadFull(raw, make([]byte, 1))
-		c := tls.Client(raw, &tls.Config{RootCAs: ca.pool, ServerName: "localhost"})
+		c := tls.Client(raw, &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"})
 		c.Write(start)
 		got := make([]byte, len(cleartext))
 		if _, err := io.ReadFull(c, got); err != nil || string(got) != cleartext {

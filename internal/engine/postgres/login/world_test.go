@@ -2,18 +2,10 @@ package login_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +13,7 @@ import (
 	"forebay/internal/engine/postgres/login"
 	"forebay/internal/resource"
 	"forebay/internal/testkit"
+	"forebay/internal/testkit/testcert"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 	"go.uber.org/goleak"
@@ -37,55 +30,9 @@ func TestMain(m *testing.M) {
 
 const password = "s3cret-pass"
 
-// authority is a CA with one server certificate for localhost.
-type authority struct {
-	cert   tls.Certificate
-	pool   *x509.CertPool
-	caFile string
-}
-
-// newAuthority makes a CA and lets it sign a certificate made from leaf, with localhost as common name.
-func newAuthority(t testing.TB, leaf x509.Certificate) authority {
+func newServerTLS(t testing.TB, a testcert.Authority) *login.ServerTLS {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	caBytes, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err = x509.ParseCertificate(caBytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf.SerialNumber, leaf.Subject = big.NewInt(2), pkix.Name{CommonName: "localhost"}
-	leaf.NotBefore, leaf.NotAfter = ca.NotBefore, ca.NotAfter
-	leafBytes, err := x509.CreateCertificate(rand.Reader, &leaf, ca, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := authority{
-		cert:   tls.Certificate{Certificate: [][]byte{leafBytes}, PrivateKey: key},
-		pool:   x509.NewCertPool(),
-		caFile: filepath.Join(t.TempDir(), "ca.pem"),
-	}
-	a.pool.AddCert(ca)
-	caPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caBytes})
-	if err := os.WriteFile(a.caFile, caPEM, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-func newServerTLS(t testing.TB, a authority) *login.ServerTLS {
-	t.Helper()
-	s, err := login.NewServerTLS(&tls.Config{Certificates: []tls.Certificate{a.cert}})
+	s, err := login.NewServerTLS(&tls.Config{Certificates: []tls.Certificate{a.Cert}})
 	if err != nil {
 		t.Fatal(err)
 	}
