@@ -432,3 +432,16 @@ func TestRootKeys(t *testing.T) {
 	refusedSilent(t, ann, w.DeleteAccessKey, iamapi.AccessKeyInput{AccessKeyID: k.AccessKeyID}, "NoSuchEntity", 404)
 	refused(t, second, w.ListAccessKeys, iamapi.ListAccessKeysInput{UserName: ptr("root")}, "NoSuchEntity", 404)
 }
+
+// TestDescriptions: no description makes a row of the state larger than IAM's own may be.
+func TestDescriptions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	trust := document(`{"Effect":"Allow","Principal":{"Service":"rds.amazonaws.com"},"Action":"sts:AssumeRole"}`)
+	right, long := strings.Repeat("ü", 1000), strings.Repeat("ü", 1001)
+	do(t, w.root, w.CreateRole, iamapi.CreateRoleInput{RoleName: "r", AssumeRolePolicyDocument: trust, Description: &right})
+	refused(t, w.root, w.CreateRole, iamapi.CreateRoleInput{RoleName: "s", AssumeRolePolicyDocument: trust, Description: &long}, "ValidationError", 400)
+	refused(t, w.root, w.UpdateRole, iamapi.UpdateRoleInput{RoleName: "r", Description: &long}, "ValidationError", 400)
+	refused(t, w.root, w.UpdateRoleDescription, iamapi.UpdateRoleDescriptionInput{RoleName: "r", Description: long}, "ValidationError", 400)
+	refused(t, w.root, w.CreatePolicy, iamapi.CreatePolicyInput{PolicyName: "p", PolicyDocument: document(everything), Description: &long}, "ValidationError", 400)
+}

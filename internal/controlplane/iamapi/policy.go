@@ -81,6 +81,9 @@ func (a *API) CreatePolicy(ctx context.Context, c *awsapi.Call, in *CreatePolicy
 	if err := checkManaged(in.PolicyDocument); err != nil {
 		return nil, err
 	}
+	if err := checkDescription(in.Description); err != nil {
+		return nil, err
+	}
 	tags, err := setTags(nil, in.Tags)
 	if err != nil {
 		return nil, err
