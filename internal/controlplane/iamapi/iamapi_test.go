@@ -445,3 +445,21 @@ func TestDescriptions(t *testing.T) {
 	refused(t, w.root, w.UpdateRoleDescription, iamapi.UpdateRoleDescriptionInput{RoleName: "r", Description: long}, "ValidationError", 400)
 	refused(t, w.root, w.CreatePolicy, iamapi.CreatePolicyInput{PolicyName: "p", PolicyDocument: document(everything), Description: &long}, "ValidationError", 400)
 }
+
+// TestAttachedByPath: a path that is asked for chooses among the policies, and words that mean nothing are refused.
+func TestAttachedByPath(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.user("ann", "")
+	for name, path := range map[string]string{"one": "/", "two": "/team/", "three": "/team/a/"} {
+		arn := do(t, w.root, w.CreatePolicy, iamapi.CreatePolicyInput{PolicyName: name, Path: &path, PolicyDocument: document(everything)}).Policy.Arn
+		silent(t, w.root, w.AttachUserPolicy, iamapi.UserPolicyArnInput{UserName: "ann", PolicyArn: arn})
+	}
+	for prefix, want := range map[string]int{"/": 3, "/team/": 2, "/team/a/": 1, "/other/": 0} {
+		if got := do(t, w.root, w.ListAttachedUserPolicies, iamapi.ListAttachedUserPoliciesInput{UserName: "ann", PathPrefix: &prefix}); len(got.AttachedPolicies) != want {
+			t.Errorf("%s: %+v, want %d", prefix, got, want)
+		}
+	}
+	refused(t, w.root, w.ListPolicies, iamapi.ListPoliciesInput{Scope: ptr("Mine")}, "ValidationError", 400)
+	refused(t, w.root, w.ListPolicies, iamapi.ListPoliciesInput{PolicyUsageFilter: ptr("None")}, "ValidationError", 400)
+}

@@ -338,9 +338,17 @@ func (a *API) DetachRolePolicy(ctx context.Context, c *awsapi.Call, in *RolePoli
 	return a.detach(ctx, c, roles, "DetachRolePolicy", in.RoleName, in.PolicyArn)
 }
 
+// ListAttachedRolePoliciesInput names a role, and chooses policies by the beginning of their path.
+type ListAttachedRolePoliciesInput struct {
+	RoleName   string `aws:"required"`
+	PathPrefix *string
+	Marker     *string
+	MaxItems   *int
+}
+
 // ListAttachedRolePolicies lists the managed policies of a role.
-func (a *API) ListAttachedRolePolicies(_ context.Context, c *awsapi.Call, in *PagedRoleInput) (*AttachedPolicies, error) {
-	return a.listAttached(c, roles, "ListAttachedRolePolicies", in.RoleName, Page{in.Marker, in.MaxItems})
+func (a *API) ListAttachedRolePolicies(_ context.Context, c *awsapi.Call, in *ListAttachedRolePoliciesInput) (*AttachedPolicies, error) {
+	return a.listAttached(c, roles, "ListAttachedRolePolicies", in.RoleName, in.PathPrefix, Page{in.Marker, in.MaxItems})
 }
 
 // InstanceProfilesOutput is a list of instance profiles, of which there are none.

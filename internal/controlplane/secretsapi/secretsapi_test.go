@@ -336,6 +336,44 @@ func TestList(t *testing.T) {
 	}
 }
 
+// TestSorted: each of the orders that can be asked for is the one that is given.
+func TestSorted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	day := func() { w.clock = w.clock.Add(24 * time.Hour) }
+	for _, name := range []string{"b", "c", "a"} { // made in this order
+		do(t, w.CreateSecret, secretsapi.CreateSecretInput{Name: name, SecretString: ptr("x")})
+		day()
+	}
+	for _, name := range []string{"c", "a", "b"} { // changed in this one
+		do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: name, SecretString: ptr("y")})
+		day()
+	}
+	for _, name := range []string{"a", "c"} { // and read in this one, b never
+		w.value(name, nil)
+		day()
+	}
+	for by, want := range map[string]string{"": "bca", "created-date": "bca", "last-changed-date": "cab", "last-accessed-date": "bac", "name": "abc"} {
+		for order, reversed := range map[string]bool{"asc": false, "desc": true} {
+			in := secretsapi.ListSecretsInput{SortOrder: &order}
+			if by != "" {
+				in.SortBy = &by
+			}
+			var got []string
+			for _, e := range do(t, w.ListSecrets, in).SecretList {
+				got = append(got, e.Name)
+			}
+			if reversed {
+				slices.Reverse(got)
+			}
+			if all := strings.Join(got, ""); all != want {
+				t.Errorf("by %q, %s: %s, want %s", by, order, all, want)
+			}
+		}
+	}
+	refused(t, w, w.ListSecrets, secretsapi.ListSecretsInput{SortBy: ptr("size")}, "ValidationException")
+}
+
 func TestVersionsArePruned(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
