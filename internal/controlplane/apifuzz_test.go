@@ -140,7 +140,7 @@ func FuzzAPI(f *testing.F) {
 	f.Fuzz(func(t *testing.T, service, op uint8, body string) {
 		if count++; count%1000 == 0 { // what was made is not to grow without end
 			world.plane.Close()
-			world = newFuzzed(f)
+			world = newFuzzed(t)
 		}
 		s, name := world.operation(service, op)
 		world.service = s.Name
