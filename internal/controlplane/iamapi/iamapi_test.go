@@ -245,6 +245,27 @@ func session2(w *world, k iamapi.Credentials) *awsapi.Call {
 	return w.as(k.AccessKeyID, k.SessionToken, k.SecretAccessKey)
 }
 
+// TestRevokedSessions: the policy that AWS's console revokes sessions by ends those that were made before, and no others.
+func TestRevokedSessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann := w.user("ann", "")
+	role := do(t, w.root, w.CreateRole, iamapi.CreateRoleInput{RoleName: "app", AssumeRolePolicyDocument: document(trustAnn)}).Role
+	silent(t, w.root, w.PutRolePolicy, iamapi.PutRolePolicyInput{RoleName: "app", PolicyName: "p", PolicyDocument: document(everything)})
+	session := func() iamapi.Credentials {
+		return do(t, ann, w.AssumeRole, iamapi.AssumeRoleInput{RoleArn: role.Arn, RoleSessionName: "s1", ExternalID: ptr("x")}).Credentials
+	}
+	before := session()
+	w.clock = w.clock.Add(time.Minute)
+	revoke := `{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:TokenIssueTime":"` + w.clock.UTC().Format(time.RFC3339) + `"}}}`
+	silent(t, w.root, w.PutRolePolicy, iamapi.PutRolePolicyInput{RoleName: "app", PolicyName: "AWSRevokeOlderSessions", PolicyDocument: document(revoke)})
+	refused(t, session2(w, before), w.GetRole, iamapi.RoleNameInput{RoleName: "app"}, "AccessDenied", 403)
+	do(t, session2(w, session()), w.GetRole, iamapi.RoleNameInput{RoleName: "app"})
+	if _, err := w.ids.Role(role.Arn, "rds.amazonaws.com"); err == nil {
+		t.Error("a role that trusts ann alone is assumed by a service")
+	}
+}
+
 // TestServiceRole is what a proxy does to read its secrets.
 func TestServiceRole(t *testing.T) {
 	t.Parallel()
