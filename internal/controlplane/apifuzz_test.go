@@ -1,6 +1,7 @@
 package controlplane_test
 
 import (
+	"bufio"
 	"bytes"
 	"log/slog"
 	"maps"
@@ -19,12 +20,14 @@ import (
 	"forebay/internal/controlplane/identity"
 	"forebay/internal/controlplane/rdsapi"
 	"forebay/internal/controlplane/secretsapi"
+	"forebay/internal/sigv4"
 )
 
 // fuzzed is an API with all its services, in which everybody is the account's root.
 type fuzzed struct {
 	plane    *controlplane.Plane
 	server   *awsapi.Server
+	guarded  *awsapi.Server // which wants signatures
 	services []*awsapi.Service
 	log      bytes.Buffer
 	ids      *identity.Registry
@@ -65,7 +68,11 @@ func newFuzzed(t testing.TB) *fuzzed {
 		rdsapi.Service(f.plane, nil, rdsapi.Options{Listeners: listeners}), secretsapi.New(f.plane, ring, time.Now).Service(),
 		iam.IAM(), iam.STS(), forebayapi.Service(f.plane, nil),
 	}
-	if f.server, err = awsapi.New(awsapi.Options{Log: slog.New(slog.NewTextHandler(&f.log, nil)), Region: "eu-west-1", Auth: f}, f.services...); err != nil {
+	log := slog.New(slog.NewTextHandler(&f.log, nil))
+	if f.server, err = awsapi.New(awsapi.Options{Log: log, Region: "eu-west-1", Auth: f}, f.services...); err != nil {
+		t.Fatal(err)
+	}
+	if f.guarded, err = awsapi.New(awsapi.Options{Log: log, Region: "eu-west-1", Auth: f.ids}, f.services...); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -162,6 +169,63 @@ func FuzzAPI(f *testing.F) {
 		}
 		if _, _, err := world.ids.Key("AKIAROOT", ""); err != nil {
 			t.Fatalf("%s:%s with %q: root is locked out: %v", s.Name, name, body, err)
+		}
+	})
+}
+
+// FuzzStranger sends whatever there is as bytes of HTTP, by somebody who knows the id of root's key and not its secret: nothing is
+// answered but by a refusal, and nothing changes.
+func FuzzStranger(f *testing.F) {
+	world := newFuzzed(f)
+	f.Cleanup(func() { world.plane.Close() })
+	session, err := world.ids.NewSession(&controlplane.Role{ID: "AROANOBODY"}, "s", "", time.Hour)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, key := range []sigv4.Credentials{
+		{AccessKeyID: "AKIAROOT", SecretKey: "guessed"}, {AccessKeyID: "AKIANOBODY", SecretKey: "x"},
+		{AccessKeyID: session.AccessKeyID, SecretKey: "guessed", SessionToken: session.SessionToken}, {AccessKeyID: "AKIAROOT", SecretKey: "guessed", SessionToken: session.SessionToken},
+	} {
+		for service, body := range map[string]string{
+			"rds": "Action=DeleteDBProxy&Version=2014-10-31&DBProxyName=p", "sts": "Action=GetCallerIdentity&Version=2011-06-15",
+			"iam": "Action=CreateAccessKey&Version=2010-05-08", "secretsmanager": `{"SecretId":"s"}`, "forebay": "{}",
+		} {
+			r := httptest.NewRequest(http.MethodPost, "http://api.test/", strings.NewReader(body))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			switch service {
+			case "secretsmanager":
+				r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+				r.Header.Set("X-Amz-Target", "secretsmanager.GetSecretValue")
+			case "forebay":
+				r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+				r.Header.Set("X-Amz-Target", "Forebay_20261126.Backup")
+			}
+			sigv4.SignRequest(r, key, "eu-west-1", service, []byte(body), time.Now())
+			var raw bytes.Buffer
+			if err := r.Write(&raw); err != nil {
+				f.Fatal(err)
+			}
+			f.Add(raw.Bytes())
+		}
+	}
+	now := time.Now().UTC().Format("20060102T150405Z")
+	f.Add([]byte("GET /?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAROOT%2F" + now[:8] + "%2Feu-west-1%2Fsts%2Faws4_request&X-Amz-Date=" + now +
+		"&X-Amz-Expires=604800&X-Amz-SignedHeaders=host&X-Amz-Signature=" + strings.Repeat("0", 64) + " HTTP/1.1\r\nHost: api.test\r\n\r\n"))
+	f.Add([]byte("POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 43\r\n\r\nAction=GetCallerIdentity&Version=2011-06-15"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
+		if err != nil {
+			return // which net/http refuses
+		}
+		world.log.Reset()
+		before := world.plane.State().Revision
+		w := httptest.NewRecorder()
+		world.guarded.ServeHTTP(w, r)
+		if w.Code < 400 || w.Code >= http.StatusInternalServerError {
+			t.Fatalf("%q: %d %s\n%s", raw, w.Code, w.Body, world.log.String())
+		}
+		if after := world.plane.State().Revision; after != before {
+			t.Fatalf("%q: the state has changed", raw)
 		}
 	})
 }
