@@ -73,10 +73,13 @@ func openControl(ctx context.Context, cfg config.API, file string, log *slog.Log
 	if c.store, err = openStore(ctx, cfg, log); err != nil {
 		return nil, err
 	}
-	if c.ring, err = openKeyring(ctx, cfg, lookup, log); err != nil {
+	if c.plane, err = controlplane.Open(ctx, c.store, log); err != nil {
 		return nil, err
 	}
-	if c.plane, err = controlplane.Open(ctx, c.store, log); err != nil {
+	if err = c.checkKeyFile(); err != nil {
+		return nil, err
+	}
+	if c.ring, err = openKeyring(ctx, cfg, lookup, log); err != nil {
 		return nil, err
 	}
 	if err = c.ensureAccount(ctx); err != nil {
@@ -174,26 +177,29 @@ func writeNew(path, text string) error {
 }
 
 // ensureAccount makes the account at the first start, and writes down the key of its root: before the account is made, so
-// that there is never an account whose key nobody has.
+// that there is never an account whose key nobody has. It does so in a file of its own: another Forebay that starts for the first
+// time beside this one, with the same path, has one too, and the key that counts is the one that made the account.
 func (c *control) ensureAccount(ctx context.Context) error {
-	if c.plane.State().Account() != nil {
+	path := rootFile(c.cfg)
+	if a := c.plane.State().Account(); a != nil {
+		c.settleRootFiles(a, path)
 		return nil
 	}
 	id, text := "AKIA"+identity.RandomID(16), identity.RandomSecret()
 	key := controlplane.AccessKey{ID: id, Active: true, Created: time.Now().UTC(), Sealed: c.ring.Seal([]byte(text), identity.KeyBelongs(id))}
-	path, file := rootFile(c.cfg), credentialsFile(id, text, c.cfg.Region)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an account that was never made
-		return err
-	}
-	if err := writeNew(path, file); err != nil {
+	fresh := path + firstRootKey + id
+	if err := writeNew(fresh, credentialsFile(id, text, c.cfg.Region)); err != nil {
 		return err
 	}
 	a, made, err := c.plane.EnsureAccount(ctx, c.cfg.Region, c.cfg.AccountID, key)
-	if err != nil {
-		return err
+	if err != nil { // it may have been made all the same: the next start knows, and the key is not lost
+		return fmt.Errorf("the first start: it is not known whether the key in %s is that of the account's root: start again: %w", fresh, err)
 	}
 	if !made { // another Forebay of the fleet was quicker: the key is in its file
-		return os.Remove(path)
+		return os.Remove(fresh)
+	}
+	if err := os.Rename(fresh, path); err != nil { // over that of an account that is no more
+		return err
 	}
 	c.log.Warn("first start: the account was made; the key of its root, who may do everything, is in the file",
 		"account", a.ID, "region", a.Region, "access_key_id", id, "file", path)
@@ -201,6 +207,35 @@ func (c *control) ensureAccount(ctx context.Context) error {
 		c.first(id, text, path)
 	}
 	return nil
+}
+
+// firstRootKey is between rootFile and the id of a key that is written down, and may have made the account.
+const firstRootKey = ".first-start."
+
+// settleRootFiles puts a key of root's in its place that a first start has written down, and then was cut off; those of starts that
+// were too late go. What cannot be read or moved is left: it is not worth an error.
+func (c *control) settleRootFiles(a *controlplane.Account, path string) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		id, ok := strings.CutPrefix(e.Name(), filepath.Base(path)+firstRootKey)
+		if !ok {
+			continue
+		}
+		fresh := path + firstRootKey + id
+		if !slices.ContainsFunc(a.RootKeys, func(k controlplane.AccessKey) bool { return k.ID == id }) {
+			_ = os.Remove(fresh) // the account is there: this one never counts
+			continue
+		}
+		if err := os.Link(fresh, path); err != nil {
+			c.log.Warn("the key of the account's root, who may do everything, is in this file", "access_key_id", id, "file", fresh, "err", err)
+			continue
+		}
+		_ = os.Remove(fresh)
+		c.log.Warn("the first start was cut off; the key of the account's root, who may do everything, is in the file", "access_key_id", id, "file", path)
+	}
 }
 
 // apiOptions is what the API needs of the rest of the process.
@@ -364,6 +399,14 @@ func (c *control) checkKeyring() error {
 		if _, err := c.ring.Open(k.Sealed, identity.KeyBelongs(k.ID)); err != nil {
 			return fmt.Errorf("the sealing key here is not the one that this store's account was made with (each Forebay needs the same: api.key_file): %w", err)
 		}
+	}
+	return nil
+}
+
+// checkKeyFile refuses a state whose sealing key is gone: another key would be made, which opens nothing of it.
+func (c *control) checkKeyFile() error {
+	if err := keyMissing(c.cfg); err != nil && c.plane.State().Account() != nil {
+		return fmt.Errorf("expected the sealing key that this store's account was made with: copy it there: %w", err)
 	}
 	return nil
 }

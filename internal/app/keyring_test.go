@@ -210,11 +210,95 @@ func TestKeyInEnvironment(t *testing.T) {
 	if _, err := app.Restore(t.Context(), c.options, bytes.NewReader(read(t, backup))); err != nil {
 		t.Error(err)
 	}
+	if said := "cannot be read with the sealing keys here"; strings.Contains(c.log.String(), said) {
+		t.Errorf("the log says %q of a backup that can be read", said)
+	}
 	for _, key := range []string{one, two} {
 		if strings.Contains(c.log.String(), key) {
 			t.Error("a key is in the log")
 		}
 	}
+}
+
+// TestSealingKeyGone starts without the key that the state was made with: no other one is made, and the error says what is to be done.
+func TestSealingKeyGone(t *testing.T) {
+	t.Parallel()
+	c := newControlled(t, "")
+	c.open(t).Close()
+	key := read(t, c.path("sealing.key"))
+	if err := os.Remove(c.path("sealing.key")); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, c, "expected the sealing key that this store's account was made with: copy it there: stat "+c.path("sealing.key"))
+	if _, err := os.Stat(c.path("sealing.key")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("another key was made: %v", err)
+	}
+	if err := os.WriteFile(c.path("sealing.key"), key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := c.open(t)
+	if err := c.client(t, a).Call(t.Context(), "ListDatabases", struct{}{}, &struct{}{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRestoreHalfResealed restores a backup that was made when root's key had been sealed anew already, and a secret had not, where
+// only the new key is: it is said what is missing, and with the old key put back all can be read.
+func TestRestoreHalfResealed(t *testing.T) {
+	t.Parallel()
+	c := newControlled(t, "")
+	old := controlplane.NewKey()
+	if err := os.MkdirAll(c.path(""), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	set := func(keys string) {
+		t.Helper()
+		if err := os.WriteFile(c.path("sealing.key"), []byte(keys), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(old)
+	c.open(t).Close()
+	fresh := controlplane.NewKey()
+	set(fresh + old)
+	a := c.open(t)
+	ring, err := controlplane.ParseKeys(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-AbCdEf"
+	app.ChangeState(t, a, func(tx *controlplane.Tx) { // another member does not know of the new key yet
+		s := &controlplane.Secret{ARN: arn, Name: "app"}
+		s.Versions = []controlplane.SecretVersion{{ID: "v1", Stages: []string{controlplane.StageCurrent}, Sealed: s.SealVersion(ring, "v1", []byte("hunter2"))}}
+		tx.Secrets.Put(arn, s)
+	})
+	backup := filepath.Join(t.TempDir(), "backup")
+	if _, err := c.client(t, a).Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	if err := os.RemoveAll(c.path("etcd")); err != nil {
+		t.Fatal(err)
+	}
+	set(fresh)
+	if _, err := app.Restore(t.Context(), c.options, bytes.NewReader(read(t, backup))); err != nil {
+		t.Fatal(err)
+	}
+	if want := "on a line of its own, before the next start\" count=1 file=" + c.path("sealing.key") + " which=[" + arn + "]"; !strings.Contains(c.log.String(), want) {
+		t.Errorf("the log does not say %q:\n%s", want, c.log)
+	}
+	set(fresh + old)
+	a = c.open(t)
+	app.ChangeState(t, a, func(tx *controlplane.Tx) {
+		now, err := controlplane.ParseKeys(fresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := tx.Secrets.Get(arn)
+		if text, err := s.OpenVersion(now, &s.Versions[0]); err != nil || string(text) != "hunter2" {
+			t.Errorf("after a start with both keys: %q, %v", text, err)
+		}
+	})
 }
 
 func fails(t *testing.T, c *controlled, part string) {

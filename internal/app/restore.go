@@ -38,10 +38,10 @@ func Restore(ctx context.Context, o Options, from io.Reader) (info cluster.Backu
 	if info, err = cluster.CheckBackup(bytes.NewReader(backup)); err != nil {
 		return info, fmt.Errorf("restore: %w", err)
 	}
-	if err := fits(ctx, api, o.LookupEnv, backup); err != nil {
+	log := slog.New(slog.NewTextHandler(o.Log, nil))
+	if err := fits(ctx, api, o.LookupEnv, log, backup); err != nil {
 		return info, fmt.Errorf("restore: %w", err)
 	}
-	log := slog.New(slog.NewTextHandler(o.Log, nil))
 	store, err := openStore(ctx, api, log)
 	if err != nil {
 		return info, err
@@ -50,8 +50,9 @@ func Restore(ctx context.Context, o Options, from io.Reader) (info cluster.Backu
 	return info, errors.Join(err, store.Close())
 }
 
-// fits checks that this Forebay can read the backup, and that the sealing key in its place opens what is sealed in it.
-func fits(ctx context.Context, api config.API, lookup func(string) (string, bool), backup []byte) error {
+// fits checks that this Forebay can read the backup, and that the sealing key in its place opens root's key in it. What else is sealed
+// in it with a key that is not there is told in the log: it may have been lost before, and the rest is of use without it.
+func fits(ctx context.Context, api config.API, lookup func(string) (string, bool), log *slog.Logger, backup []byte) error {
 	if errors.Is(keyMissing(api), fs.ErrNotExist) {
 		return fmt.Errorf("%s: expected the sealing key that the backup was made with: copy it there first", keyPlace(api))
 	}
@@ -77,6 +78,10 @@ func fits(ctx context.Context, api config.API, lookup func(string) (string, bool
 		if _, err := ring.Open(k.Sealed, identity.KeyBelongs(k.ID)); err != nil {
 			return fmt.Errorf("%s does not open this backup: copy the sealing key there that it was made with: %w", keyPlace(api), err)
 		}
+	}
+	if lost := lostIn(ring, plane.State()); len(lost) > 0 {
+		log.Warn("some secrets or access keys of the backup cannot be read with the sealing keys here: put the key of that time into their place, on a line of its own, before the next start",
+			"count", len(lost), "file", keyPlace(api), "which", named(lost))
 	}
 	return nil
 }

@@ -14,6 +14,16 @@ var ErrConflict = errors.New("cluster: somebody else has changed the state")
 // ErrCompacted means that the changes to be watched are no longer known: load everything again.
 var ErrCompacted = errors.New("cluster: these revisions are no longer kept")
 
+// UnavailableError means that the store does not answer, or takes no changes at the moment. Whether a transaction was done is not
+// known.
+type UnavailableError struct{ Err error }
+
+func (e *UnavailableError) Error() string { return e.Err.Error() }
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// Unavailable tells those who know errors by what they can do.
+func (e *UnavailableError) Unavailable() bool { return true }
+
 // Entry is a value under its key.
 type Entry struct {
 	Key      string
@@ -47,7 +57,8 @@ type Batch struct {
 type Store interface {
 	// Load returns all entries whose key begins with prefix, sorted by key, and the revision at which that was so.
 	Load(ctx context.Context, prefix string) ([]Entry, int64, error)
-	// Commit does txn and returns its revision, or ErrConflict. After another error it is not known whether it was done.
+	// Commit does txn and returns its revision, or ErrConflict. After another error, such as an *UnavailableError, it is not known
+	// whether it was done.
 	Commit(ctx context.Context, txn Txn) (int64, error)
 	// Watch sends every change of keys that begin with prefix, in order, one Batch for each transaction, beginning after
 	// revision after. The channel closes when ctx ends or after a Batch with an error.

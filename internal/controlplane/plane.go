@@ -42,6 +42,10 @@ func Open(ctx context.Context, store cluster.Store, log *slog.Logger) (*Plane, e
 // ErrUnfinished means that a part of a backup is there, and not the rest.
 var ErrUnfinished = errors.New("controlplane: a restore has not come to its end: clear the store and restore again")
 
+// ErrCleared means that the store, which had a state, has none any more. What was known stays in force: no proxy ends because somebody
+// has removed too much.
+var ErrCleared = errors.New("controlplane: the store has been emptied: restore a backup into it, or start Forebay again for another account")
+
 // Backup takes a backup of everything, which the function that it returns writes.
 func (p *Plane) Backup(ctx context.Context) (func(io.Writer) error, error) {
 	return cluster.BackupWriter(ctx, p.store, Prefix)
@@ -143,11 +147,20 @@ func (p *Plane) load(ctx context.Context) error {
 		ops = append(ops, cluster.Op{Key: e.Key, Value: e.Value})
 	}
 	s, err := (&State{}).after(rev, ops)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case p.cleared(s):
+		return ErrCleared
 	}
 	p.replace(s, head)
 	return nil
+}
+
+// cleared reports whether s is no state to go on with after the one that is known.
+func (p *Plane) cleared(s *State) bool {
+	known := p.state.Load()
+	return known != nil && known.Account() != nil && s.Account() == nil
 }
 
 func (p *Plane) headNow() int64 {
@@ -198,8 +211,11 @@ func (p *Plane) watch(ctx context.Context) error {
 			return batch.Err
 		}
 		s, err := p.State().after(batch.Revision, batch.Ops)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case p.cleared(s):
+			return ErrCleared
 		}
 		head := p.headNow()
 		// Every transaction of a Plane changes the head; what restores a backup does so once.

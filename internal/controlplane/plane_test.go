@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -167,6 +168,74 @@ func TestChangedFromOutside(t *testing.T) {
 	if err != nil || s.Roles.Len() != 3 {
 		t.Errorf("got %v, and %d roles", err, s.Roles.Len())
 	}
+}
+
+// TestCleared empties the store below a plane: what was known stays in force, nothing is written into the emptied store, and a backup
+// that is restored counts at once.
+func TestCleared(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	said := heard{text: "cannot be loaded", there: make(chan struct{})}
+	p, err := controlplane.Open(t.Context(), store, slog.New(slog.NewTextHandler(&said, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	update(t, p, func(tx *controlplane.Tx) error {
+		tx.Accounts.Put("account", &controlplane.Account{ID: "123456789012"})
+		tx.Proxies.Put("prx-1", &controlplane.Proxy{Name: "one"})
+		return nil
+	})
+	entries, _, err := store.Load(t.Context(), controlplane.Prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gone, back []cluster.Op
+	for _, e := range entries {
+		gone = append(gone, cluster.Op{Key: e.Key, Delete: true})
+		back = append(back, cluster.Op{Key: e.Key, Value: e.Value})
+	}
+	if _, err := store.Commit(t.Context(), cluster.Txn{Ops: gone}); err != nil {
+		t.Fatal(err)
+	}
+	<-said.there // it has seen that, and looked once more
+	if st := p.State(); st.Account() == nil || st.Proxies.Get("prx-1") == nil {
+		t.Fatal("what was known is in force no longer")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err = p.Update(ctx, func(tx *controlplane.Tx) error {
+		cancel() // else it would wait for a store that has a state again
+		tx.Roles.Put("r", &controlplane.Role{Name: "r"})
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("a change of the emptied store: %v", err)
+	}
+	if left, _, err := store.Load(t.Context(), controlplane.Prefix); err != nil || len(left) > 0 {
+		t.Errorf("%d entries in the emptied store, %v", len(left), err)
+	}
+	if _, err := store.Commit(t.Context(), cluster.Txn{Ops: append(back, cluster.Op{Key: controlplane.Prefix + "roles/b", Value: []byte(`{"Name":"b"}`)})}); err != nil {
+		t.Fatal(err)
+	}
+	for changed := p.Changed(); p.State().Roles.Get("b") == nil; changed = p.Changed() {
+		if p.State().Roles.Get("b") == nil {
+			<-changed
+		}
+	}
+}
+
+// heard is a log that tells when a text is in it.
+type heard struct {
+	text  string
+	once  sync.Once
+	there chan struct{}
+}
+
+func (h *heard) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), h.text) {
+		h.once.Do(func() { close(h.there) })
+	}
+	return len(line), nil
 }
 
 // TestOldEventsAreForgotten little by little: a store may allow 128 changes in a transaction, and many may be too old at

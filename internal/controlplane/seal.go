@@ -29,7 +29,7 @@ type Unwrap func(line string) (key []byte, ok bool, err error)
 const KeyLen = 32
 
 // ErrSealed means that none of the keys opens what was sealed.
-var ErrSealed = errors.New("controlplane: sealed with a key that is not here, or changed since")
+var ErrSealed = errors.New("controlplane: sealed with a key that is not among the sealing keys here (put it there, on a line of its own, and start again), or changed since")
 
 // NewKey makes a key, in the form that ParseKeys reads.
 func NewKey() string {

@@ -232,7 +232,10 @@ func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntr
 				}
 				continue
 			}
-			byUser[s.Username] = a
+			// Of two entries with one user the first counts: who may write another entry's secret must not become that user by it.
+			if _, has := byUser[s.Username]; !has {
+				byUser[s.Username] = a
+			}
 			whose[a.Secret] = []string{s.Username}
 			if p := s.Previous; p != nil && p.Username != s.Username {
 				former[p.Username] = a

@@ -58,6 +58,10 @@ func TestCredentials(t *testing.T) {
 		if u, err := c.first(t.Context()); u != "carol" || err != nil {
 			t.Errorf("first: %q, %v", u, err)
 		}
+		// Who writes another one's user into a secret of his own does not become that user.
+		store["a"] = secret.Secret{Name: "a", Username: "carol"}
+		c.apply([]resource.AuthEntry{{Secret: "b"}, {Secret: "a"}}, false)
+		look("carol", "b")
 		c.apply(nil, false)
 		if _, err := c.first(t.Context()); !errors.Is(err, secret.ErrNotFound) {
 			t.Errorf("first without entries: %v, want %v", err, secret.ErrNotFound)

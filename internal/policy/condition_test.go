@@ -100,6 +100,22 @@ func TestConditions(t *testing.T) {
 		{`'NotIpAddress':{'a:k':'203.0.113.0/24'}`, one("203.0.114.9"), true},
 		{`'NotIpAddress':{'a:k':['10.0.0.0/8','203.0.113.0/24']}`, one("203.0.113.9"), false},
 		{`'NotIpAddress':{'a:k':'203.0.113.0/24'}`, none, true},
+		// IPv4 addresses that are written as IPv6 are IPv4 ones, on both sides, and in no other block of IPv6.
+		{`'IpAddress':{'a:k':'::ffff:0:0/96'}`, one("203.0.113.9"), true},
+		{`'IpAddress':{'a:k':'::ffff:0:0/96'}`, one("::ffff:203.0.113.9"), true},
+		{`'IpAddress':{'a:k':'::ffff:0:0/96'}`, one("2001:db8::1"), false},
+		{`'IpAddress':{'a:k':'::ffff:203.0.113.77/120'}`, one("203.0.113.9"), true},
+		{`'IpAddress':{'a:k':'::ffff:203.0.113.0/120'}`, one("203.0.114.9"), false},
+		{`'IpAddress':{'a:k':'::ffff:203.0.113.9'}`, one("203.0.113.9"), true},
+		{`'IpAddress':{'a:k':'::ffff:203.0.113.9/128'}`, one("203.0.113.8"), false},
+		{`'IpAddress':{'a:k':'203.0.113.9'}`, one("::ffff:cb00:7109"), true},
+		{`'IpAddress':{'a:k':'::/0'}`, one("203.0.113.9"), false},
+		{`'IpAddress':{'a:k':'::/0'}`, one("::ffff:203.0.113.9"), false},
+		{`'IpAddress':{'a:k':'::ffff:0:0/95'}`, one("203.0.113.9"), false},
+		{`'IpAddress':{'a:k':'::/0'}`, one("2001:db8::1"), true},
+		{`'IpAddress':{'a:k':'fe80::/10'}`, one("fe80::1%eth0"), true},
+		{`'NotIpAddress':{'a:k':'::ffff:0:0/96'}`, one("203.0.113.9"), false},
+		{`'NotIpAddress':{'a:k':'::ffff:0:0/96'}`, one("2001:db8::1"), true},
 
 		// ARNs: each of the six segments on its own.
 		{`'ArnLike':{'a:k':'arn:aws:sns:*:123456789012:t*'}`, one("arn:aws:sns:eu-central-1:123456789012:topic:x"), true},

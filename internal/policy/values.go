@@ -23,23 +23,32 @@ func matchBinary(v *value, request string, _ context) bool {
 	return err == nil && string(b) == v.bytes
 }
 
-// parsePrefix reads a CIDR block, or an address, which is a block of its own. Bits after the prefix do not count.
+// parsePrefix reads a CIDR block, or an address, which is a block of its own. Bits after the prefix do not count. A block of IPv4
+// addresses that are written as IPv6 (::ffff:192.0.2.0/120) is one of IPv4, as such an address is.
 func parsePrefix(text string, _ bool) (v value, err error) {
-	if strings.Contains(text, "/") {
-		if v.prefix, err = netip.ParsePrefix(text); err == nil {
-			v.prefix = v.prefix.Masked()
-			return v, nil
+	p, err := netip.ParsePrefix(text)
+	if !strings.Contains(text, "/") {
+		var a netip.Addr
+		if a, err = netip.ParseAddr(text); a.Zone() != "" {
+			err = strconv.ErrSyntax
 		}
-	} else if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
-		v.prefix = netip.PrefixFrom(a, a.BitLen())
-		return v, nil
+		p = netip.PrefixFrom(a, a.BitLen())
 	}
-	return v, malformed(msgLegacy, "Condition: %q is no IP address and no CIDR block", text)
+	if err != nil {
+		return v, malformed(msgLegacy, "Condition: %q is no IP address and no CIDR block", text)
+	}
+	const mapped = 96 // the bits before an IPv4 address in an IPv6 one
+	if p.Addr().Is4In6() && p.Bits() >= mapped {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
+	}
+	v.prefix = p.Masked()
+	return v, nil
 }
 
+// matchPrefix compares an IPv4 client of an IPv6 socket as what it is. No other block of IPv6 addresses holds it, not even ::/0.
 func matchPrefix(v *value, request string, _ context) bool {
 	a, err := netip.ParseAddr(request)
-	return err == nil && (v.prefix.Contains(a) || v.prefix.Contains(a.Unmap())) // an IPv4 client of an IPv6 socket
+	return err == nil && v.prefix.Contains(a.Unmap().WithZone(""))
 }
 
 // maxNumberLen keeps numbers cheap to compare.

@@ -100,6 +100,15 @@ func TestPrevious(t *testing.T) {
 	if own, ok := s.For("app_clone"); !ok || own != (secret.Secret{Name: "n", Version: "1", Username: "app_clone", Password: "one"}) {
 		t.Errorf("For the former one of two users: %+v, %t", own, ok)
 	}
+	// The limit is for former passwords. The former user of two has no other one, and the database takes it: neither is locked out.
+	ended := *s.Previous
+	ended.ClientsUntil = time.Unix(1, 0)
+	s.Previous = &ended
+	for user, password := range map[string]secret.Password{"app": "two", "app_clone": "one"} {
+		if own, ok := s.For(user); !ok || own.Previous != nil || own.Password != password {
+			t.Errorf("after the limit, for %s: %+v, %t", user, own, ok)
+		}
+	}
 }
 
 func TestMux(t *testing.T) {

@@ -31,7 +31,8 @@ func Dial(ctx context.Context, o DialOptions) (*Store, error) {
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: o.Endpoints, TLS: o.TLS, Username: o.Username, Password: o.Password,
 		DialTimeout: dialTimeout, DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second,
-		MaxCallRecvMsgSize: 256 << 20, Logger: zap.New(zapTo(o.Log)),
+		// Of what is too large the server is to say so, by its own setting.
+		MaxCallRecvMsgSize: 256 << 20, MaxCallSendMsgSize: 16 << 20, Logger: zap.New(zapTo(o.Log)),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("etcd: %w", err)

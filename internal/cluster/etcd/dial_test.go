@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net"
 	"net/url"
@@ -90,11 +91,12 @@ func TestWritable(t *testing.T) {
 	if err := s.Writable(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	var unavailable *cluster.UnavailableError
 	for i := 0; err == nil && i < 100; i++ {
 		_, err = s.Commit(t.Context(), cluster.Txn{Ops: []cluster.Op{{Key: "x", Value: make([]byte, 16<<10)}}})
 	}
-	if err == nil {
-		t.Fatal("the database has no limit")
+	if !errors.As(err, &unavailable) {
+		t.Fatalf("a database that is full: %v", err)
 	}
 	for err = s.Writable(t.Context()); err == nil; err = s.Writable(t.Context()) { // the alarm comes a moment later
 		time.Sleep(time.Millisecond)
@@ -107,6 +109,26 @@ func TestWritable(t *testing.T) {
 	defer cancel()
 	if err := s.Writable(ctx); err == nil {
 		t.Error("nobody is there: no error")
+	}
+	if _, err := s.Commit(ctx, cluster.Txn{Ops: []cluster.Op{{Key: "x"}}}); !errors.As(err, &unavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("nobody is there: a change gets %v", err)
+	}
+}
+
+// TestTooLarge checks that what etcd never takes is not taken for an outage, which another attempt would end.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	addr, conf := startServer(t)
+	s, err := Dial(t.Context(), DialOptions{Endpoints: []string{addr}, TLS: conf, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var unavailable *cluster.UnavailableError
+	for _, size := range []int{7 << 18, 9 << 20} {
+		if _, err := s.Commit(t.Context(), cluster.Txn{Ops: []cluster.Op{{Key: "x", Value: make([]byte, size)}}}); err == nil || errors.As(err, &unavailable) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
 	}
 }
 

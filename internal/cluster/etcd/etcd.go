@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -39,7 +40,7 @@ func newStore(client *clientv3.Client, stop func() error) *Store {
 // while is a context that ends with ctx, or when an embedded member comes to an end. It is an error where it has already.
 func (s *Store) while(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if err := s.end.failed(); err != nil {
-		return ctx, nil, err
+		return ctx, nil, &cluster.UnavailableError{Err: err}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	if s.end == nil {
@@ -72,12 +73,22 @@ func call[R any](s *Store, do func() (R, error)) (R, error) {
 	}
 }
 
+// ours are the refusals of etcd that another attempt gets as well: something is wrong with what was asked, or with the settings.
+var ours = []error{
+	rpctypes.ErrRequestTooLarge, rpctypes.ErrTooManyOps, rpctypes.ErrDuplicateKey, rpctypes.ErrEmptyKey, rpctypes.ErrPermissionDenied,
+	rpctypes.ErrUserEmpty, rpctypes.ErrAuthFailed,
+}
+
 // cause is why a call has failed.
 func (s *Store) cause(err error) error {
 	if end := s.end.failed(); end != nil {
-		return end
+		err = end
 	}
-	return err
+	// What is far too large gets gRPC's own refusal, which has no other mark than its text.
+	if err == nil || slices.ContainsFunc(ours, func(is error) bool { return errors.Is(err, is) }) || strings.Contains(err.Error(), "message larger than max") {
+		return err
+	}
+	return &cluster.UnavailableError{Err: err}
 }
 
 // Load implements cluster.Store. It asks for all entries in one answer: the state is small, and an answer is of one

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"forebay/internal/loopback"
@@ -31,7 +33,9 @@ type ListenOptions struct {
 	Address    string      // host:port; port 0 a free one
 	TLS        *tls.Config // with certificates; nil: plain HTTP
 	AllowPlain bool        // plain HTTP on an address that other machines reach
-	MaxConns   int         // connections at once; more wait to be accepted; 0: 1024
+	// MaxConns is how many connections there may be at once; 0: 1024. Where there is one more, that one goes which has been without a
+	// signed request for longest; where all have had one, the new one waits.
+	MaxConns int
 }
 
 // Listener serves a handler. Make one with Listen; Close or Shutdown ends it.
@@ -66,6 +70,7 @@ func serve(l net.Listener, o ListenOptions) *Listener {
 			MaxHeaderBytes:    maxHeaderBytes,
 			HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 			ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+			ConnContext:       withConn,
 		},
 	}
 	run := s.http.Serve
@@ -76,7 +81,7 @@ func serve(l net.Listener, o ListenOptions) *Listener {
 		}
 		run = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
 	}
-	limited := &limitedListener{Listener: l, slots: make(chan struct{}, o.MaxConns), done: make(chan struct{})}
+	limited := newLimitedListener(l, o.MaxConns, o.Log)
 	s.running.Go(func() {
 		if err := run(limited); !errors.Is(err, http.ErrServerClosed) {
 			o.Log.Error("the management API has ended", "err", err)
@@ -95,40 +100,114 @@ func (s *Listener) Close() error {
 	return err
 }
 
-// limitedListener accepts only so many connections at once.
+// limitedListener accepts only so many connections at once. Whoever has proved nothing yet must not keep others out: where all
+// places are taken, the oldest such connection goes.
 type limitedListener struct {
 	net.Listener
-	slots chan struct{} // one is in it for each connection
-	close sync.Once
-	done  chan struct{} // closed by Close
+	log  *slog.Logger
+	done chan struct{} // closed by Close
+	once sync.Once
+
+	places chan struct{} // one is in it for each connection
+
+	mu     sync.Mutex
+	silent []*limitedConn // guarded by mu; on which nobody has signed anything yet, the oldest first
+	told   time.Time      // guarded by mu; when the log was told last
+	cut    int            // guarded by mu; how many connections have been closed
+}
+
+func newLimitedListener(l net.Listener, most int, log *slog.Logger) *limitedListener {
+	return &limitedListener{Listener: l, log: log, done: make(chan struct{}), places: make(chan struct{}, most)}
 }
 
 func (l *limitedListener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
+	accepted, err := l.Listener.Accept()
 	if err != nil {
-		<-l.slots
 		return nil, err
 	}
-	return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
+	c := &limitedConn{Conn: accepted, listener: l, release: sync.OnceFunc(func() { <-l.places })}
+	select {
+	case l.places <- struct{}{}:
+	default:
+		l.makeRoom()
+		select {
+		case l.places <- struct{}{}:
+		case <-l.done:
+			accepted.Close()
+			return nil, net.ErrClosed
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.silent = append(l.silent, c)
+	return c, nil
+}
+
+// cutTold is how often the log is told of connections that had to go.
+const cutTold = time.Minute
+
+// makeRoom ends the oldest connection that nobody has signed anything on.
+func (l *limitedListener) makeRoom() {
+	l.mu.Lock()
+	if len(l.silent) == 0 {
+		l.mu.Unlock()
+		return
+	}
+	c := l.silent[0]
+	l.cut++
+	all, tell := l.cut, time.Since(l.told) >= cutTold
+	if tell {
+		l.told = time.Now()
+	}
+	l.mu.Unlock()
+	if tell {
+		l.log.Warn("the management API has no room for more connections: the one that has been without a signed request for longest is closed, as often as another comes",
+			"source", c.RemoteAddr().String(), "most", cap(l.places), "count", all)
+	}
+	c.Close()
+}
+
+// heard says that a connection is no more one of the silent ones.
+func (l *limitedListener) heard(c *limitedConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.silent, c); i >= 0 {
+		l.silent = slices.Delete(l.silent, i, i+1)
+	}
 }
 
 func (l *limitedListener) Close() error {
-	l.close.Do(func() { close(l.done) })
+	l.once.Do(func() { close(l.done) })
 	return l.Listener.Close()
 }
 
 type limitedConn struct {
 	net.Conn
-	release func()
+	listener *limitedListener
+	release  func()
+	signed   atomic.Bool
 }
 
 func (c *limitedConn) Close() error {
 	err := c.Conn.Close()
+	c.listener.heard(c)
 	c.release()
 	return err
+}
+
+type connKey struct{}
+
+// withConn lets requests know the connection that they came by.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// provenConn says that a request's connection has had a request whose signature is good.
+func provenConn(ctx context.Context) {
+	if c, ok := ctx.Value(connKey{}).(*limitedConn); ok && c.signed.CompareAndSwap(false, true) {
+		c.listener.heard(c)
+	}
 }

@@ -1,8 +1,10 @@
 package awsapi
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -190,5 +192,126 @@ func TestSlowClients(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// trusting believes who says that he is signed.
+type trusting struct{}
+
+func (trusting) Authenticate(r *http.Request, _ []byte, _ time.Time) (Caller, Scope, error) {
+	if r.Header.Get("Authorization") != "signed" {
+		return nil, Scope{}, Common("SignatureDoesNotMatch", "no")
+	}
+	return nil, Scope{Service: "rds", Region: "eu-west-1"}, nil
+}
+
+// TestSilentConnectionsMakeRoom takes all places with clients that sign nothing, whether they send nothing, a part of a request, or
+// a whole one that is refused: the next client is served at once, and those go that have been there for longest.
+func TestSilentConnectionsMakeRoom(t *testing.T) {
+	t.Parallel()
+	const refused = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+	for name, sent := range map[string]string{"nothing": "", "half a header": "POST / HTTP/1.1\r\nHost: x\r\n", "half a body": "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: signed\r\nContent-Length: 10\r\n\r\nName", "unsigned": refused} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var said strings.Builder
+				log := slog.New(slog.NewTextHandler(&said, nil))
+				s, err := New(Options{Log: slog.New(slog.DiscardHandler), Region: "eu-west-1", Auth: trusting{}}, &Service{
+					Name: "rds", Version: "1", Operations: map[string]Operation{"Quiet": Silent(func(context.Context, *Call, *struct{}) error { return nil })},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+				l := serve(p, ListenOptions{Log: log, Handler: s, MaxConns: 3})
+				defer l.Close()
+				connect := func(sent string) net.Conn {
+					client, server := net.Pipe()
+					t.Cleanup(func() { client.Close() })
+					p.conns <- server
+					if sent != "" {
+						go func() { _, _ = io.WriteString(client, sent) }()
+					}
+					return client
+				}
+				answer := func(c net.Conn) string {
+					buf := make([]byte, 4096)
+					n, err := c.Read(buf)
+					if err != nil {
+						return err.Error()
+					}
+					return string(buf[:n])
+				}
+				start := time.Now()
+				const signed = "GET /?Action=Quiet&Version=1 HTTP/1.1\r\nHost: x\r\nAuthorization: signed\r\n\r\n"
+				honest := connect(signed)
+				if got := answer(honest); !strings.HasPrefix(got, "HTTP/1.1 200") {
+					t.Fatalf("got %s", got)
+				}
+				silent := []net.Conn{connect(sent), connect(sent)}
+				if sent == refused {
+					for _, c := range silent {
+						if got := answer(c); !strings.HasPrefix(got, "HTTP/1.1 403") {
+							t.Fatalf("got %s", got)
+						}
+					}
+				}
+				synctest.Wait()
+				if got := answer(connect(signed)); !strings.HasPrefix(got, "HTTP/1.1 200") {
+					t.Errorf("while all places are taken: got %s", got)
+				}
+				if got := answer(silent[0]); got != io.EOF.Error() {
+					t.Errorf("the oldest silent one: %s", got)
+				}
+				again := func() { _, _ = io.WriteString(honest, signed) }
+				go again()
+				if got := answer(honest); !strings.HasPrefix(got, "HTTP/1.1 200") {
+					t.Errorf("the oldest one, which has signed something: %s", got)
+				}
+				if got := answer(connect(signed)); !strings.HasPrefix(got, "HTTP/1.1 200") {
+					t.Errorf("once more: got %s", got)
+				}
+				if got := answer(silent[1]); got != io.EOF.Error() {
+					t.Errorf("the next silent one: %s", got)
+				}
+				if d := time.Since(start); d != 0 {
+					t.Errorf("it took %v: somebody waited for a time limit", d)
+				}
+				// Now all have signed something: the next one waits, and nobody goes for it.
+				last := connect(signed)
+				synctest.Wait()
+				honest.Close()
+				if got := answer(last); !strings.HasPrefix(got, "HTTP/1.1 200") {
+					t.Errorf("after one has gone: got %s", got)
+				}
+				if n := strings.Count(said.String(), "no room for more connections"); n != 1 {
+					t.Errorf("the log was told %d times, want once a minute:\n%s", n, said.String())
+				}
+			})
+		})
+	}
+}
+
+// TestRequestKnowsItsConnection: by every protocol, the connection is found that a signature speaks for.
+func TestRequestKnowsItsConnection(t *testing.T) {
+	t.Parallel()
+	server, client := certificate(t)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, ok := r.Context().Value(connKey{}).(*limitedConn)
+		provenConn(r.Context())
+		_, _ = fmt.Fprint(w, r.Proto, " ", ok && c.signed.Load() && c.RemoteAddr().String() == r.RemoteAddr)
+	})
+	plain, secure := listen(t, ListenOptions{Handler: h}), listen(t, ListenOptions{Handler: h, TLS: server})
+	for _, tt := range []struct {
+		transport *http.Transport
+		url, want string
+	}{
+		{&http.Transport{}, "http://" + plain.Addr(), "HTTP/1.1 true"},
+		{&http.Transport{TLSClientConfig: client.Clone()}, "https://" + secure.Addr(), "HTTP/1.1 true"},
+		{&http.Transport{TLSClientConfig: client.Clone(), ForceAttemptHTTP2: true}, "https://" + secure.Addr(), "HTTP/2.0 true"},
+	} {
+		if got := get(t, tt.transport, tt.url); got != tt.want {
+			t.Errorf("got %s, want %s", got, tt.want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package awsapi
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -178,5 +179,41 @@ func (f *field) absent(v reflect.Value) bool {
 		return v.Interface().(time.Time).IsZero()
 	default:
 		return f.omitEmpty && v.IsZero()
+	}
+}
+
+// Members are the members of an operation's request, sorted. One that is a structure, or a list of them, is there with its own
+// members behind it: Auth, Auth.IAMAuth, Auth.SecretArn.
+func (o Operation) Members() []string { return membersOf(o.in) }
+
+// AnswerMembers are those of its answer; none for a Stream.
+func (o Operation) AnswerMembers() []string { return membersOf(o.out) }
+
+func membersOf(t reflect.Type) []string {
+	p, err := planOf(t)
+	if err != nil { // a mistake in the program, which New tells
+		return nil
+	}
+	var all []string
+	p.members("", map[*plan]bool{}, &all)
+	slices.Sort(all)
+	return all
+}
+
+// members adds the names of a plan's members. above are the plans that it is a part of.
+func (p *plan) members(path string, above map[*plan]bool, all *[]string) {
+	for p.elem != nil {
+		p = p.elem
+	}
+	if above[p] {
+		return
+	}
+	above[p] = true
+	defer delete(above, p)
+	for i := range p.fields {
+		f := &p.fields[i]
+		at := join(path, f.name)
+		*all = append(*all, at)
+		f.plan.members(at, above, all)
 	}
 }

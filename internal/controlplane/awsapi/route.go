@@ -40,6 +40,7 @@ func (s *Server) route(r *request) (Operation, error) {
 	if err != nil {
 		return Operation{}, err
 	}
+	provenConn(r.Context())
 	r.call.Caller, r.call.Region = caller, scope.Region
 	r.service = s.services[scope.Service]
 	if err := s.checkScope(scope); err != nil {

@@ -194,8 +194,11 @@ func (r *request) refuse(err error) answer {
 		protocol = JSON
 	}
 	var e *Error
+	var store interface{ Unavailable() bool }
 	switch {
 	case errors.As(err, &e):
+	case errors.As(err, &store) && store.Unavailable():
+		e = Common("ServiceUnavailable", "The request has failed due to a temporary failure of what keeps Forebay's state. It may have taken effect nevertheless.")
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
 		e = Common("ServiceUnavailable", "The request could not be completed in time. It may have taken effect nevertheless.")
 	default:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -63,6 +64,12 @@ func auth(service, region string) string {
 
 type empty struct{}
 
+// down is the error of a store that is out of reach.
+type down struct{}
+
+func (down) Error() string     { return "no leader" }
+func (down) Unavailable() bool { return true }
+
 type named struct {
 	Name string `aws:"required"`
 }
@@ -105,6 +112,9 @@ func newFixture(t *testing.T, o awsapi.Options, more map[string]awsapi.Operation
 		"Panic": awsapi.Op(func(context.Context, *awsapi.Call, *empty) (*empty, error) { panic("secret-of-the-log") }),
 		"Broken": awsapi.Op(func(context.Context, *awsapi.Call, *empty) (*empty, error) {
 			return nil, errors.New("secret-of-the-log")
+		}),
+		"Down": awsapi.Op(func(context.Context, *awsapi.Call, *empty) (*empty, error) {
+			return nil, fmt.Errorf("secret-of-the-log: %w", down{})
 		}),
 		"Slow": awsapi.Op(func(ctx context.Context, _ *awsapi.Call, _ *empty) (*empty, error) {
 			<-ctx.Done()
@@ -187,6 +197,8 @@ func TestAnswers(t *testing.T) {
 		{"json forbidden", jsonRequest("Forbidden", "{}"), 400, `"AccessDeniedException"`, "secretsmanager:Forbidden:AccessDeniedException"},
 		{"panic", query("rds", "Action=Panic"+v), 500, "<Type>Receiver</Type><Code>InternalFailure</Code>", "rds:Panic:InternalFailure"},
 		{"broken", query("rds", "Action=Broken"+v), 500, "<Code>InternalFailure</Code>", "rds:Broken:InternalFailure"},
+		{"store down", query("rds", "Action=Down"+v), 503, "<Type>Receiver</Type><Code>ServiceUnavailable</Code>", "rds:Down:ServiceUnavailable"},
+		{"json store down", jsonRequest("Down", "{}"), 503, `"ServiceUnavailable"`, "secretsmanager:Down:ServiceUnavailable"},
 		{"json broken", jsonRequest("Broken", "{}"), 500, `"InternalFailure"`, "secretsmanager:Broken:InternalFailure"},
 		{"decoding", query("rds", "Action=Echo"+v), 400, "<Code>MissingParameter</Code>", "rds:Echo:MissingParameter"},
 		{"json decoding", jsonRequest("Echo", `{"Name":3}`), 400, `"SerializationException"`, "secretsmanager:Echo:SerializationException"},

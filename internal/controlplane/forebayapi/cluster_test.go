@@ -41,7 +41,7 @@ func ptr[T any](v T) *T { return &v }
 func TestModifyCluster(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	const add, modify, read = "forebay:AddDatabase " + rdsARN + "db:a", "forebay:ModifyCluster " + rdsARN + "cluster:shop", "secretsmanager:GetSecretValue " + monitor
+	const add, join, modify, read = "forebay:AddDatabase " + rdsARN + "db:a", "forebay:AddDatabase " + rdsARN + "cluster:shop", "forebay:ModifyCluster " + rdsARN + "cluster:shop", "secretsmanager:GetSecretValue " + monitor
 	in := AddDatabaseInput{Identifier: "a", Engine: "mysql", Host: "db", Cluster: ptr("shop"), MaxReplicaLag: ptr(10), MonitorSecret: ptr(monitor)}
 	alone := in
 	alone.Cluster = nil
@@ -53,16 +53,16 @@ func TestModifyCluster(t *testing.T) {
 		code  string
 		allow []string
 	}{
-		{"may not change clusters", in, "AccessDenied", []string{add, read}},
-		{"may not read the secret", in, "AccessDenied", []string{add, modify}},
-		{"no cluster", alone, "InvalidParameterValue", []string{add, modify, read}},
-		{"a wrong word", wrong, "InvalidParameterValue", []string{add, modify, read}},
+		{"may not change clusters", in, "AccessDenied", []string{add, join, read}},
+		{"may not read the secret", in, "AccessDenied", []string{add, join, modify}},
+		{"no cluster", alone, "InvalidParameterValue", []string{add, join, modify, read}},
+		{"a wrong word", wrong, "InvalidParameterValue", []string{add, join, modify, read}},
 	} {
 		if _, code := try(t, s.addDatabase, tt.in, tt.allow...); code != tt.code || s.plane.State().Databases.Len() > 0 {
 			t.Errorf("%s: code %s, %d databases", tt.name, code, s.plane.State().Databases.Len())
 		}
 	}
-	if _, code := try(t, s.addDatabase, in, add, modify, read); code != "" {
+	if _, code := try(t, s.addDatabase, in, add, join, modify, read); code != "" {
 		t.Fatalf("code %s", code)
 	}
 	want := Cluster{Identifier: "shop", ARN: rdsARN + "cluster:shop", Engine: "mysql", MonitorSecret: ptr(monitor), MaxReplicaLag: 10, ReaderFallback: "wait"}
@@ -90,6 +90,8 @@ func TestModifyCluster(t *testing.T) {
 		{ModifyClusterInput{Cluster: "shop"}, "AccessDenied", ""},
 		{ModifyClusterInput{Cluster: "shop", MonitorSecret: ptr(monitor)}, "AccessDenied", modify},
 		{ModifyClusterInput{Cluster: "shop", MaxReplicaLag: ptr(-1)}, "InvalidParameterValue", modify},
+		{ModifyClusterInput{Cluster: "SHOP", Discover: ptr(true)}, "", modify}, // asked about by the name that it has
+		{ModifyClusterInput{Cluster: "SHOP", Discover: ptr(false)}, "AccessDenied", "forebay:ModifyCluster " + rdsARN + "cluster:SHOP"},
 		{ModifyClusterInput{Cluster: "other"}, "DBClusterNotFoundFault", "forebay:ModifyCluster " + rdsARN + "cluster:other"},
 	} {
 		if _, code := try(t, s.modifyCluster, tt.in, tt.allow); code != tt.code {

@@ -87,6 +87,11 @@ func (s *server) addDatabase(ctx context.Context, c *awsapi.Call, in *AddDatabas
 		if err := may(c, tx.State(), "AddDatabase", in.Identifier); err != nil {
 			return err
 		}
+		if k := awsapi.Value(in.Cluster); k != "" { // proxies log in to all members of their cluster: none is added without being let
+			if err := mayTo(c, tx.State(), "AddDatabase", controlplane.KindCluster, k); err != nil {
+				return err
+			}
+		}
 		d, err := tx.AddDatabase(when(c), controlplane.DatabaseSpec{
 			Identifier: in.Identifier, Engine: in.Engine, Host: in.Host, Version: awsapi.Value(in.Version), Port: awsapi.Value(in.Port), Cluster: awsapi.Value(in.Cluster),
 			TLSMode: resource.TLSMode(awsapi.Value(in.TLSMode)), CA: awsapi.Value(in.CA),
@@ -203,11 +208,22 @@ func may(c *awsapi.Call, st *controlplane.State, operation, id string) error {
 	return mayTo(c, st, operation, controlplane.KindDatabase, id)
 }
 
-// mayTo is may for any kind of resource.
+// mayTo is may for any kind of resource. What exists is asked about by its own name, whatever the case of the request's: a policy
+// that denies one spelling is meant for all.
 func mayTo(c *awsapi.Call, st *controlplane.State, operation, kind, id string) error {
 	a := st.Account()
 	if a == nil {
 		return &awsapi.Error{Code: "InternalFailure", Message: "This Forebay has not been set up.", Status: 500, Fault: true}
+	}
+	switch kind {
+	case controlplane.KindDatabase:
+		if d := st.Database(id); d != nil {
+			id = d.Identifier
+		}
+	case controlplane.KindCluster:
+		if k := st.Cluster(id); k != nil {
+			id = k.Identifier
+		}
 	}
 	return c.Authorize("forebay:"+operation, a.ARN(kind, id))
 }

@@ -72,15 +72,18 @@ func TestDatabases(t *testing.T) {
 	shop, port := "shop", 3307
 	in := AddDatabaseInput{Identifier: "my", Engine: "mysql", Host: "db", Port: &port, Cluster: &shop}
 	want := Database{Identifier: "my", ARN: arn + "my", Engine: "mysql", Host: "db", Port: 3307, Cluster: &shop, TLSMode: "prefer", Created: start}
-	if _, code := try(t, s.addDatabase, in, "forebay:AddDatabase "+arn+"other"); code != "AccessDenied" {
-		t.Errorf("code %s", code)
+	const my, toShop = "forebay:AddDatabase " + arn + "my", "forebay:AddDatabase arn:aws:rds:us-east-1:123456789012:cluster:shop"
+	for _, allow := range [][]string{{"forebay:AddDatabase " + arn + "other", toShop}, {my}, {my, toShop + "s"}} { // proxies log in to what is in their cluster
+		if _, code := try(t, s.addDatabase, in, allow...); code != "AccessDenied" {
+			t.Errorf("with %s: code %s", allow, code)
+		}
 	}
-	out, code := try(t, s.addDatabase, in, "forebay:AddDatabase "+arn+"my")
+	out, code := try(t, s.addDatabase, in, my, toShop)
 	if code != "" || !cmp.Equal(out.Database, want) {
 		t.Errorf("added %+v, code %s", out, code)
 	}
 	for code, in := range map[string]AddDatabaseInput{"DBInstanceAlreadyExists": in, "InvalidParameterValue": {Identifier: "my", Engine: "oracle", Host: "db"}} {
-		if _, got := try(t, s.addDatabase, in, "forebay:AddDatabase "+arn+"my"); got != code {
+		if _, got := try(t, s.addDatabase, in, my, toShop); got != code {
 			t.Errorf("%+v: code %s, want %s", in, got, code)
 		}
 	}
@@ -99,6 +102,9 @@ func TestDatabases(t *testing.T) {
 		t.Fatal(err)
 	}
 	force := true
+	if _, code := try(t, s.removeDatabase, RemoveDatabaseInput{Identifier: "MY", Force: &force}, "forebay:RemoveDatabase "+arn+"MY"); code != "AccessDenied" {
+		t.Errorf("by another spelling: code %s", code) // a policy may deny the one that it has
+	}
 	for _, tt := range []struct {
 		in   RemoveDatabaseInput
 		code string

@@ -51,6 +51,14 @@ func checkPath(path *string) (string, error) {
 	return *path, nil
 }
 
+// checkDescription holds a description to what IAM takes: a row of the state is not to grow without bound.
+func checkDescription(text *string) error {
+	if text != nil && utf8.RuneCountInString(*text) > 1000 {
+		return invalid("1 validation error detected: Value at 'description' failed to satisfy constraint: Member must have length less than or equal to 1000")
+	}
+	return nil
+}
+
 const maxTags = 50
 
 // setTags returns has with tags set.

@@ -219,12 +219,16 @@ type AttachedPolicies struct {
 // AttachedPolicy is a managed policy that somebody has.
 type AttachedPolicy struct{ PolicyName, PolicyArn string }
 
-func (a *API) listAttached(c *awsapi.Call, k kind, operation, name string, p Page) (*AttachedPolicies, error) {
-	h, err := k.find(a.plane.State(), c, operation, name, nil)
+func (a *API) listAttached(c *awsapi.Call, k kind, operation, name string, prefix *string, p Page) (*AttachedPolicies, error) {
+	s := a.plane.State()
+	h, err := k.find(s, c, operation, name, nil)
 	if err != nil {
 		return nil, err
 	}
-	arns := slices.Sorted(slices.Values(h.attached))
+	arns := slices.DeleteFunc(slices.Sorted(slices.Values(h.attached)), func(arn string) bool {
+		row := s.Policies.Get(arn)
+		return row == nil || !strings.HasPrefix(row.Path, awsapi.Value(prefix))
+	})
 	page, more, marker, err := paginate(arns, p, func(arn string) string { return arn })
 	if err != nil {
 		return nil, err

@@ -245,6 +245,27 @@ func session2(w *world, k iamapi.Credentials) *awsapi.Call {
 	return w.as(k.AccessKeyID, k.SessionToken, k.SecretAccessKey)
 }
 
+// TestRevokedSessions: the policy that AWS's console revokes sessions by ends those that were made before, and no others.
+func TestRevokedSessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann := w.user("ann", "")
+	role := do(t, w.root, w.CreateRole, iamapi.CreateRoleInput{RoleName: "app", AssumeRolePolicyDocument: document(trustAnn)}).Role
+	silent(t, w.root, w.PutRolePolicy, iamapi.PutRolePolicyInput{RoleName: "app", PolicyName: "p", PolicyDocument: document(everything)})
+	session := func() iamapi.Credentials {
+		return do(t, ann, w.AssumeRole, iamapi.AssumeRoleInput{RoleArn: role.Arn, RoleSessionName: "s1", ExternalID: ptr("x")}).Credentials
+	}
+	before := session()
+	w.clock = w.clock.Add(time.Minute)
+	revoke := `{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:TokenIssueTime":"` + w.clock.UTC().Format(time.RFC3339) + `"}}}`
+	silent(t, w.root, w.PutRolePolicy, iamapi.PutRolePolicyInput{RoleName: "app", PolicyName: "AWSRevokeOlderSessions", PolicyDocument: document(revoke)})
+	refused(t, session2(w, before), w.GetRole, iamapi.RoleNameInput{RoleName: "app"}, "AccessDenied", 403)
+	do(t, session2(w, session()), w.GetRole, iamapi.RoleNameInput{RoleName: "app"})
+	if _, err := w.ids.Role(role.Arn, "rds.amazonaws.com"); err == nil {
+		t.Error("a role that trusts ann alone is assumed by a service")
+	}
+}
+
 // TestServiceRole is what a proxy does to read its secrets.
 func TestServiceRole(t *testing.T) {
 	t.Parallel()
@@ -431,4 +452,35 @@ func TestRootKeys(t *testing.T) {
 	}
 	refusedSilent(t, ann, w.DeleteAccessKey, iamapi.AccessKeyInput{AccessKeyID: k.AccessKeyID}, "NoSuchEntity", 404)
 	refused(t, second, w.ListAccessKeys, iamapi.ListAccessKeysInput{UserName: ptr("root")}, "NoSuchEntity", 404)
+}
+
+// TestDescriptions: no description makes a row of the state larger than IAM's own may be.
+func TestDescriptions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	trust := document(`{"Effect":"Allow","Principal":{"Service":"rds.amazonaws.com"},"Action":"sts:AssumeRole"}`)
+	right, long := strings.Repeat("ü", 1000), strings.Repeat("ü", 1001)
+	do(t, w.root, w.CreateRole, iamapi.CreateRoleInput{RoleName: "r", AssumeRolePolicyDocument: trust, Description: &right})
+	refused(t, w.root, w.CreateRole, iamapi.CreateRoleInput{RoleName: "s", AssumeRolePolicyDocument: trust, Description: &long}, "ValidationError", 400)
+	refused(t, w.root, w.UpdateRole, iamapi.UpdateRoleInput{RoleName: "r", Description: &long}, "ValidationError", 400)
+	refused(t, w.root, w.UpdateRoleDescription, iamapi.UpdateRoleDescriptionInput{RoleName: "r", Description: long}, "ValidationError", 400)
+	refused(t, w.root, w.CreatePolicy, iamapi.CreatePolicyInput{PolicyName: "p", PolicyDocument: document(everything), Description: &long}, "ValidationError", 400)
+}
+
+// TestAttachedByPath: a path that is asked for chooses among the policies, and words that mean nothing are refused.
+func TestAttachedByPath(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.user("ann", "")
+	for name, path := range map[string]string{"one": "/", "two": "/team/", "three": "/team/a/"} {
+		arn := do(t, w.root, w.CreatePolicy, iamapi.CreatePolicyInput{PolicyName: name, Path: &path, PolicyDocument: document(everything)}).Policy.Arn
+		silent(t, w.root, w.AttachUserPolicy, iamapi.UserPolicyArnInput{UserName: "ann", PolicyArn: arn})
+	}
+	for prefix, want := range map[string]int{"/": 3, "/team/": 2, "/team/a/": 1, "/other/": 0} {
+		if got := do(t, w.root, w.ListAttachedUserPolicies, iamapi.ListAttachedUserPoliciesInput{UserName: "ann", PathPrefix: &prefix}); len(got.AttachedPolicies) != want {
+			t.Errorf("%s: %+v, want %d", prefix, got, want)
+		}
+	}
+	refused(t, w.root, w.ListPolicies, iamapi.ListPoliciesInput{Scope: ptr("Mine")}, "ValidationError", 400)
+	refused(t, w.root, w.ListPolicies, iamapi.ListPoliciesInput{PolicyUsageFilter: ptr("None")}, "ValidationError", 400)
 }

@@ -81,6 +81,9 @@ func (a *API) CreatePolicy(ctx context.Context, c *awsapi.Call, in *CreatePolicy
 	if err := checkManaged(in.PolicyDocument); err != nil {
 		return nil, err
 	}
+	if err := checkDescription(in.Description); err != nil {
+		return nil, err
+	}
 	tags, err := setTags(nil, in.Tags)
 	if err != nil {
 		return nil, err
@@ -188,6 +191,15 @@ func (a *API) ListPolicies(_ context.Context, c *awsapi.Call, in *ListPoliciesIn
 	s := a.plane.State()
 	if err := c.Authorize("iam:ListPolicies", "*"); err != nil {
 		return nil, err
+	}
+	for _, m := range []struct {
+		name  string
+		value *string
+		words []string
+	}{{"scope", in.Scope, []string{"All", "AWS", "Local"}}, {"policyUsageFilter", in.PolicyUsageFilter, []string{"PermissionsPolicy", "PermissionsBoundary"}}} {
+		if m.value != nil && !slices.Contains(m.words, *m.value) {
+			return nil, invalid("1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: Member must satisfy enum value set: [%s]", *m.value, m.name, strings.Join(m.words, ", "))
+		}
 	}
 	all := []Policy{}
 	for _, row := range s.Policies.All() {

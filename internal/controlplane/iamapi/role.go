@@ -64,6 +64,9 @@ func (a *API) CreateRole(ctx context.Context, c *awsapi.Call, in *CreateRoleInpu
 	if err != nil {
 		return nil, err
 	}
+	if err := checkDescription(in.Description); err != nil {
+		return nil, err
+	}
 	tags, err := setTags(nil, in.Tags)
 	if err != nil {
 		return nil, err
@@ -193,6 +196,9 @@ func (a *API) changeRole(ctx context.Context, c *awsapi.Call, operation, name st
 
 // UpdateRole changes a role's description and the longest session.
 func (a *API) UpdateRole(ctx context.Context, c *awsapi.Call, in *UpdateRoleInput) (*struct{}, error) {
+	if err := checkDescription(in.Description); err != nil {
+		return nil, err
+	}
 	_, err := a.changeRole(ctx, c, "UpdateRole", in.RoleName, func(r *controlplane.Role) (err error) {
 		if in.Description != nil {
 			r.Description = *in.Description
@@ -211,6 +217,9 @@ type UpdateRoleDescriptionInput struct {
 
 // UpdateRoleDescription changes a role's description.
 func (a *API) UpdateRoleDescription(ctx context.Context, c *awsapi.Call, in *UpdateRoleDescriptionInput) (*RoleOutput, error) {
+	if err := checkDescription(&in.Description); err != nil {
+		return nil, err
+	}
 	s, err := a.changeRole(ctx, c, "UpdateRoleDescription", in.RoleName, func(r *controlplane.Role) error {
 		r.Description = in.Description
 		return nil
@@ -329,9 +338,17 @@ func (a *API) DetachRolePolicy(ctx context.Context, c *awsapi.Call, in *RolePoli
 	return a.detach(ctx, c, roles, "DetachRolePolicy", in.RoleName, in.PolicyArn)
 }
 
+// ListAttachedRolePoliciesInput names a role, and chooses policies by the beginning of their path.
+type ListAttachedRolePoliciesInput struct {
+	RoleName   string `aws:"required"`
+	PathPrefix *string
+	Marker     *string
+	MaxItems   *int
+}
+
 // ListAttachedRolePolicies lists the managed policies of a role.
-func (a *API) ListAttachedRolePolicies(_ context.Context, c *awsapi.Call, in *PagedRoleInput) (*AttachedPolicies, error) {
-	return a.listAttached(c, roles, "ListAttachedRolePolicies", in.RoleName, Page{in.Marker, in.MaxItems})
+func (a *API) ListAttachedRolePolicies(_ context.Context, c *awsapi.Call, in *ListAttachedRolePoliciesInput) (*AttachedPolicies, error) {
+	return a.listAttached(c, roles, "ListAttachedRolePolicies", in.RoleName, in.PathPrefix, Page{in.Marker, in.MaxItems})
 }
 
 // InstanceProfilesOutput is a list of instance profiles, of which there are none.

@@ -263,7 +263,15 @@ func (a *API) DetachUserPolicy(ctx context.Context, c *awsapi.Call, in *UserPoli
 	return a.detach(ctx, c, users, "DetachUserPolicy", in.UserName, in.PolicyArn)
 }
 
+// ListAttachedUserPoliciesInput names a user, and chooses policies by the beginning of their path.
+type ListAttachedUserPoliciesInput struct {
+	UserName   string `aws:"required"`
+	PathPrefix *string
+	Marker     *string
+	MaxItems   *int
+}
+
 // ListAttachedUserPolicies lists the managed policies of a user.
-func (a *API) ListAttachedUserPolicies(_ context.Context, c *awsapi.Call, in *PagedUserInput) (*AttachedPolicies, error) {
-	return a.listAttached(c, users, "ListAttachedUserPolicies", in.UserName, Page{in.Marker, in.MaxItems})
+func (a *API) ListAttachedUserPolicies(_ context.Context, c *awsapi.Call, in *ListAttachedUserPoliciesInput) (*AttachedPolicies, error) {
+	return a.listAttached(c, users, "ListAttachedUserPolicies", in.UserName, in.PathPrefix, Page{in.Marker, in.MaxItems})
 }

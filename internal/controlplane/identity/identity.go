@@ -38,6 +38,7 @@ type Principal struct {
 	tags    []controlplane.Tag
 	allowed policy.Set // identity policies, and the session's
 
+	issued time.Time // of a session; zero for long-term keys, and for what Forebay does in a role's name
 	// Expires is when a session ends; zero for long-term keys.
 	Expires time.Time
 }
@@ -268,6 +269,9 @@ func (p *Principal) request(c *awsapi.Call, a awsapi.Access) *policy.Request {
 	}
 	if p.name != "" {
 		keys["aws:username"] = []string{p.name}
+	}
+	if !p.issued.IsZero() { // by which AWS's own policies revoke sessions
+		keys["aws:TokenIssueTime"] = []string{p.issued.Format(time.RFC3339)}
 	}
 	for _, tag := range p.tags {
 		keys["aws:PrincipalTag/"+tag.Key] = []string{tag.Value}

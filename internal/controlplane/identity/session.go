@@ -27,15 +27,17 @@ type session struct {
 	Secret  string
 	RoleID  string
 	Name    string
-	Policy  string `json:",omitempty"`
+	Policy  string    `json:",omitempty"`
+	Issued  time.Time `json:",omitzero"` // zero: by a Forebay that did not note it
 	Expires time.Time
 }
 
 // NewSession makes credentials for a session of role that end after lifetime.
 func (r *Registry) NewSession(role *controlplane.Role, name, sessionPolicy string, lifetime time.Duration) (Credentials, error) {
+	now := r.now().UTC().Truncate(time.Second)
 	s := session{
 		Key: sessionPrefix + RandomID(16), Secret: RandomSecret(), RoleID: role.ID, Name: name, Policy: sessionPolicy,
-		Expires: r.now().UTC().Add(lifetime).Truncate(time.Second),
+		Issued: now, Expires: now.Add(lifetime),
 	}
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -70,7 +72,7 @@ func (r *Registry) session(state *controlplane.State, id, token string) (string,
 	if err != nil {
 		return "", nil, err
 	}
-	p.Expires = s.Expires
+	p.issued, p.Expires = s.Issued, s.Expires
 	return s.Secret, p, nil
 }
 

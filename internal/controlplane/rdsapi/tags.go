@@ -34,6 +34,7 @@ type ListTagsForResourceOutput struct {
 
 // tagged is a resource that has tags.
 type tagged struct {
+	id       string // as it stands in its ARN
 	tags     []controlplane.Tag
 	put      func(tx *controlplane.Tx, tags []controlplane.Tag)
 	listener bool  // where it listens may have been fixed by a tag
@@ -160,8 +161,8 @@ func find(c *awsapi.Call, st *controlplane.State, action, arn string, requested 
 	if !strings.EqualFold(acct.ARN(kind, id), arn) {
 		t = nil // in another account or Region
 	}
-	if t != nil {
-		about = subject{acct.ARN(kind, id), t.tags}
+	if t != nil { // by its own name: a policy that denies one spelling of an identifier is meant for all
+		about = subject{acct.ARN(kind, t.id), t.tags}
 	}
 	if err := may(c, action, requested, about); err != nil {
 		return nil, err
@@ -176,7 +177,7 @@ func taggedProxy(p *controlplane.Proxy) *tagged {
 	if p == nil {
 		return nil
 	}
-	t := &tagged{tags: p.Tags, listener: true, put: func(tx *controlplane.Tx, tags []controlplane.Tag) {
+	t := &tagged{id: p.ID, tags: p.Tags, listener: true, put: func(tx *controlplane.Tx, tags []controlplane.Tag) {
 		n := *p
 		n.Tags = tags
 		tx.Proxies.Put(n.ID, &n)
@@ -191,7 +192,7 @@ func taggedEndpoint(e *controlplane.Endpoint) *tagged {
 	if e == nil {
 		return nil
 	}
-	t := &tagged{tags: e.Tags, listener: true, put: func(tx *controlplane.Tx, tags []controlplane.Tag) {
+	t := &tagged{id: e.ID, tags: e.Tags, listener: true, put: func(tx *controlplane.Tx, tags []controlplane.Tag) {
 		n := *e
 		n.Tags = tags
 		tx.Endpoints.Put(n.ID, &n)
@@ -207,7 +208,7 @@ func taggedGroup(p *controlplane.Proxy) *tagged {
 	if t == nil {
 		return nil
 	}
-	t.tags, t.listener = p.Group.Tags, false
+	t.id, t.tags, t.listener = p.Group.ID, p.Group.Tags, false
 	t.put = func(tx *controlplane.Tx, tags []controlplane.Tag) {
 		n := *p
 		n.Group.Tags = tags
@@ -220,7 +221,7 @@ func taggedDatabase(d *controlplane.Database) *tagged {
 	if d == nil {
 		return nil
 	}
-	t := &tagged{tags: d.Tags, put: func(tx *controlplane.Tx, tags []controlplane.Tag) {
+	t := &tagged{id: d.Identifier, tags: d.Tags, put: func(tx *controlplane.Tx, tags []controlplane.Tag) {
 		n := *d
 		n.Tags = tags
 		tx.Databases.Put(strings.ToLower(n.Identifier), &n)
@@ -235,7 +236,7 @@ func taggedCluster(k *controlplane.Cluster) *tagged {
 	if k == nil {
 		return nil
 	}
-	t := &tagged{tags: k.Tags, put: func(tx *controlplane.Tx, tags []controlplane.Tag) {
+	t := &tagged{id: k.Identifier, tags: k.Tags, put: func(tx *controlplane.Tx, tags []controlplane.Tag) {
 		n := *k
 		n.Tags = tags
 		tx.Clusters.Put(strings.ToLower(n.Identifier), &n)

@@ -71,6 +71,18 @@ func TestTags(t *testing.T) {
 	refused(w, w.listTagsForResource, ListTagsForResourceInput{px.DBProxyArn, []Filter{{"a", []string{"b"}}}}, "InvalidParameterValue")
 }
 
+// TestTagsByAnySpelling: identifiers mind no case, and what a policy denies by one spelling is denied by all.
+func TestTagsByAnySpelling(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	const region = "arn:aws:rds:us-east-1:123456789012:"
+	w.caller.deny = func(_, resource string) bool { return resource == region+"db:pg" || resource == region+"cluster:shop" }
+	for _, id := range []string{"db:pg", "db:PG", "cluster:shop", "cluster:Shop"} {
+		refused(w, silent(w.addTagsToResource), AddTagsToResourceInput{region + id, []Tag{{"a", nil}}}, "AccessDenied")
+		refused(w, w.listTagsForResource, ListTagsForResourceInput{ResourceName: region + id}, "AccessDenied")
+	}
+}
+
 func TestTagsOfTheFile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})

@@ -83,6 +83,8 @@ func (a *API) CreateSecret(ctx context.Context, c *awsapi.Call, in *CreateSecret
 		return nil, invalid("Forebay has no managed external secrets: leave Type out.")
 	case in.Description != nil && len(*in.Description) > 2048:
 		return nil, invalid("The description must have at most 2048 characters.")
+	case in.KmsKeyID != nil && len(*in.KmsKeyID) > 2048:
+		return nil, invalid("The KmsKeyId must have at most 2048 characters.")
 	}
 	if err := checkTags(nil, in.Tags); err != nil {
 		return nil, err

@@ -17,8 +17,8 @@ type ListSecretsInput struct {
 	MaxResults             *int
 	NextToken              *string
 	Filters                []Filter
-	SortOrder              *string // asc or desc, by when they were made
-	SortBy                 *string
+	SortOrder              *string // asc or desc
+	SortBy                 *string // one of sortKeys
 }
 
 // Filter chooses secrets: all filters must hold, and of each filter one of its values.
@@ -64,6 +64,10 @@ func (a *API) ListSecrets(_ context.Context, c *awsapi.Call, in *ListSecretsInpu
 	if !slices.Contains([]string{"", "asc", "desc"}, order) {
 		return nil, invalid("SortOrder must be asc or desc.")
 	}
+	by, ok := sortKeys[awsapi.Or(in.SortBy, "created-date")]
+	if !ok {
+		return nil, refuse("ValidationException", "1 validation error detected: Value '%s' at 'sortBy' failed to satisfy constraint: Member must satisfy enum value set: [created-date, last-accessed-date, last-changed-date, name]", *in.SortBy)
+	}
 	entries := []SecretEntry{}
 	for _, row := range a.plane.State().Secrets.All() {
 		if (row.Deleted.IsZero() || in.IncludePlannedDeletion != nil && *in.IncludePlannedDeletion) && matches(row, in.Filters) {
@@ -71,7 +75,7 @@ func (a *API) ListSecrets(_ context.Context, c *awsapi.Call, in *ListSecretsInpu
 		}
 	}
 	slices.SortStableFunc(entries, func(a, b SecretEntry) int {
-		c := cmp.Or(a.CreatedDate.Compare(*b.CreatedDate), cmp.Compare(a.ARN, b.ARN))
+		c := cmp.Or(by(a, b), cmp.Compare(a.ARN, b.ARN))
 		if order != "asc" {
 			c = -c
 		}
@@ -82,6 +86,18 @@ func (a *API) ListSecrets(_ context.Context, c *awsapi.Call, in *ListSecretsInpu
 		return nil, err
 	}
 	return &ListSecretsOutput{SecretList: page, NextToken: next}, nil
+}
+
+// sortKeys are the orders of ListSecrets.
+var sortKeys = map[string]func(a, b SecretEntry) int{
+	"created-date": func(a, b SecretEntry) int { return a.CreatedDate.Compare(*b.CreatedDate) },
+	"last-accessed-date": func(a, b SecretEntry) int {
+		return awsapi.Value(a.LastAccessedDate).Compare(awsapi.Value(b.LastAccessedDate))
+	},
+	"last-changed-date": func(a, b SecretEntry) int {
+		return awsapi.Value(a.LastChangedDate).Compare(awsapi.Value(b.LastChangedDate))
+	},
+	"name": func(a, b SecretEntry) int { return cmp.Compare(a.Name, b.Name) },
 }
 
 func entry(row *controlplane.Secret) SecretEntry {

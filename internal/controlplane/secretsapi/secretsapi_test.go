@@ -225,6 +225,39 @@ func TestRefused(t *testing.T) {
 }
 
 // TestAuthorised: who may not is told so before anything else, with the secret's own policy and tags taken into account.
+// TestPublicPolicy: whatever way a policy lets everybody in, BlockPublicPolicy refuses it.
+func TestPublicPolicy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	arn := do(t, w.CreateSecret, secretsapi.CreateSecretInput{Name: "s", SecretString: ptr("x")}).ARN
+	const all, own = `"Effect":"Allow","Principal":"*"`, `"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:user/ann"}`
+	for statement, public := range map[string]bool{
+		all + `,"Action":"secretsmanager:GetSecretValue","Resource":"*"`:                                                               true,
+		all + `,"Action":"secretsmanager:GetSecretValue","Resource":"` + arn + `"`:                                                     true,
+		all + `,"Action":"secretsmanager:PutResourcePolicy","Resource":"*"`:                                                            true,
+		all + `,"Action":"secretsmanager:Put*","Resource":"` + arn + `","Condition":{"Bool":{"aws:SecureTransport":"true"}}`:           true,
+		`"Effect":"Allow","Principal":{"AWS":"*"},"NotAction":"secretsmanager:GetSecretValue","Resource":"*"`:                          true,
+		all + `,"Action":"secretsmanager:GetSecretValue","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"203.0.113.0/24"}}`:   false,
+		all + `,"Action":"secretsmanager:GetSecretValue","Resource":"arn:aws:secretsmanager:eu-central-1:123456789012:secret:another"`: false,
+		own + `,"Action":"secretsmanager:*","Resource":"*"`:                                                                            false,
+	} {
+		in := secretsapi.PutResourcePolicyInput{SecretID: "s", BlockPublicPolicy: ptr(true), ResourcePolicy: `{"Version":"2012-10-17","Statement":{` + statement + `}}`}
+		if public {
+			refused(t, w, w.PutResourcePolicy, in, "PublicPolicyException")
+		} else {
+			do(t, w.PutResourcePolicy, in)
+		}
+		in.BlockPublicPolicy = nil
+		do(t, w.PutResourcePolicy, in)
+	}
+	for _, text := range []string{"", `{"Version":"2012-10-17","Statement":{` + own + `,"Action":"secretsmanager:*","Resource":"*"}}` + strings.Repeat(" ", 20480)} {
+		refused(t, w, w.PutResourcePolicy, secretsapi.PutResourcePolicyInput{SecretID: "s", ResourcePolicy: text}, "ValidationError")
+	}
+	long := strings.Repeat("k", 2049)
+	refused(t, w, w.CreateSecret, secretsapi.CreateSecretInput{Name: "t", KmsKeyID: &long}, "InvalidParameterException")
+	refused(t, w, w.UpdateSecret, secretsapi.UpdateSecretInput{SecretID: "s", KmsKeyID: &long}, "InvalidParameterException")
+}
+
 func TestAuthorised(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -301,6 +334,44 @@ func TestList(t *testing.T) {
 	if out := do(t, w.ListSecrets, secretsapi.ListSecretsInput{Filters: byName, IncludePlannedDeletion: ptr(true)}); len(out.SecretList) != 1 || out.SecretList[0].DeletedDate == nil {
 		t.Errorf("with planned deletions: %+v", out.SecretList)
 	}
+}
+
+// TestSorted: each of the orders that can be asked for is the one that is given.
+func TestSorted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	day := func() { w.clock = w.clock.Add(24 * time.Hour) }
+	for _, name := range []string{"b", "c", "a"} { // made in this order
+		do(t, w.CreateSecret, secretsapi.CreateSecretInput{Name: name, SecretString: ptr("x")})
+		day()
+	}
+	for _, name := range []string{"c", "a", "b"} { // changed in this one
+		do(t, w.PutSecretValue, secretsapi.PutSecretValueInput{SecretID: name, SecretString: ptr("y")})
+		day()
+	}
+	for _, name := range []string{"a", "c"} { // and read in this one, b never
+		w.value(name, nil)
+		day()
+	}
+	for by, want := range map[string]string{"": "bca", "created-date": "bca", "last-changed-date": "cab", "last-accessed-date": "bac", "name": "abc"} {
+		for order, reversed := range map[string]bool{"asc": false, "desc": true} {
+			in := secretsapi.ListSecretsInput{SortOrder: &order}
+			if by != "" {
+				in.SortBy = &by
+			}
+			var got []string
+			for _, e := range do(t, w.ListSecrets, in).SecretList {
+				got = append(got, e.Name)
+			}
+			if reversed {
+				slices.Reverse(got)
+			}
+			if all := strings.Join(got, ""); all != want {
+				t.Errorf("by %q, %s: %s, want %s", by, order, all, want)
+			}
+		}
+	}
+	refused(t, w, w.ListSecrets, secretsapi.ListSecretsInput{SortBy: ptr("size")}, "ValidationException")
 }
 
 func TestVersionsArePruned(t *testing.T) {

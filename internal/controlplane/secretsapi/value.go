@@ -207,6 +207,8 @@ func (a *API) UpdateSecret(ctx context.Context, c *awsapi.Call, in *UpdateSecret
 		return nil, invalid("Forebay has no managed external secrets: leave Type out.")
 	case in.Description != nil && len(*in.Description) > 2048:
 		return nil, invalid("The description must have at most 2048 characters.")
+	case in.KmsKeyID != nil && len(*in.KmsKeyID) > 2048:
+		return nil, invalid("The KmsKeyId must have at most 2048 characters.")
 	}
 	id, err := versionID(in.ClientRequestToken)
 	if err != nil {
