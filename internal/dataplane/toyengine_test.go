@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 // "tls" before that (answered with "go"), and is answered "welcome". Then each request is a line, and so is each answer. A client that says
 // "USER DATABASE PROTOCOL GENERATION" takes only server connections of that generation. Requests that the engine answers
 // itself are "quit", "ping", answered with "pong", and "kill PID" and "killquery PID", answered with "killed: true" or "killed: false".
+// After "pin" a session keeps its server connection, until it says "unpin". After "again" a client logs in once more.
 
 // toyEngine speaks the toy protocol, whose server speaks first. Tests change its behaviour before clients come.
 type toyEngine struct {
@@ -35,6 +37,7 @@ type toyEngine struct {
 	lease   atomic.Pointer[secret.Lease] // of the users of new server connections; nil: they do not end
 
 	monitors, closed atomic.Int64 // NewMonitor calls, and Close calls of what they made
+	deepest          atomic.Int64 // stack, in calls, that a session has been refused something on
 }
 
 func newToyEngine() *toyEngine {
@@ -148,7 +151,7 @@ func (e *toyEngine) login(r *toyReader, line string) (*engine.Login, error) {
 	return &engine.Login{
 		Conn: r.Conn, TLS: encrypted, Key: k, Buffered: r.rest,
 		NewSession: func(_ engine.Local, id engine.SessionID) engine.Session {
-			return &toySession{id: id, gen: gen, keeps: keeps}
+			return &toySession{eng: e, id: id, gen: gen, keeps: keeps}
 		},
 	}, nil
 }
@@ -247,12 +250,14 @@ func (sv *toyServer) Bye() []byte { return []byte("quit\n") }
 
 // toySession is a client in the query phase.
 type toySession struct {
+	eng     *toyEngine
 	id      engine.SessionID
 	gen     int // of server connections that it takes; 0: any
 	keeps   bool
 	srv     *toyServer
 	due     int  // answers of the server
 	open    bool // a transaction
+	pinned  bool
 	refused error
 }
 
@@ -278,7 +283,7 @@ func (s *toySession) Takes(sv engine.Server) bool {
 func (s *toySession) Attach(sv engine.Server, _ *engine.Output) { s.srv = sv.(*toyServer) }
 
 // Detach implements engine.Session.
-func (s *toySession) Detach() { s.srv, s.due, s.open = nil, 0, false }
+func (s *toySession) Detach() { s.srv, s.due, s.open, s.pinned = nil, 0, false, false }
 
 // FromClient implements engine.Session.
 func (s *toySession) FromClient(b []byte, o *engine.Output) int {
@@ -306,10 +311,22 @@ func (s *toySession) FromClient(b []byte, o *engine.Output) int {
 			pid, _ := strconv.ParseUint(rest, 10, 32)
 			o.Kill = &engine.Kill{PID: uint32(pid), Connection: verb == "kill"}
 			return n + len(whole)
+		case verb == "again":
+			o.Relogin = func(_ context.Context, nc net.Conn, ao engine.AcceptOptions) (*engine.Login, error) {
+				r := &toyReader{Conn: nc, rest: ao.Early}
+				line, err := r.line()
+				if err != nil {
+					return nil, err
+				}
+				return s.eng.login(r, line)
+			}
+			return n + len(whole)
 		case s.srv == nil:
 			return n
 		default:
 			switch verb {
+			case "pin", "unpin":
+				s.pinned = verb == "pin"
 			case "begin", "read":
 				s.open = true
 			case "commit":
@@ -338,7 +355,7 @@ func (s *toySession) ReadsOnly(b []byte) bool { return bytes.HasPrefix(b, []byte
 func (s *toySession) Open() bool { return true }
 
 // Done implements engine.Session.
-func (s *toySession) Done() bool { return s.srv != nil && !s.Busy() }
+func (s *toySession) Done() bool { return s.srv != nil && !s.Busy() && !s.pinned }
 
 // Keeps implements engine.Session.
 func (s *toySession) Keeps() bool { return s.keeps }
@@ -347,10 +364,21 @@ func (s *toySession) Keeps() bool { return s.keeps }
 func (s *toySession) Busy() bool { return s.due > 0 || s.open }
 
 // Pinned implements engine.Session.
-func (s *toySession) Pinned() string { return "" }
+func (s *toySession) Pinned() string {
+	if s.pinned {
+		return "pin"
+	}
+	return ""
+}
 
 // Refuse implements engine.Session.
-func (s *toySession) Refuse(err error, _ *engine.Output) { s.refused = err }
+func (s *toySession) Refuse(err error, _ *engine.Output) {
+	s.refused = err
+	var calls [1000]uintptr
+	if n := int64(runtime.Callers(0, calls[:])); n > s.eng.deepest.Load() {
+		s.eng.deepest.Store(n)
+	}
+}
 
 // Refusing implements engine.Session.
 func (s *toySession) Refusing() bool { return s.refused != nil }
@@ -360,10 +388,13 @@ func (s *toySession) ServerLost(err error, o *engine.Output) {
 	for range s.due {
 		s.say(o, "lost: %v", err)
 	}
+	if s.due == 0 && s.pinned {
+		s.refused = err // with the next request
+	}
 }
 
 // ClientGone implements engine.Session.
-func (s *toySession) ClientGone(*engine.Output) bool { return s.srv != nil && !s.Busy() }
+func (s *toySession) ClientGone(*engine.Output) bool { return s.srv != nil && !s.Busy() && !s.pinned }
 
 // Killed implements engine.Session.
 func (s *toySession) Killed(found bool, o *engine.Output) { s.say(o, "killed: %t", found) }
