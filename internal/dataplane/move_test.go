@@ -108,3 +108,35 @@ func TestSplitReadsAfterRelogin(t *testing.T) {
 	c.dbs[1].is(reader(2))
 	c.eventually("the reader serves again", func() bool { return reads(s) == "1" })
 }
+
+// A transaction that has declared that it only reads, and writes all the same, counts as one that writes.
+func TestSplitReadStrays(t *testing.T) {
+	t.Parallel()
+	at := func(s engine.Status, n int) engine.Status { s.Position = toyPosition(n); return s }
+	c := newToyCluster(t, func(p *resource.Proxy) { p.SplitReads = true }, at(writer(1), 1), reader(1))
+	c.role(1, engine.Reader)
+	reads := func(s *toyClient) string {
+		s.ask("read")
+		defer s.ask("commit")
+		return s.ask("where")
+	}
+	other, s := c.login("app toys 0"), c.login("app toys 0")
+	c.eventually("a reader serves", func() bool { return reads(other) == "1" })
+	c.dbs[0].is(at(writer(1), 2))
+	s.ask("write")
+	s.ask("read")
+	if got := s.ask("where"); got != "0" {
+		t.Fatalf("the transaction is at %s", got)
+	}
+	other.ask("write")
+	c.dbs[1].is(reader(2))
+	c.eventually("the reader has caught up", func() bool { return reads(other) == "1" })
+	c.dbs[0].is(at(writer(1), 3))
+	s.ask("write")
+	s.ask("commit")
+	if got := reads(s); got != "0" {
+		t.Errorf("a transaction that reads is at %s, which does not have what has been written", got)
+	}
+	c.dbs[1].is(reader(3))
+	c.eventually("the reader serves again", func() bool { return reads(s) == "1" })
+}

@@ -257,6 +257,7 @@ type toySession struct {
 	srv     *toyServer
 	due     int  // answers of the server
 	open    bool // a transaction
+	reading bool // it has said that it only reads
 	pinned  bool
 	refused error
 }
@@ -328,9 +329,11 @@ func (s *toySession) FromClient(b []byte, o *engine.Output) int {
 			case "pin", "unpin":
 				s.pinned = verb == "pin"
 			case "begin", "read":
-				s.open = true
+				s.open, s.reading = true, verb == "read"
+			case "write":
+				o.Writes = s.reading
 			case "commit":
-				s.open = false
+				s.open, s.reading = false, false
 			}
 			s.due++
 			o.Server.Pass(whole)

@@ -225,7 +225,7 @@ type Session interface {
 	FromServer(b []byte, o *Output) int
 
 	// ReadsOnly reports whether the request at the beginning of b, which the session has no server connection for, begins a
-	// transaction that declares that it only reads: a reader may serve it.
+	// transaction that declares that it only reads: a reader may serve it. Output.Writes takes that back.
 	ReadsOnly(b []byte) bool
 	// Open reports whether bytes of the client may be given to FromClient now: not while the server connection is being
 	// made ready in a way that could fail.
@@ -264,6 +264,13 @@ type Session interface {
 	Matches(c *Cancel) bool
 	// Describe is a line about the session for operators, without statement text.
 	Describe() SessionInfo
+}
+
+// Guarded is a Session of an engine whose readers may take writes.
+type Guarded interface {
+	// Guard says, between ReadsOnly and Attach, that it is a reader that serves the transaction: until Detach, what could end that
+	// and write behind its end is refused.
+	Guard()
 }
 
 // Withdrawer is a Session of a protocol in which a client withdraws its request over its own connection.

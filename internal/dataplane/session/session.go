@@ -46,6 +46,7 @@ type Session struct {
 	touched bool  // it has had a server connection
 	asking  bool  // it asks a pool for one: whoever does that goes on when it is refused
 	reads   bool  // the transaction under way declares that it only reads
+	strayed bool  // and may have written all the same
 	unfit   uint8 // server connections opened since it waits that it did not take
 	slot    uint32
 	waiter  pool.Waiter
@@ -262,6 +263,7 @@ func (s *Session) feed(b []byte) bool {
 		s.pool.stats.QueriesTLS += s.pool.Counters.Queries - queries
 	}
 	kill, relogin := o.Kill, o.Relogin
+	s.strayed = s.strayed || o.Writes
 	s.fed = !o.More && kill == nil
 	s.used = s.used || n > 0
 	s.send(o)
@@ -450,7 +452,7 @@ func (s *Session) borrow() bool {
 // from is the pool to borrow from: the session's own, or that of a reader for a transaction that only reads. Such a reader has
 // all that this session has written, and is not behind another one that it has read at.
 func (s *Session) from() *Pool {
-	s.reads = false
+	s.reads, s.strayed = false, false
 	if !s.pool.splits || !s.fed || len(s.in) == 0 || !s.eng.ReadsOnly(s.in) {
 		return s.pool
 	}
@@ -469,6 +471,11 @@ func (s *Session) from() *Pool {
 func (s *Session) attach(sv *Server) {
 	s.server, sv.session = sv, s
 	s.fed, s.used, s.touched = false, false, true
+	if s.reads && sv.pool != s.pool {
+		if g, ok := s.eng.(engine.Guarded); ok {
+			g.Guard()
+		}
+	}
 	o := s.w.output()
 	s.eng.Attach(sv.eng, o)
 	if o.Server.Len() > 0 {
@@ -578,7 +585,7 @@ func (s *Session) release() {
 // to have that.
 func (s *Session) ran() {
 	switch {
-	case s.reads:
+	case s.reads && !s.strayed:
 	case s.pool.splits:
 		s.wrote = evloop.NanosAt(time.Now()) // the loop's own clock may be behind that of who has looked at the writer
 	default:

@@ -218,6 +218,9 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 		if !s.settles(eff, o) {
 			return 0
 		}
+		if e := s.within(cs.stmt.effects, 1, cs.stmt.text, c.mode, o); e != nil {
+			return s.dropped(pkt, h, e, o)
+		}
 		at, types, ok := s.types(cs, e, body, h)
 		if !ok {
 			return s.dropped(pkt, h, &errArguments, o)

@@ -202,6 +202,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 	if !whole {
 		s.debug(nil)
 		s.unreadable()
+		o.Writes = s.stepwise
 		v.q.push(e)
 		return false
 	}
@@ -211,6 +212,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 		text = text[:n-1]
 	}
 	s.debug(text)
+	s.within(text, false, o)
 	sqltext.Analyze(text, s.reading(), s.l.db.routines.Load(), a)
 	if a.Effects != 0 || a.Reset.Kind != sqltext.NotReset {
 		eff := a.Effects
@@ -236,6 +238,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 func (s *session) functionCall(msg []byte, o *engine.Output) {
 	v := s.srv
 	s.debug([]byte("function call"))
+	o.Writes = s.stepwise
 	v.effects |= sqltext.Look | sqltext.SequenceWrite
 	if len(msg) < pgwire.HeaderLen+4 || !largeObject[binary.BigEndian.Uint32(msg[pgwire.HeaderLen:])] {
 		v.effects |= sqltext.Opaque | sqltext.UnknownSetting
@@ -364,6 +367,7 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 	if len(msg) < size {
 		// Too large to be kept, so it cannot be prepared elsewhere: the session stays with this server connection.
 		s.unreadable()
+		o.Writes = s.stepwise
 		s.pin(pinLargeStatement, "")
 		if len(name) == 0 {
 			s.unnamed, v.unnamed = nil, nil
@@ -478,6 +482,7 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 		return 0, true
 	}
 	s.debug(st.text)
+	s.within(st.text, len(portal) > 0, o)
 	if st.catalog != s.l.db.routines.Load() {
 		s.l.analyze(st, s.reading())
 	}

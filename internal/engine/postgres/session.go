@@ -32,6 +32,7 @@ type session struct {
 	waitApply   bool         // the client is not read until the server connection has taken the settings
 	again       bool         // requests are being sent once more: see heal.go
 	stepwise    bool         // one cycle at a time is sent: see readonly.go
+	ended       bool         // in this cycle, the transaction that only reads
 	aborted     bool         // the server connection was lost in a transaction: the client must end it first
 	gone        bool         // the client has left
 	cleaning    bool         // and the server connection is being made clean
@@ -150,7 +151,7 @@ func (s *session) Detach() {
 	s.bound = nil
 	s.skipToSync = false
 	s.waitApply = false
-	s.stepwise = false
+	s.stepwise, s.ended = false, false
 }
 
 // apply makes the server connection's settings those of the session.
