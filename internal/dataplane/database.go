@@ -24,6 +24,7 @@ type database struct {
 	commons []*session.Common // by loop, each made and owned by it
 
 	asked    time.Time           // guarded by target.mu; when a client last asked for it
+	settled  time.Time           // guarded by target.mu; what it has been told that readers have: see settle.go
 	branches map[*member]*branch // guarded by target.mu
 }
 

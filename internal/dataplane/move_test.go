@@ -140,3 +140,38 @@ func TestSplitReadStrays(t *testing.T) {
 	c.dbs[1].is(reader(3))
 	c.eventually("the reader serves again", func() bool { return reads(s) == "1" })
 }
+
+// An engine is told that readers have what has been changed when all have it that are used. One that is not used then is not
+// before it has it, too.
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	at := func(s engine.Status, n int) engine.Status { s.Position = toyPosition(n); return s }
+	late := reader(1)
+	late.Lag = time.Minute
+	c := newToyCluster(t, func(p *resource.Proxy) { p.Target.MaxReplicaLag = time.Second }, at(writer(1), 1), reader(1), late)
+	c.role(1, engine.Reader)
+	c.role(2, engine.Reader)
+	if got := c.reads().ask("where"); got != "1" {
+		t.Fatalf("the reader is %s", got)
+	}
+	c.dbs[0].is(at(writer(1), 2))
+	changed := time.Now().UnixNano()
+	c.eng.changed.Store(changed)
+	looks := c.eng.asked.Load()
+	c.eventually("the members are looked at", func() bool { return c.eng.asked.Load() > looks+12 })
+	if c.eng.settled.Load() != 0 {
+		t.Error("it is told before the reader has it")
+	}
+	c.dbs[1].is(reader(2))
+	c.eventually("it is told", func() bool { return c.eng.settled.Load() == changed })
+	c.dbs[2].is(reader(1))
+	looks = c.eng.asked.Load()
+	c.eventually("the members are looked at again", func() bool { return c.eng.asked.Load() > looks+12 })
+	c.dbs[1].die()
+	c.role(1, engine.RoleUnknown)
+	r := c.reads()
+	r.say("where")
+	c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == 1 })
+	c.dbs[2].is(reader(2))
+	r.hears("2")
+}

@@ -173,6 +173,7 @@ func (t *target) observe(m *member, began time.Time, st engine.Status, err error
 		t.px.log.Error("a member that was discovered is of another database system: no session goes there", slog.String("member", stranger))
 	}
 	t.decide()
+	t.settle()
 	if !before && t.lacksWriter() {
 		// One of the others may be the writer soon, and the next look at it may be far.
 		for _, other := range t.all() {
@@ -275,6 +276,7 @@ func (t *target) decide() {
 			views[i] = view{member: m, answers: m.health == nil || patient, checked: !m.answeredAt.IsZero(), status: m.status, declared: i, at: m.addressesLocked()}
 		}
 		v = judge(views, t.writer, t.newest, cfg.Target.MaxReplicaLag)
+		v.readers = slices.DeleteFunc(v.readers, (*member).owesLocked)
 		for _, m := range t.order {
 			was := m.fenced
 			if m.fenced = slices.Contains(v.fenced, m); m.fenced && !was {

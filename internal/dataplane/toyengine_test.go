@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unique"
 
 	"forebay/internal/engine"
@@ -37,6 +38,8 @@ type toyEngine struct {
 	lease   atomic.Pointer[secret.Lease] // of the users of new server connections; nil: they do not end
 
 	monitors, closed atomic.Int64 // NewMonitor calls, and Close calls of what they made
+	asked            atomic.Int64 // Look calls
+	changed, settled atomic.Int64 // of the databases of readers, in Unix nanoseconds: see engine.Follower
 	deepest          atomic.Int64 // stack, in calls, that a session has been refused something on
 }
 
@@ -212,6 +215,17 @@ func (d *toyDatabase) Maintain(ctx context.Context, t engine.Member) (engine.Cap
 	}
 	return engine.Capacity{MaxConnections: toyCapacity}, nc.Close()
 }
+
+// Changed implements engine.Follower.
+func (d *toyDatabase) Changed() time.Time {
+	if at := d.eng.changed.Load(); at != 0 && d.key.ReadOnly {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// Settled implements engine.Follower.
+func (d *toyDatabase) Settled(at time.Time) { d.eng.settled.Store(at.UnixNano()) }
 
 // Stale implements engine.Database.
 func (d *toyDatabase) Stale() <-chan struct{} { return d.stale }
@@ -437,6 +451,7 @@ type toyMonitor struct {
 
 // Look implements engine.Monitor.
 func (m *toyMonitor) Look(ctx context.Context) (engine.Status, error) {
+	m.eng.asked.Add(1)
 	nc, err := m.member.Dial(ctx)
 	if err != nil {
 		return engine.Status{}, err

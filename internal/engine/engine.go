@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"time"
 	"unique"
 
 	"forebay/internal/resource"
@@ -156,6 +157,15 @@ type Database interface {
 	Stale() <-chan struct{}
 }
 
+// Follower is a Database that has to know when readers have what a statement has changed at the writer: until then some of them may
+// still have the routines of before.
+type Follower interface {
+	// Changed is when the last such statement was seen to end; zero: there was none.
+	Changed() time.Time
+	// Settled says that each reader has all that the writer had at that time.
+	Settled(at time.Time)
+}
+
 // Capacity is how many connections a target allows, and how many of those ordinary users cannot have. The zero value means
 // unknown.
 type Capacity struct{ MaxConnections, Reserved int }
@@ -266,10 +276,10 @@ type Session interface {
 	Describe() SessionInfo
 }
 
-// Guarded is a Session of an engine whose readers may take writes.
+// Guarded is a Session that has to know where it is.
 type Guarded interface {
-	// Guard says, between ReadsOnly and Attach, that it is a reader that serves the transaction: until Detach, what could end that
-	// and write behind its end is refused.
+	// Guard says, between ReadsOnly and Attach, that it is a reader that serves the transaction, until Detach. Where readers may take
+	// writes, what could end the transaction and write behind its end is refused; and see Follower.
 	Guard()
 }
 

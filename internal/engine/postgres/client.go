@@ -213,7 +213,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 	}
 	s.debug(text)
 	s.within(text, false, o)
-	sqltext.Analyze(text, s.reading(), s.l.db.routines.Load(), a)
+	sqltext.Analyze(text, s.reading(), s.routines(), a)
 	if a.Effects != 0 || a.Reset.Kind != sqltext.NotReset {
 		eff := a.Effects
 		set, ok := plainSet(a, text)
@@ -381,7 +381,7 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 		v.q.push(expect{kind: expectParse})
 		return false
 	}
-	st := s.l.intern(text, types, s.reading())
+	st := s.l.intern(text, types, s.reading(), s.routines())
 	if st.prepared {
 		s.beforeStmt(st, st.effects, o) // the answer to a Describe depends on what is prepared
 	}
@@ -483,8 +483,8 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 	}
 	s.debug(st.text)
 	s.within(st.text, len(portal) > 0, o)
-	if st.catalog != s.l.db.routines.Load() {
-		s.l.analyze(st, s.reading())
+	if st.catalog != s.routines() {
+		s.l.analyze(st, s.reading(), s.routines())
 	}
 	eff := s.effectsNow(st)
 	if len(name) == 0 && v.unnamed == st && eff == 0 {
@@ -527,7 +527,7 @@ func (s *session) readAgain(text []byte, eff sqltext.Effects) sqltext.Effects {
 		return eff
 	}
 	var a sqltext.Analysis // the session's own may be in use
-	sqltext.Analyze(text, mode, s.l.db.routines.Load(), &a)
+	sqltext.Analyze(text, mode, s.routines(), &a)
 	return eff | a.Effects
 }
 
@@ -539,7 +539,7 @@ func (s *session) beforeStmt(st *stmt, eff sqltext.Effects, o *engine.Output) {
 	}
 	a := &s.l.analysis
 	if eff&(sqltext.UsesPrepared|noteworthy) != 0 {
-		sqltext.Analyze(st.text, s.reading(), s.l.db.routines.Load(), a)
+		sqltext.Analyze(st.text, s.reading(), s.routines(), a)
 	}
 	s.before(eff, a, st.text, o)
 }
