@@ -270,8 +270,8 @@ func (d *database) login(ctx context.Context, m resource.Member, transport func(
 	}
 	switch {
 	case err == nil:
-		d.rotation.Succeeded()
-	case login.PasswordRefused(err) && d.rotation.Refused():
+		d.rotation.SucceededAt(m.Address())
+	case login.PasswordRefused(err) && d.rotation.RefusedAt(m.Address()):
 		e := wrapLogin(err).(*loginError)
 		e.permanent = false
 		return nil, loggedIn{}, e
