@@ -124,6 +124,10 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		}
 		return engine.Dialed{}, err
 	}
+	if lacks := d.lacks(s.Capabilities); lacks != 0 {
+		s.Close()
+		return engine.Dialed{}, &loginError{permanent: true, err: fmt.Errorf("mysql: server %s cannot talk to these clients, who have logged in when it was a newer one: it lacks the capabilities %#x", s.Version, uint64(lacks))}
+	}
 	v, now, err := d.prepareServer(ctx, s)
 	if err != nil {
 		s.Close()
@@ -136,6 +140,15 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		Conn: s.Conn, TLS: s.TLS, Server: v,
 		Limits: now.capacity, ReadOnly: now.readOnly, Previous: in.by == previousPassword, Token: in.by == token, Lease: in.lease,
 	}, nil
+}
+
+// framing are capabilities that say what packets look like: those of a client pass as they are.
+const framing = mysqlwire.ClientDeprecateEOF | mysqlwire.ClientOptionalResultsetMetadata | mysqlwire.ClientQueryAttributes |
+	shared&mysqlwire.MariaDBExtended
+
+// lacks are those of them that sessions have and a server connection has not: it is to a member of an older version.
+func (d *database) lacks(has mysqlwire.Capability) mysqlwire.Capability {
+	return d.caps & framing &^ has
 }
 
 // present is what a log-in finds of its server that facts do not tell: members of one cluster differ in it.
