@@ -770,3 +770,41 @@ func TestPromotedPace(t *testing.T) {
 		t.Errorf("%d connections, %d clients wait", got.Open, got.Waiting)
 	}
 }
+
+// A member that is discovered and is of another database system is not used, whatever it says.
+func TestDiscoveredStranger(t *testing.T) {
+	t.Parallel()
+	of := func(s engine.Status, system string) engine.Status { s.System = system; return s }
+	c := newToyCluster(t, func(p *resource.Proxy) {
+		p.Target.Discover = true
+		p.Target.Members = p.Target.Members[:1]
+	}, of(writer(1), "ours"), of(writer(9), "another"), of(reader(0), "ours"))
+	ours := of(writer(1), "ours")
+	for _, db := range c.dbs[1:] {
+		m := db.member()
+		ours.Peers = append(ours.Peers, engine.Peer{Name: m.Name, Host: m.Host, Port: m.Port})
+	}
+	c.dbs[0].is(ours)
+	c.role(2, engine.Reader)
+	c.eventually("the stranger is one", func() bool {
+		for _, h := range c.plane.TargetHealth() {
+			if h.Member.Name == "1" {
+				return h.Err != nil && strings.Contains(h.Err.Error(), "another database system")
+			}
+		}
+		return false
+	})
+	if got := c.login("app toys 0").ask("where"); got != "0" {
+		t.Errorf("the writer is %s", got)
+	}
+	if got := c.reads().ask("where"); got != "2" {
+		t.Errorf("the reader is %s", got)
+	}
+	c.dbs[0].die() // and does not take its place
+	c.role(0, engine.RoleUnknown)
+	waits := c.login("app toys 0")
+	waits.say("where")
+	c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == 1 })
+	c.dbs[2].is(of(writer(2), "ours"))
+	waits.hears("2")
+}

@@ -24,6 +24,7 @@ type database struct {
 	commons []*session.Common // by loop, each made and owned by it
 
 	asked    time.Time           // guarded by target.mu; when a client last asked for it
+	settled  time.Time           // guarded by target.mu; what it has been told that readers have: see settle.go
 	branches map[*member]*branch // guarded by target.mu
 }
 
@@ -133,9 +134,14 @@ func (b *branch) Open(p *session.Pool, done func(session.Opened, error)) {
 
 // serves reports whether sessions may still be at the member.
 func (b *branch) serves() bool {
+	return !b.db.target.routes.Load().paused && !b.Left(nil)
+}
+
+// Left implements session.Host.
+func (b *branch) Left(*session.Pool) bool {
 	r := b.db.target.routes.Load()
 	reads := b.db.key.ReadOnly || splits(b.db.target.px.cfg.Load())
-	return !r.paused && (slices.Contains(r.serve(b.db.key.ReadOnly), b.member) || reads && slices.Contains(r.readers, b.member))
+	return !slices.Contains(r.serve(b.db.key.ReadOnly), b.member) && !(reads && slices.Contains(r.readers, b.member))
 }
 
 // open logs in to the member, for a loop.

@@ -44,7 +44,8 @@ type member struct {
 	answeredAt   time.Time   // when it last answered a look
 	failures     int         // looks that have failed since
 	status       engine.Status
-	fenced       bool // it claims to be the writer, and is not to be
+	fenced       bool      // it claims to be the writer, and is not to be
+	owes         time.Time // it is not read at before it has what the writer had then; zero: nothing
 	availability availability
 
 	stopWatch context.CancelFunc // guarded by t.mu; nil while no monitor runs
@@ -58,7 +59,7 @@ func newMember(t *target, cfg resource.Member) *member {
 	return &member{
 		t: t, cfg: cfg, wake: make(chan struct{}, 1),
 		budget: pool.NewBudget(pool.Limits{MaxOpen: unknownLimit, MaxIdle: unknownLimit}),
-		status: engine.Status{Lag: -1, LagBytes: -1}, users: make(userHealth),
+		status: engine.Status{Lag: -1, LagBytes: -1}, users: make(userHealth), owes: t.settled,
 	}
 }
 

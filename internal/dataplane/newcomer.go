@@ -26,6 +26,8 @@ type newcomer struct {
 	readOnly bool             // of a client that has been in already: its sessions read
 	relogin  engine.LoginFunc // takes the place of Accept, for a client that has been in already; else nil
 	early    []byte           // what such a client has sent already
+	seen     int64            // when it has last written or read, by the loop's clock; 0: it has not
+	from     *member          // where its last session was
 	full     bool             // there were as many clients as there may be
 	began    bool             // its connection phase is under way
 }
@@ -184,8 +186,8 @@ func (n *newcomer) connect(t *evloop.Task) {
 	db := px.target.database(l.Key)
 	loop, slot := placeOf(n.id.PID)
 	posted := n.conn.Loop().Post(func() {
-		p := db.place().pool(loop)
-		p.Begin(n.conn, l, slot, n.id, px.limits.Load(), px.gone)
+		p := db.place(n.from).pool(loop)
+		p.Begin(n.conn, l, slot, n.id, n.seen, px.limits.Load(), px.gone)
 		if px.target.isClosed() { // while the client logged in
 			p.End(engine.ErrShutdown)
 		}
@@ -221,8 +223,8 @@ func (px *proxy) lookAs(ctx context.Context, k engine.Key) error {
 }
 
 // Relogin implements session.Host.
-func (b *branch) Relogin(p *session.Pool, c *evloop.Conn, slot uint32, early []byte, f engine.LoginFunc) {
-	n := &newcomer{px: b.db.target.px, conn: c, relogin: f, early: early, readOnly: b.db.key.ReadOnly}
+func (b *branch) Relogin(p *session.Pool, c *evloop.Conn, slot uint32, early []byte, seen int64, f engine.LoginFunc) {
+	n := &newcomer{px: b.db.target.px, conn: c, relogin: f, early: early, seen: seen, from: b.member, readOnly: b.db.key.ReadOnly}
 	n.id.PID = pidOf(p.Loop().ID(), slot)
 	n.drawSecret()
 	n.arrivals().add(n)

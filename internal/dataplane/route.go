@@ -47,9 +47,9 @@ func (noReaders) Error() string   { return engine.ErrNoReaders.Error() }
 func (noReaders) Unwrap() error   { return engine.ErrNoReaders }
 func (noReaders) Permanent() bool { return true }
 
-// place is where a new session of the database belongs.
-func (d *database) place() *branch {
-	return d.at(d.target.routes.Load().place(d.key.ReadOnly, nil, false))
+// place is where a new session of the database belongs, whose client was at a member before: nil for a new client.
+func (d *database) place(from *member) *branch {
+	return d.at(d.target.routes.Load().place(d.key.ReadOnly, from, from != nil))
 }
 
 // place is where a session belongs that is at a member now, and that has seen what some member had, or has not.

@@ -46,6 +46,7 @@ type target struct {
 	saidCrowded bool                     // guarded by mu; and the log has it
 	conflict    string                   // guarded by mu; what is wrong with several writers
 	samples     []sample                 // guarded by mu; of the writer's position, oldest first
+	settled     time.Time                // guarded by mu; the newest of its databases': see settle.go
 	failovers   uint64                   // guarded by mu; times that another member has become the writer
 	closed      bool                     // guarded by mu
 

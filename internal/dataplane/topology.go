@@ -144,6 +144,13 @@ func (t *target) observe(m *member, began time.Time, st engine.Status, err error
 	var refused *engine.AnswerError
 	before := t.lacksWriter()
 	t.mu.Lock()
+	var stranger string
+	if err == nil && t.strangerLocked(m, st.System) {
+		st.Unusable = errStranger
+		if m.status.Unusable != st.Unusable {
+			stranger = m.cfg.String()
+		}
+	}
 	if m.blind = nil; errors.As(err, &refused) {
 		m.blind = err
 	}
@@ -162,7 +169,11 @@ func (t *target) observe(m *member, began time.Time, st engine.Status, err error
 		t.discover(m, st.Peers)
 	}
 	m.report(err)
+	if stranger != "" {
+		t.px.log.Error("a member that was discovered is of another database system: no session goes there", slog.String("member", stranger))
+	}
 	t.decide()
+	t.settle()
 	if !before && t.lacksWriter() {
 		// One of the others may be the writer soon, and the next look at it may be far.
 		for _, other := range t.all() {
@@ -171,6 +182,28 @@ func (t *target) observe(m *member, began time.Time, st engine.Status, err error
 			}
 		}
 	}
+}
+
+// errStranger is why a member is not used that strangerLocked has found.
+const errStranger = "it is of another database system than the members that are declared"
+
+// strangerLocked reports whether a member that has been discovered, of that database system, is of another one than those that are
+// declared: whoever names it has a wrong address of it, or only half of one (PostgreSQL's primaries know no ports). It may well say
+// that it is a writer, with a newer term than ours. t.mu is held.
+func (t *target) strangerLocked(m *member, system string) bool {
+	if m.declared || system == "" {
+		return false
+	}
+	known := false
+	for _, o := range t.order {
+		if o.declared && o.status.System != "" {
+			if o.status.System == system {
+				return false
+			}
+			known = true
+		}
+	}
+	return known
 }
 
 // lacksWriter reports whether there is no writer, or it does not answer.
@@ -243,6 +276,7 @@ func (t *target) decide() {
 			views[i] = view{member: m, answers: m.health == nil || patient, checked: !m.answeredAt.IsZero(), status: m.status, declared: i, at: m.addressesLocked()}
 		}
 		v = judge(views, t.writer, t.newest, cfg.Target.MaxReplicaLag)
+		v.readers = slices.DeleteFunc(v.readers, (*member).owesLocked)
 		for _, m := range t.order {
 			was := m.fenced
 			if m.fenced = slices.Contains(v.fenced, m); m.fenced && !was {

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unique"
 
 	"forebay/internal/engine"
@@ -23,6 +25,7 @@ import (
 // "tls" before that (answered with "go"), and is answered "welcome". Then each request is a line, and so is each answer. A client that says
 // "USER DATABASE PROTOCOL GENERATION" takes only server connections of that generation. Requests that the engine answers
 // itself are "quit", "ping", answered with "pong", and "kill PID" and "killquery PID", answered with "killed: true" or "killed: false".
+// After "pin" a session keeps its server connection, until it says "unpin". After "again" a client logs in once more.
 
 // toyEngine speaks the toy protocol, whose server speaks first. Tests change its behaviour before clients come.
 type toyEngine struct {
@@ -35,6 +38,9 @@ type toyEngine struct {
 	lease   atomic.Pointer[secret.Lease] // of the users of new server connections; nil: they do not end
 
 	monitors, closed atomic.Int64 // NewMonitor calls, and Close calls of what they made
+	asked            atomic.Int64 // Look calls
+	changed, settled atomic.Int64 // of the databases of readers, in Unix nanoseconds: see engine.Follower
+	deepest          atomic.Int64 // stack, in calls, that a session has been refused something on
 }
 
 func newToyEngine() *toyEngine {
@@ -148,7 +154,7 @@ func (e *toyEngine) login(r *toyReader, line string) (*engine.Login, error) {
 	return &engine.Login{
 		Conn: r.Conn, TLS: encrypted, Key: k, Buffered: r.rest,
 		NewSession: func(_ engine.Local, id engine.SessionID) engine.Session {
-			return &toySession{id: id, gen: gen, keeps: keeps}
+			return &toySession{eng: e, id: id, gen: gen, keeps: keeps}
 		},
 	}, nil
 }
@@ -210,6 +216,17 @@ func (d *toyDatabase) Maintain(ctx context.Context, t engine.Member) (engine.Cap
 	return engine.Capacity{MaxConnections: toyCapacity}, nc.Close()
 }
 
+// Changed implements engine.Follower.
+func (d *toyDatabase) Changed() time.Time {
+	if at := d.eng.changed.Load(); at != 0 && d.key.ReadOnly {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// Settled implements engine.Follower.
+func (d *toyDatabase) Settled(at time.Time) { d.eng.settled.Store(at.UnixNano()) }
+
 // Stale implements engine.Database.
 func (d *toyDatabase) Stale() <-chan struct{} { return d.stale }
 
@@ -247,12 +264,15 @@ func (sv *toyServer) Bye() []byte { return []byte("quit\n") }
 
 // toySession is a client in the query phase.
 type toySession struct {
+	eng     *toyEngine
 	id      engine.SessionID
 	gen     int // of server connections that it takes; 0: any
 	keeps   bool
 	srv     *toyServer
 	due     int  // answers of the server
 	open    bool // a transaction
+	reading bool // it has said that it only reads
+	pinned  bool
 	refused error
 }
 
@@ -278,7 +298,7 @@ func (s *toySession) Takes(sv engine.Server) bool {
 func (s *toySession) Attach(sv engine.Server, _ *engine.Output) { s.srv = sv.(*toyServer) }
 
 // Detach implements engine.Session.
-func (s *toySession) Detach() { s.srv, s.due, s.open = nil, 0, false }
+func (s *toySession) Detach() { s.srv, s.due, s.open, s.pinned = nil, 0, false, false }
 
 // FromClient implements engine.Session.
 func (s *toySession) FromClient(b []byte, o *engine.Output) int {
@@ -306,14 +326,28 @@ func (s *toySession) FromClient(b []byte, o *engine.Output) int {
 			pid, _ := strconv.ParseUint(rest, 10, 32)
 			o.Kill = &engine.Kill{PID: uint32(pid), Connection: verb == "kill"}
 			return n + len(whole)
+		case verb == "again":
+			o.Relogin = func(_ context.Context, nc net.Conn, ao engine.AcceptOptions) (*engine.Login, error) {
+				r := &toyReader{Conn: nc, rest: ao.Early}
+				line, err := r.line()
+				if err != nil {
+					return nil, err
+				}
+				return s.eng.login(r, line)
+			}
+			return n + len(whole)
 		case s.srv == nil:
 			return n
 		default:
 			switch verb {
+			case "pin", "unpin":
+				s.pinned = verb == "pin"
 			case "begin", "read":
-				s.open = true
+				s.open, s.reading = true, verb == "read"
+			case "write":
+				o.Writes = s.reading
 			case "commit":
-				s.open = false
+				s.open, s.reading = false, false
 			}
 			if verb != "mute" {
 				s.due++
@@ -340,7 +374,7 @@ func (s *toySession) ReadsOnly(b []byte) bool { return bytes.HasPrefix(b, []byte
 func (s *toySession) Open() bool { return true }
 
 // Done implements engine.Session.
-func (s *toySession) Done() bool { return s.srv != nil && !s.Busy() }
+func (s *toySession) Done() bool { return s.srv != nil && !s.Busy() && !s.pinned }
 
 // Keeps implements engine.Session.
 func (s *toySession) Keeps() bool { return s.keeps }
@@ -349,10 +383,21 @@ func (s *toySession) Keeps() bool { return s.keeps }
 func (s *toySession) Busy() bool { return s.due > 0 || s.open }
 
 // Pinned implements engine.Session.
-func (s *toySession) Pinned() string { return "" }
+func (s *toySession) Pinned() string {
+	if s.pinned {
+		return "pin"
+	}
+	return ""
+}
 
 // Refuse implements engine.Session.
-func (s *toySession) Refuse(err error, _ *engine.Output) { s.refused = err }
+func (s *toySession) Refuse(err error, _ *engine.Output) {
+	s.refused = err
+	var calls [1000]uintptr
+	if n := int64(runtime.Callers(0, calls[:])); n > s.eng.deepest.Load() {
+		s.eng.deepest.Store(n)
+	}
+}
 
 // Refusing implements engine.Session.
 func (s *toySession) Refusing() bool { return s.refused != nil }
@@ -362,10 +407,13 @@ func (s *toySession) ServerLost(err error, o *engine.Output) {
 	for range s.due {
 		s.say(o, "lost: %v", err)
 	}
+	if s.due == 0 && s.pinned {
+		s.refused = err // with the next request
+	}
 }
 
 // ClientGone implements engine.Session.
-func (s *toySession) ClientGone(*engine.Output) bool { return s.srv != nil && !s.Busy() }
+func (s *toySession) ClientGone(*engine.Output) bool { return s.srv != nil && !s.Busy() && !s.pinned }
 
 // Killed implements engine.Session.
 func (s *toySession) Killed(found bool, o *engine.Output) { s.say(o, "killed: %t", found) }
@@ -405,6 +453,7 @@ type toyMonitor struct {
 
 // Look implements engine.Monitor.
 func (m *toyMonitor) Look(ctx context.Context) (engine.Status, error) {
+	m.eng.asked.Add(1)
 	nc, err := m.member.Dial(ctx)
 	if err != nil {
 		return engine.Status{}, err

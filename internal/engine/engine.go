@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"time"
 	"unique"
 
 	"forebay/internal/resource"
@@ -156,6 +157,15 @@ type Database interface {
 	Stale() <-chan struct{}
 }
 
+// Follower is a Database that has to know when readers have what a statement has changed at the writer: until then some of them may
+// still have the routines of before.
+type Follower interface {
+	// Changed is when the last such statement was seen to end; zero: there was none.
+	Changed() time.Time
+	// Settled says that each reader has all that the writer had at that time.
+	Settled(at time.Time)
+}
+
 // Capacity is how many connections a target allows, and how many of those ordinary users cannot have. The zero value means
 // unknown.
 type Capacity struct{ MaxConnections, Reserved int }
@@ -225,7 +235,7 @@ type Session interface {
 	FromServer(b []byte, o *Output) int
 
 	// ReadsOnly reports whether the request at the beginning of b, which the session has no server connection for, begins a
-	// transaction that declares that it only reads: a reader may serve it.
+	// transaction that declares that it only reads: a reader may serve it. Output.Writes takes that back.
 	ReadsOnly(b []byte) bool
 	// Open reports whether bytes of the client may be given to FromClient now: not while the server connection is being
 	// made ready in a way that could fail.
@@ -264,6 +274,13 @@ type Session interface {
 	Matches(c *Cancel) bool
 	// Describe is a line about the session for operators, without statement text.
 	Describe() SessionInfo
+}
+
+// Guarded is a Session that has to know where it is.
+type Guarded interface {
+	// Guard says, between ReadsOnly and Attach, that it is a reader that serves the transaction, until Detach. Where readers may take
+	// writes, what could end the transaction and write behind its end is refused; and see Follower.
+	Guard()
 }
 
 // Withdrawer is a Session of a protocol in which a client withdraws its request over its own connection.

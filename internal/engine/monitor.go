@@ -82,6 +82,9 @@ type Status struct {
 	Peers    []Peer
 	Capacity Capacity
 	Version  string // of the server
+	// System identifies the database system of which all members of a replication set are copies; empty: not known, or there
+	// is nothing of the kind.
+	System string
 }
 
 // Peer is a member of a replication set that another one names.

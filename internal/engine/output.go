@@ -12,6 +12,8 @@ type Output struct {
 	CloseServer    bool // its state is unsure or its protocol broken
 	// ReadOnly says that the server has refused a write since it takes none: it may not be the writer any more.
 	ReadOnly bool
+	// Writes says, of a session whose ReadsOnly has said so, that what it has sent may write after all.
+	Writes bool
 	// More says that FromClient has stopped because this is much already: it takes the rest of the same bytes once this is
 	// sent.
 	More bool
@@ -29,7 +31,7 @@ type LoginFunc func(ctx context.Context, nc net.Conn, o AcceptOptions) (*Login, 
 func (o *Output) Reset() {
 	o.Client.Reset()
 	o.Server.Reset()
-	o.CloseClient, o.CloseServer, o.ReadOnly, o.More = false, false, false, false
+	o.CloseClient, o.CloseServer, o.ReadOnly, o.Writes, o.More = false, false, false, false, false
 	o.Kill, o.Relogin = nil, nil
 }
 

@@ -14,26 +14,42 @@ const passwordGrace = 15 * time.Second
 // safe for concurrent use.
 type Rotation struct {
 	mu      sync.Mutex
-	good    bool      // guarded by mu; the server has let the user in
-	refused time.Time // guarded by mu; since when it has not any more; zero: it has
-	said    string    // guarded by mu; of which versions it was said that the previous one was needed
+	good    bool                 // guarded by mu; a server has let the user in
+	refused map[string]time.Time // guarded by mu; since when members have not any more, by address
+	said    string               // guarded by mu; of which versions it was said that the previous one was needed
 }
 
-// Succeeded says that the server has let the user in.
-func (r *Rotation) Succeeded() {
+// maxRefusing is of how many members it is known since when they have refused a user: there are not that many.
+const maxRefusing = 1024
+
+// Succeeded is SucceededAt for a target of one server.
+func (r *Rotation) Succeeded() { r.SucceededAt("") }
+
+// SucceededAt says that a member has let the user in.
+func (r *Rotation) SucceededAt(member string) {
 	r.mu.Lock()
-	r.good, r.refused = true, time.Time{}
+	r.good = true
+	delete(r.refused, member)
 	r.mu.Unlock()
 }
 
-// Refused says that the server refuses every password known. It reports whether that may pass in a moment.
-func (r *Rotation) Refused() bool {
+// Refused is RefusedAt for a target of one server.
+func (r *Rotation) Refused() bool { return r.RefusedAt("") }
+
+// RefusedAt says that a member refuses every password known. It reports whether that may pass in a moment: what the others do, one of
+// which may refuse the user for good, is no matter.
+func (r *Rotation) RefusedAt(member string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.refused.IsZero() {
-		r.refused = time.Now()
+	since, ok := r.refused[member]
+	if !ok {
+		if r.refused == nil || len(r.refused) >= maxRefusing {
+			r.refused = make(map[string]time.Time)
+		}
+		since = time.Now()
+		r.refused[member] = since
 	}
-	return r.good && time.Since(r.refused) < passwordGrace
+	return r.good && time.Since(since) < passwordGrace
 }
 
 // Say reports whether the log is to have that a secret's previous version was needed: once for each.

@@ -102,8 +102,13 @@ func (s *Shard) Borrow(w *Waiter, fit unique.Handle[string], now int64) *Conn {
 // Resume is Borrow for one that has waited already, in another shard: its place is that of its first borrow.
 func (s *Shard) Resume(w *Waiter, fit unique.Handle[string], since, now int64) *Conn {
 	c := s.Borrow(w, fit, now)
-	if c != nil || w.shard != s {
+	if c != nil {
+		w.since = since
+		s.stats.WaitTime += time.Duration(now - since)
 		return c
+	}
+	if w.shard != s {
+		return nil
 	}
 	w.since = since
 	s.queue.remove(w)

@@ -75,8 +75,14 @@ func (s *Session) waitOn() {
 	now := s.w.Loop.Nanos()
 	s.waitsIn, s.reads = s.pool, false
 	for {
+		was := s.asking
+		s.asking = true
 		c := s.pool.shard.Resume(&s.waiter, s.eng.Fit(), s.queued, now)
+		s.asking = was
 		if c == nil {
+			if !s.waiting && s.client != nil && s.started && !was { // it has been refused
+				s.pump()
+			}
 			return
 		}
 		if sv := c.Owner.(*Server); sv.alive(now) {

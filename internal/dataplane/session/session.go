@@ -44,7 +44,9 @@ type Session struct {
 	started bool
 	killing bool  // it has asked for another's end
 	touched bool  // it has had a server connection
+	asking  bool  // it asks a pool for one: whoever does that goes on when it is refused
 	reads   bool  // the transaction under way declares that it only reads
+	strayed bool  // and may have written all the same
 	unfit   uint8 // server connections opened since it waits that it did not take
 	slot    uint32
 	waiter  pool.Waiter
@@ -82,13 +84,14 @@ func (w *Worker) Free(slot uint32) { delete(w.sessions, slot) }
 // Slots is how many are taken. Owned by loop.
 func (w *Worker) Slots() int { return len(w.sessions) }
 
-// Begin makes a session of a client that has passed the connection phase, and starts it. slot is Slot's. closed is called
-// once, when the client is gone. Call it on the loop.
-func (p *Pool) Begin(c *evloop.Conn, l *engine.Login, slot uint32, id engine.SessionID, limits *Limits, closed func()) *Session {
+// Begin makes a session of a client that has passed the connection phase, and starts it. slot is Slot's. seen is when, by the
+// loop's clock, the client has last written or read in an earlier session over the same connection; 0: it has not. closed is
+// called once, when the client is gone. Call it on the loop.
+func (p *Pool) Begin(c *evloop.Conn, l *engine.Login, slot uint32, id engine.SessionID, seen int64, limits *Limits, closed func()) *Session {
 	now := p.w.Loop.Nanos()
 	s := &Session{
 		w: p.w, pool: p, client: c, eng: l.NewSession(p.Local, id), limits: limits, closed: closed,
-		slot: slot, checked: now, active: now, began: now,
+		slot: slot, checked: now, active: now, began: now, wrote: seen,
 	}
 	s.waiter.Owner = s
 	if len(l.Buffered) > 0 {
@@ -186,7 +189,7 @@ func (s *Session) pump() {
 			}
 			// A client that has hung up, or whose request is to be refused, is read without a server connection; so is one
 			// that would have to wait for one: its request may need none.
-			if !s.eng.Refusing() && !(c.HungUp() && c.Readable()) && !s.mayLook() && !s.borrow() {
+			if !s.eng.Refusing() && !(c.HungUp() && c.Readable()) && !s.mayLook() && !s.borrow() && !s.eng.Refusing() {
 				return
 			}
 			if s.client == nil {
@@ -239,7 +242,7 @@ func (s *Session) pump() {
 		}
 		if s.server == nil && s.fed && !s.starved && len(s.in) > 0 && !s.eng.Refusing() {
 			// What has been read without a server connection needs one. If it has hung up since, it is served all the same.
-			if !s.borrow() {
+			if !s.borrow() && !s.eng.Refusing() {
 				return
 			}
 		}
@@ -260,6 +263,7 @@ func (s *Session) feed(b []byte) bool {
 		s.pool.stats.QueriesTLS += s.pool.Counters.Queries - queries
 	}
 	kill, relogin := o.Kill, o.Relogin
+	s.strayed = s.strayed || o.Writes
 	s.fed = !o.More && kill == nil
 	s.used = s.used || n > 0
 	s.send(o)
@@ -417,7 +421,10 @@ func (s *Session) borrow() bool {
 	p := s.from()
 	for {
 		s.waitsIn = p
+		was := s.asking
+		s.asking = true
 		c := p.shard.Borrow(&s.waiter, s.eng.Fit(), now)
+		s.asking = was
 		if c == nil {
 			s.shrink()
 			if p.shard.Short() { // no new one is on its way for it
@@ -445,7 +452,7 @@ func (s *Session) borrow() bool {
 // from is the pool to borrow from: the session's own, or that of a reader for a transaction that only reads. Such a reader has
 // all that this session has written, and is not behind another one that it has read at.
 func (s *Session) from() *Pool {
-	s.reads = false
+	s.reads, s.strayed = false, false
 	if !s.pool.splits || !s.fed || len(s.in) == 0 || !s.eng.ReadsOnly(s.in) {
 		return s.pool
 	}
@@ -464,6 +471,11 @@ func (s *Session) from() *Pool {
 func (s *Session) attach(sv *Server) {
 	s.server, sv.session = sv, s
 	s.fed, s.used, s.touched = false, false, true
+	if s.reads && sv.pool != s.pool {
+		if g, ok := s.eng.(engine.Guarded); ok {
+			g.Guard()
+		}
+	}
 	o := s.w.output()
 	s.eng.Attach(sv.eng, o)
 	if o.Server.Len() > 0 {
@@ -528,7 +540,14 @@ func (s *Session) served(sv *Server) {
 // calls this looks at s.server, and leaves the connection alone when that has changed.
 func (s *Session) giveBack() {
 	sv := s.server
-	if sv == nil || !s.eng.Done() || sv.conn.Unsent() > 0 || len(sv.in) > 0 || sv.cancels > 0 || sv.relaying {
+	if sv == nil || sv.conn.Unsent() > 0 || len(sv.in) > 0 || sv.cancels > 0 || sv.relaying {
+		return
+	}
+	if !s.eng.Done() {
+		// A transaction that could end where the session belongs no more has ended, and has left something that pins.
+		if sv.pool != s.pool && s.client != nil && !s.killing && !s.eng.Busy() && sv.pool.host.Left(sv.pool) {
+			sv.lost(engine.ErrFailover)
+		}
 		return
 	}
 	if s.mayKeep() {
@@ -566,7 +585,7 @@ func (s *Session) release() {
 // to have that.
 func (s *Session) ran() {
 	switch {
-	case s.reads:
+	case s.reads && !s.strayed:
 	case s.pool.splits:
 		s.wrote = evloop.NanosAt(time.Now()) // the loop's own clock may be behind that of who has looked at the writer
 	default:
@@ -603,8 +622,12 @@ func (s *Session) relogin(f engine.LoginFunc) {
 	c, early := s.client, bytes.Clone(s.in)
 	s.client = nil
 	s.w.sessions[s.slot] = nil // the next session has the same place
+	if s.server != nil {
+		s.reads = false // whatever it has done there, it has done now
+		s.ran()
+	}
 	s.part(c)
-	s.pool.host.Relogin(s.pool, c, s.slot, early, f)
+	s.pool.host.Relogin(s.pool, c, s.slot, early, max(s.wrote, s.readAt), f)
 }
 
 // part ends the session without a word to its client, whose connection was c. The server connection is made clean and given
@@ -707,7 +730,7 @@ func (s *Session) refuse(err error) {
 	s.fed = false // what it has read without a server connection is to be looked at again
 	s.eng.Refuse(err, o)
 	s.sendClient(o)
-	if s.client != nil && s.started {
+	if s.client != nil && s.started && !s.asking {
 		s.pump()
 	}
 }

@@ -75,10 +75,13 @@ func (w *Worker) open() bool {
 }
 
 func (w *Worker) tickPools() {
-	w.pools = slices.DeleteFunc(w.pools, func(p *Pool) bool {
+	for i := range len(w.pools) { // what sessions do meanwhile may make pools
+		p := w.pools[i]
 		p.shard.Tick(w.Loop.Nanos())
 		p.shard.Patient(w.Loop.Nanos(), lookAt)
 		p.ask()
+	}
+	w.pools = slices.DeleteFunc(w.pools, func(p *Pool) bool {
 		if !p.ended {
 			return false
 		}
@@ -242,12 +245,14 @@ type Host interface {
 	// that the writer had at that time, by the loops' clock. last is where the session's last such transaction was, or nil:
 	// it had better be that. nil: there is none.
 	Reader(p, last *Pool, since int64) *Pool
+	// Left says that no session of p's may be at its member any more.
+	Left(p *Pool) bool
 	// Kill ends what another session runs, or that session. done is called on the loop, not at once: found says whether there
 	// is such a session that s may end.
 	Kill(s *Session, k engine.Kill, done func(found bool))
 	// Relogin has a client log in once more by f, whose session of p, in that slot, has ended. early is what it has sent
-	// already.
-	Relogin(p *Pool, c *evloop.Conn, slot uint32, early []byte, f engine.LoginFunc)
+	// already, seen is for Begin.
+	Relogin(p *Pool, c *evloop.Conn, slot uint32, early []byte, seen int64, f engine.LoginFunc)
 	// Doubt says that something may have happened to the member of p: a server connection has been lost, or a write refused.
 	Doubt(p *Pool)
 	// Dropped says that p, which has ended, is no more: its figures are final.

@@ -171,6 +171,7 @@ func (s *session) command(pkt []byte, h mysqlwire.Header, whole bool, o *engine.
 		s.pin(pinLarge, "(too large to be kept)")
 		v.retire = true
 		c.eff = sqltext.Unknown | sqltext.LastInsertIDWrite
+		o.Writes = s.declared != declaredNothing
 		s.send(pkt, h, o)
 		return len(pkt)
 	case kind == mysqlwire.ComStmtPrepare:
@@ -202,6 +203,7 @@ func (s *session) command(pkt []byte, h mysqlwire.Header, whole bool, o *engine.
 		s.send(pkt, h, o)
 	case mysqlwire.ComCreateDB, mysqlwire.ComDropDB:
 		c.eff = sqltext.DDL | sqltext.Schema
+		o.Writes = s.declared != declaredNothing
 		s.send(pkt, h, o)
 	case mysqlwire.ComSetOption:
 		if len(body) >= 3 && body[2] == 0 && body[1] <= 1 {
@@ -281,6 +283,9 @@ func (s *session) query(pkt, body []byte, h mysqlwire.Header, o *engine.Output) 
 	eff, runs := s.whole(a, text)
 	if !s.settles(eff, o) {
 		return 0
+	}
+	if e := s.within(a.Effects, a.Statements, text, s.cmd.mode, o); e != nil {
+		return s.dropped(pkt, h, e, o)
 	}
 	s.debug(text)
 	s.before(a, eff, runs, text)

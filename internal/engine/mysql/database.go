@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/login"
@@ -35,6 +36,8 @@ type database struct {
 	routines atomic.Pointer[routines.Catalog] // written under mu
 	print    atomic.Pointer[string]           // what the routines were read with; written under mu
 	seen     atomic.Uint64                    // target.changes when the routines were read, or forgotten
+	forgets  atomic.Uint64                    // counts the times that routines were forgotten; written under mu
+	settled  atomic.Int64                     // readers have what the writer had at that time, in Unix nanoseconds
 	loadMu   sync.Mutex                       // one read of the routines at a time
 	initial  atomic.Pointer[settings]         // what init_query sets; nil: nothing, or not known yet
 	rotation engine.Rotation
@@ -121,6 +124,10 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		}
 		return engine.Dialed{}, err
 	}
+	if lacks := d.lacks(s.Capabilities); lacks != 0 {
+		s.Close()
+		return engine.Dialed{}, &loginError{permanent: true, err: fmt.Errorf("mysql: server %s cannot talk to these clients, who have logged in when it was a newer one: it lacks the capabilities %#x", s.Version, uint64(lacks))}
+	}
 	v, now, err := d.prepareServer(ctx, s)
 	if err != nil {
 		s.Close()
@@ -133,6 +140,15 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		Conn: s.Conn, TLS: s.TLS, Server: v,
 		Limits: now.capacity, ReadOnly: now.readOnly, Previous: in.by == previousPassword, Token: in.by == token, Lease: in.lease,
 	}, nil
+}
+
+// framing are capabilities that say what packets look like: those of a client pass as they are.
+const framing = mysqlwire.ClientDeprecateEOF | mysqlwire.ClientOptionalResultsetMetadata | mysqlwire.ClientQueryAttributes |
+	shared&mysqlwire.MariaDBExtended
+
+// lacks are those of them that sessions have and a server connection has not: it is to a member of an older version.
+func (d *database) lacks(has mysqlwire.Capability) mysqlwire.Capability {
+	return d.caps & framing &^ has
 }
 
 // present is what a log-in finds of its server that facts do not tell: members of one cluster differ in it.
@@ -150,7 +166,8 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (v *serve
 		}
 		d.target.learn(f)
 	}
-	if d.routines.Load() == nil {
+	first := d.routines.Load() == nil
+	if first {
 		if err := d.loadRoutines(ctx, s); err != nil {
 			return nil, now, fmt.Errorf("routines: %w", err)
 		}
@@ -191,6 +208,9 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (v *serve
 		d.initial.Store(&initial)
 	}
 	now.readOnly = isOn(row[6]) || isOn(row[7])
+	if first && now.readOnly && !d.key.ReadOnly {
+		d.forgetRoutines() // they may be those of before: what the sessions of writers are to know is asked of the writer
+	}
 	if now.capacity.MaxConnections, err = strconv.Atoi(row[8]); err != nil {
 		return nil, now, fmt.Errorf("max_connections: %w", err)
 	}
@@ -279,8 +299,8 @@ func (d *database) login(ctx context.Context, m resource.Member, transport func(
 	}
 	switch {
 	case err == nil:
-		d.rotation.Succeeded()
-	case login.PasswordRefused(err) && d.rotation.Refused():
+		d.rotation.SucceededAt(m.Address())
+	case login.PasswordRefused(err) && d.rotation.RefusedAt(m.Address()):
 		return nil, loggedIn{}, &loginError{err: err}
 	default:
 		return nil, loggedIn{}, wrapLogin(err)
@@ -395,7 +415,7 @@ func (d *database) Maintain(ctx context.Context, m engine.Member) (engine.Capaci
 func (d *database) loadRoutines(ctx context.Context, s *login.Server) error {
 	d.loadMu.Lock()
 	defer d.loadMu.Unlock()
-	before := d.target.changes.Load()
+	before, forgets := d.target.changes.Load(), d.forgets.Load()
 	print, err := routines.Fingerprint(ctx, s)
 	if err != nil {
 		return err
@@ -419,6 +439,11 @@ func (d *database) loadRoutines(ctx context.Context, s *login.Server) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.forgets.Load() != forgets { // while they were read
+		d.routines.Store(c.WithoutRoutines())
+		d.look()
+		return nil
+	}
 	d.routines.Store(c)
 	d.seen.Store(before)
 	d.print.Store(&print)
@@ -441,6 +466,7 @@ func (d *database) forgetRoutines() {
 	d.mu.Lock()
 	d.seen.Store(d.target.changes.Load())
 	d.print.Store(nil)
+	d.forgets.Add(1)
 	d.routines.Store(d.routines.Load().WithoutRoutines())
 	d.mu.Unlock()
 	d.look()
@@ -450,9 +476,45 @@ func (d *database) forgetRoutines() {
 func (d *database) schemaChanged(program bool) {
 	d.target.generation.Add(1)
 	if program {
+		d.target.at.Store(time.Now().UnixNano())
 		d.target.changes.Add(1)
 		d.forgetRoutines()
 	}
+}
+
+// Changed implements engine.Follower.
+func (d *database) Changed() time.Time {
+	if at := d.target.at.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// Settled implements engine.Follower. What a reader has said of its routines before may be out of date.
+func (d *database) Settled(at time.Time) {
+	if at.UnixNano() <= d.settled.Load() {
+		return
+	}
+	d.settled.Store(at.UnixNano())
+	if d.key.ReadOnly {
+		d.forgetRoutines()
+	}
+}
+
+// unsettled reports whether the session is at a reader, to which what has changed of routines, triggers and views may have yet to
+// come.
+func (s *session) unsettled() bool {
+	d := s.l.db
+	return (d.key.ReadOnly || s.guarded) && d.target.at.Load() > d.settled.Load()
+}
+
+// knownRoutines are those that are known where the session is.
+func (s *session) knownRoutines() *routines.Catalog {
+	c := s.l.db.knownRoutines()
+	if s.unsettled() {
+		return c.WithoutRoutines()
+	}
+	return c
 }
 
 // loginError is a failed log-in to a server. Permanent ones fail the clients that wait; others are tried again until

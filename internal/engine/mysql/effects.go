@@ -59,7 +59,7 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 // whole returns the effects of a text, a, with those of the routines, triggers and views that it reaches in place of the mark
 // Call: that stays where nothing is known of a routine. runs reports whether it reaches any.
 func (s *session) whole(a *sqltext.Analysis, text []byte) (eff sqltext.Effects, runs bool) {
-	c := s.l.db.knownRoutines()
+	c := s.knownRoutines()
 	eff = a.Effects
 	schema := []byte(s.cmd.schema)
 	if eff&sqltext.Call != 0 {
@@ -575,7 +575,7 @@ func (s *session) unexplained() {
 // for a statement that was prepared there.
 func (s *session) visits() bool {
 	c := s.cmd
-	if c.kind != mysqlwire.ComStmtExecute || c.stmt == nil || c.runs || !s.l.db.knownRoutines().SeesTriggers() {
+	if c.kind != mysqlwire.ComStmtExecute || c.stmt == nil || c.runs || !s.knownRoutines().SeesTriggers() {
 		return false
 	}
 	now, _ := settingIn(s.want, settingSchema)

@@ -39,13 +39,43 @@ type target struct {
 
 	generation atomic.Uint64 // counts statements that may have changed what prepared ones mean
 	changes    atomic.Uint64 // counts statements that may have changed routines, triggers or views
+	at         atomic.Int64  // when the last of these was seen to end, in Unix nanoseconds; 0: there was none
 	underway   atomic.Int64  // such statements that run now
 	once       sync.Once
+
+	mu       sync.Mutex
+	versions map[string]version // guarded by mu; of the members
 }
 
+// offeredFor is how long clients are offered nothing that a version of the server has not got, after it was last seen.
+const offeredFor = 10 * time.Minute
+
+// learn takes over what a member says. Members of a cluster may be of several versions, while it is upgraded: clients are offered what
+// all of them have, so that each can serve them.
 func (t *target) learn(f *facts) {
+	t.mu.Lock()
+	now := time.Now()
+	if t.versions == nil {
+		t.versions = make(map[string]version)
+	}
+	t.versions[f.version] = version{f.has, now}
+	f.offered = f.has
+	for name, v := range t.versions {
+		if now.Sub(v.seen) > offeredFor {
+			delete(t.versions, name)
+			continue
+		}
+		f.offered &= v.offered
+	}
 	t.facts.Store(f)
+	t.mu.Unlock()
 	t.once.Do(func() { close(t.known) })
+}
+
+// version is what one version of the server offers, and when it was seen last.
+type version struct {
+	offered mysqlwire.Capability
+	seen    time.Time
 }
 
 // hear takes over what a greeting says.

@@ -17,7 +17,8 @@ type facts struct {
 	version  string // as in the greeting
 	number   uint32 // as in an executable comment: 80036
 	mariaDB  bool
-	offered  mysqlwire.Capability
+	has      mysqlwire.Capability // as in the greeting
+	offered  mysqlwire.Capability // of that, what all members of the target have; set by learn
 	charset  uint8
 	status   mysqlwire.Status // of a new session: autocommit or not
 	plugin   string
@@ -37,7 +38,7 @@ const maxCollation = 1 << 12
 // greetingOf is what a server's greeting says.
 func greetingOf(s *login.Server) *facts {
 	return &facts{
-		version: s.FullVersion, mariaDB: s.MariaDB, offered: s.Offered, charset: s.Charset, plugin: s.Plugin,
+		version: s.FullVersion, mariaDB: s.MariaDB, has: s.Offered, offered: s.Offered, charset: s.Charset, plugin: s.Plugin,
 		status: s.Status & (mysqlwire.StatusAutocommit | mysqlwire.StatusNoBackslashEscapes),
 		number: versionNumber(s.Version),
 	}

@@ -78,7 +78,7 @@ func askKind(ctx context.Context, s *login.Server) (serverKind, error) {
 	k := serverKind{mariaDB: s.MariaDB, number: versionNumber(s.Version)}
 	// What a server does not know of does not come.
 	rows, err := s.Query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only','super_read_only','innodb_read_only',"+
-		"'gtid_mode','gtid_binlog_pos','gtid_slave_pos','log_bin','wsrep_on','group_replication_group_name','aurora_version')")
+		"'gtid_mode','gtid_binlog_pos','gtid_slave_pos','gtid_binlog_state','log_bin','wsrep_on','group_replication_group_name','aurora_version')")
 	if err != nil {
 		return k, err
 	}
@@ -94,7 +94,7 @@ func askKind(ctx context.Context, s *login.Server) (serverKind, error) {
 		}
 	}
 	if k.mariaDB {
-		for _, name := range []string{"gtid_binlog_pos", "gtid_slave_pos"} {
+		for _, name := range []string{"gtid_binlog_pos", "gtid_slave_pos", "gtid_binlog_state"} {
 			if _, ok := have[name]; ok {
 				k.gtids = append(k.gtids, name)
 			}
@@ -288,11 +288,11 @@ func (a *answer) status(host string) (engine.Status, error) {
 			st.Role = engine.Reader
 		}
 	}
+	a.replication(&st)
 	var err error
-	if st.Position, err = a.position(); err != nil {
+	if st.Position, err = a.position(st.Role); err != nil {
 		return st, err
 	}
-	a.replication(&st)
 	switch {
 	case a.galera != nil:
 		a.galeraStatus(&st)
@@ -308,10 +308,11 @@ func (a *answer) status(host string) (engine.Status, error) {
 }
 
 // position is what it has in its log, and what it has applied. Without GTIDs none is known.
-func (a *answer) position() (engine.Position, error) {
+func (a *answer) position(role engine.Role) (engine.Position, error) {
 	v := a.variables
 	if a.kind.mariaDB {
-		p, err := parseMariaDBPosition(v["gtid_binlog_pos"], v["gtid_slave_pos"])
+		own, _ := v.number("server_id")
+		p, err := mariaDBAt(v["gtid_binlog_pos"], v["gtid_slave_pos"], v["gtid_binlog_state"], uint32(own), role == engine.Reader)
 		if err != nil || len(p.of) == 0 && !a.kind.logs {
 			return nil, err
 		}

@@ -148,41 +148,84 @@ func (s *gtidSet) Covers(q engine.Position) bool {
 func (s *gtidSet) String() string { return s.text }
 
 // mariaDBPosition is a position of MariaDB: the last transaction of each replication domain. Immutable.
-type mariaDBPosition struct{ of map[uint32]mariaDBGTID }
+type mariaDBPosition struct {
+	of map[uint32]mariaDBGTID
+	// own is the server's id, and logged what its log has had of each server in each domain: what it has written itself need be no
+	// part of what others have. nil: not known.
+	own    uint32
+	logged map[mariaDBSource]uint64
+}
 
 type mariaDBGTID struct {
 	server   uint32
 	sequence uint64
 }
 
+type mariaDBSource struct{ domain, server uint32 }
+
 // parseMariaDBPosition reads one or more lists such as "0-1-7,1-2-3" and takes the newest of each domain.
 func parseMariaDBPosition(texts ...string) (*mariaDBPosition, error) {
 	p := &mariaDBPosition{of: make(map[uint32]mariaDBGTID)}
 	for _, text := range texts {
-		for part := range strings.SplitSeq(text, ",") {
-			if part = strings.TrimSpace(part); part == "" {
-				continue
-			}
-			f := strings.Split(part, "-")
-			if len(f) != 3 {
-				return nil, fmt.Errorf("GTID %q", part)
-			}
-			domain, err1 := strconv.ParseUint(f[0], 10, 32)
-			server, err2 := strconv.ParseUint(f[1], 10, 32)
-			sequence, err3 := strconv.ParseUint(f[2], 10, 64)
-			if err1 != nil || err2 != nil || err3 != nil {
-				return nil, fmt.Errorf("GTID %q", part)
-			}
-			if have, ok := p.of[uint32(domain)]; !ok || have.sequence < sequence {
-				p.of[uint32(domain)] = mariaDBGTID{uint32(server), sequence}
-			}
+		if err := eachMariaDBGTID(text, p.add); err != nil {
+			return nil, err
 		}
 	}
 	return p, nil
 }
 
+func (p *mariaDBPosition) add(domain uint32, g mariaDBGTID) {
+	if have, ok := p.of[domain]; !ok || have.sequence < g.sequence {
+		p.of[domain] = g
+	}
+}
+
+// eachMariaDBGTID reads a list such as "0-1-7,1-2-3".
+func eachMariaDBGTID(text string, f func(domain uint32, g mariaDBGTID)) error {
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		n := strings.Split(part, "-")
+		if len(n) != 3 {
+			return fmt.Errorf("GTID %q", part)
+		}
+		domain, err1 := strconv.ParseUint(n[0], 10, 32)
+		server, err2 := strconv.ParseUint(n[1], 10, 32)
+		sequence, err3 := strconv.ParseUint(n[2], 10, 64)
+		if err1 != nil || err2 != nil || err3 != nil {
+			return fmt.Errorf("GTID %q", part)
+		}
+		f(uint32(domain), mariaDBGTID{uint32(server), sequence})
+	}
+	return nil
+}
+
+// mariaDBAt is where a server is, by its gtid_binlog_pos, gtid_slave_pos and gtid_binlog_state. Of one that only applies what others
+// have written, what its log has from them does not count: it is logged before anybody sees it.
+func mariaDBAt(binlog, slave, state string, own uint32, applies bool) (*mariaDBPosition, error) {
+	p, err := parseMariaDBPosition(slave)
+	if err != nil {
+		return nil, err
+	}
+	err = eachMariaDBGTID(binlog, func(domain uint32, g mariaDBGTID) {
+		if !applies || g.server == own {
+			p.add(domain, g)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.own, p.logged = own, make(map[mariaDBSource]uint64)
+	return p, eachMariaDBGTID(state, func(domain uint32, g mariaDBGTID) {
+		from := mariaDBSource{domain, g.server}
+		p.logged[from] = max(p.logged[from], g.sequence)
+	})
+}
+
 // Covers implements engine.Position: each domain has come as far. Where both have come to the same number, but by different
-// servers, their histories are not the same one.
+// servers, their histories are not the same one. Where a server's own writes are further than what another one has written, that
+// may be since nobody has got them before the other took its place: then it takes its log to tell that it has those, too.
 func (p *mariaDBPosition) Covers(q engine.Position) bool {
 	o, ok := q.(*mariaDBPosition)
 	if !ok {
@@ -191,6 +234,12 @@ func (p *mariaDBPosition) Covers(q engine.Position) bool {
 	for domain, g := range o.of {
 		have, ok := p.of[domain]
 		if !ok || have.sequence < g.sequence || have.sequence == g.sequence && have.server != g.server {
+			return false
+		}
+		if have.server == g.server || p.logged == nil {
+			continue
+		}
+		if logged, ok := p.logged[mariaDBSource{domain, g.server}]; logged < g.sequence && (ok || have.server == p.own) {
 			return false
 		}
 	}

@@ -29,6 +29,16 @@ func domains(t testing.TB, text ...string) engine.Position {
 	return p
 }
 
+// at is where a server of MariaDB is, whose id is 1.
+func at(t testing.TB, binlog, slave, state string, applies bool) engine.Position {
+	t.Helper()
+	p, err := mariaDBAt(binlog, slave, state, 1, applies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func TestPositions(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -52,6 +62,16 @@ func TestPositions(t *testing.T) {
 		{domains(t, "0-1-5,1-1-1"), domains(t, "0-1-4,2-1-1"), false, false},
 		{domains(t, "0-1-5"), domains(t, "0-2-5"), false, false},
 		{domains(t, "0-1-5", "0-2-7"), domains(t, "0-2-7"), true, true},
+		// A replica's log has what nobody sees yet.
+		{at(t, "0-2-7", "0-2-6", "0-2-7", true), domains(t, "0-2-7"), false, true},
+		{at(t, "0-2-7", "0-2-6", "0-2-7", false), domains(t, "0-2-7"), true, true},
+		// A former writer has writes of its own that nobody else has, or has gone on from what the next one has written.
+		{at(t, "0-1-9", "0-3-2", "0-1-9,0-3-2", true), domains(t, "0-2-8"), false, false},
+		{at(t, "0-1-9", "0-2-6", "0-1-9,0-2-6", true), domains(t, "0-2-8"), false, false},
+		{at(t, "0-1-9", "0-2-8", "0-1-9,0-2-8", true), domains(t, "0-2-8"), true, false},
+		{at(t, "0-2-9", "0-2-9", "0-1-5,0-2-9", true), domains(t, "0-1-5"), true, false},
+		{at(t, "0-2-9", "0-2-9", "0-1-5,0-2-9", true), domains(t, "0-1-6"), false, false},
+		{at(t, "", "0-2-9", "", true), domains(t, "0-3-8"), true, false},
 		{galeraPosition{uuidA, 7}, galeraPosition{uuidA, 6}, true, false},
 		{galeraPosition{uuidA, 7}, galeraPosition{uuidB, 6}, false, false},
 		{domains(t, ""), gtids(t, ""), false, false},

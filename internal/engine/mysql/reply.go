@@ -518,7 +518,7 @@ func (s *session) replied(o *engine.Output) {
 	if c.rows {
 		s.leavesRows()
 	}
-	if c.eff&sqltext.Unseen != 0 || s.l.db.target.changed(c.knew) {
+	if c.eff&sqltext.Unseen != 0 || s.l.db.target.changed(c.knew) || s.unsettled() {
 		v.unseen = s
 	}
 	if c.failed || c.state || c.runs || c.opaque || c.blind || c.untold || len(c.changes) > 0 || len(s.pins) > 0 || c.eff&^nothing != 0 || c.untoldID() || len(c.assigned) > 0 {

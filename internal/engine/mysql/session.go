@@ -36,6 +36,8 @@ type session struct {
 	gone      bool             // the client has left
 	cleaning  bool             // and the server connection is being made clean
 	killing   bool             // Killed is due
+	declared  declared         // the transaction only reads, as the client has said
+	guarded   bool             // and a reader serves it
 	begun     bool             // the client has had its welcome
 	ahead     int              // bytes that it has sent ahead of the answer under way
 
@@ -339,6 +341,7 @@ func (s *session) Detach() {
 	}
 	s.srv, s.cmd, s.steps = nil, nil, nil
 	s.ahead = 0
+	s.declared, s.guarded = declaredNothing, false
 }
 
 // maxAhead is how much a client may send ahead of an answer before no more of it is read, in bytes.

@@ -211,12 +211,15 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 		// It means what it meant when it was prepared.
 		c.mode = cs.stmt.mode
 		c.schema, _ = settingIn(cs.stmt.context, settingSchema)
-		if eff&^quiet != 0 || s.l.db.knownRoutines().Hidden() != 0 {
+		if eff&^quiet != 0 || s.knownRoutines().Hidden() != 0 {
 			sqltext.Analyze(cs.stmt.text, c.mode, &s.l.analysis)
 			eff, runs = s.whole(&s.l.analysis, cs.stmt.text)
 		}
 		if !s.settles(eff, o) {
 			return 0
+		}
+		if e := s.within(cs.stmt.effects, 1, cs.stmt.text, c.mode, o); e != nil {
+			return s.dropped(pkt, h, e, o)
 		}
 		at, types, ok := s.types(cs, e, body, h)
 		if !ok {

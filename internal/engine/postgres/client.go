@@ -202,6 +202,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 	if !whole {
 		s.debug(nil)
 		s.unreadable()
+		o.Writes = s.stepwise
 		v.q.push(e)
 		return false
 	}
@@ -211,7 +212,8 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 		text = text[:n-1]
 	}
 	s.debug(text)
-	sqltext.Analyze(text, s.reading(), s.l.db.routines.Load(), a)
+	s.within(text, false, o)
+	sqltext.Analyze(text, s.reading(), s.routines(), a)
 	if a.Effects != 0 || a.Reset.Kind != sqltext.NotReset {
 		eff := a.Effects
 		set, ok := plainSet(a, text)
@@ -236,6 +238,7 @@ func (s *session) query(msg []byte, whole bool, o *engine.Output) (rewritten boo
 func (s *session) functionCall(msg []byte, o *engine.Output) {
 	v := s.srv
 	s.debug([]byte("function call"))
+	o.Writes = s.stepwise
 	v.effects |= sqltext.Look | sqltext.SequenceWrite
 	if len(msg) < pgwire.HeaderLen+4 || !largeObject[binary.BigEndian.Uint32(msg[pgwire.HeaderLen:])] {
 		v.effects |= sqltext.Opaque | sqltext.UnknownSetting
@@ -364,6 +367,7 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 	if len(msg) < size {
 		// Too large to be kept, so it cannot be prepared elsewhere: the session stays with this server connection.
 		s.unreadable()
+		o.Writes = s.stepwise
 		s.pin(pinLargeStatement, "")
 		if len(name) == 0 {
 			s.unnamed, v.unnamed = nil, nil
@@ -377,7 +381,7 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 		v.q.push(expect{kind: expectParse})
 		return false
 	}
-	st := s.l.intern(text, types, s.reading())
+	st := s.l.intern(text, types, s.reading(), s.routines())
 	if st.prepared {
 		s.beforeStmt(st, st.effects, o) // the answer to a Describe depends on what is prepared
 	}
@@ -478,8 +482,9 @@ func (s *session) bind(b []byte, from, i, size int, o *engine.Output) (consumed 
 		return 0, true
 	}
 	s.debug(st.text)
-	if st.catalog != s.l.db.routines.Load() {
-		s.l.analyze(st, s.reading())
+	s.within(st.text, len(portal) > 0, o)
+	if st.catalog != s.routines() {
+		s.l.analyze(st, s.reading(), s.routines())
 	}
 	eff := s.effectsNow(st)
 	if len(name) == 0 && v.unnamed == st && eff == 0 {
@@ -522,7 +527,7 @@ func (s *session) readAgain(text []byte, eff sqltext.Effects) sqltext.Effects {
 		return eff
 	}
 	var a sqltext.Analysis // the session's own may be in use
-	sqltext.Analyze(text, mode, s.l.db.routines.Load(), &a)
+	sqltext.Analyze(text, mode, s.routines(), &a)
 	return eff | a.Effects
 }
 
@@ -534,7 +539,7 @@ func (s *session) beforeStmt(st *stmt, eff sqltext.Effects, o *engine.Output) {
 	}
 	a := &s.l.analysis
 	if eff&(sqltext.UsesPrepared|noteworthy) != 0 {
-		sqltext.Analyze(st.text, s.reading(), s.l.db.routines.Load(), a)
+		sqltext.Analyze(st.text, s.reading(), s.routines(), a)
 	}
 	s.before(eff, a, st.text, o)
 }

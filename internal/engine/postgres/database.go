@@ -32,7 +32,10 @@ type database struct {
 	last          atomic.Pointer[sqltext.Routines] // routines, or what it was before the catalog changed
 	print         atomic.Pointer[string]           // fingerprint of the catalog that routines was read from
 	stale         chan struct{}                    // one token: the catalog has changed, or the server did not answer
-	changes       atomic.Uint64                    // counts changes of the catalog; written under mu, with routines
+	changes       atomic.Uint64                    // counts the times that routines were forgotten; written under mu, with routines
+	schema        atomic.Pointer[schema]           // shared with the other users of the database
+	seen          atomic.Uint64                    // of its changes; written under mu
+	settled       atomic.Int64                     // readers have what the writer had at that time, in Unix nanoseconds
 	loadMu        sync.Mutex                       // one look at the catalog at a time
 	generation    atomic.Uint64                    // of the schema: counts changes that may invalidate prepared statements
 	base          atomic.Pointer[reported]         // what a new server connection reports
@@ -114,7 +117,12 @@ func (d *database) forgetWelcomes() {
 func (d *database) maxPrepared() int { return d.proxy.Load().Pool.MaxPreparedStatements }
 
 // Apply implements engine.Database.
-func (d *database) Apply(p *resource.Proxy) { d.proxy.Store(p) }
+func (d *database) Apply(p *resource.Proxy) {
+	d.proxy.Store(p)
+	if sc := d.eng.schemaOf(p, d.key.Database); d.schema.Swap(sc) != sc { // it is another target now
+		d.forgetRoutines()
+	}
+}
 
 // NewLocal implements engine.Database.
 func (d *database) NewLocal(c *engine.Counters) engine.Local {
@@ -133,13 +141,13 @@ type local struct {
 }
 
 // intern returns the statement with that text and those types, the same for all sessions of the loop.
-func (l *local) intern(text, types []byte, mode sqltext.Mode) *stmt {
+func (l *local) intern(text, types []byte, mode sqltext.Mode, catalog *sqltext.Routines) *stmt {
 	h := l.stmts.hash(text, types)
 	if s := l.stmts.find(h, text, types); s != nil && mode == sqltext.Standard {
 		return s
 	}
 	s := &stmt{text: slices.Clone(text), types: slices.Clone(types), hash: h}
-	l.analyze(s, mode)
+	l.analyze(s, mode, catalog)
 	// How a prepared EXECUTE is described depends on whose it is.
 	if len(text) <= maxInternedText && mode == sqltext.Standard && !s.prepared {
 		l.stmts.add(s)
@@ -148,9 +156,9 @@ func (l *local) intern(text, types []byte, mode sqltext.Mode) *stmt {
 }
 
 // analyze finds out what a statement may leave behind, given the routines of the database as they are now.
-func (l *local) analyze(s *stmt, mode sqltext.Mode) {
+func (l *local) analyze(s *stmt, mode sqltext.Mode, catalog *sqltext.Routines) {
 	a := &l.analysis
-	s.catalog = l.db.routines.Load()
+	s.catalog = catalog
 	sqltext.Analyze(s.text, mode, s.catalog, a)
 	s.effects = a.Effects
 	s.prepared = a.PreparedLen() > 0
@@ -262,8 +270,8 @@ func (d *database) login(ctx context.Context, m resource.Member, transport func(
 	}
 	switch {
 	case err == nil:
-		d.rotation.Succeeded()
-	case login.PasswordRefused(err) && d.rotation.Refused():
+		d.rotation.SucceededAt(m.Address())
+	case login.PasswordRefused(err) && d.rotation.RefusedAt(m.Address()):
 		e := wrapLogin(err).(*loginError)
 		e.permanent = false
 		return nil, loggedIn{}, e
@@ -337,7 +345,19 @@ func noCredentials(user string) *pgwire.Error {
 // prepareServer does what has to be done once on each new server connection. It returns the settings that the init_query
 // has made: every session begins with them.
 func (d *database) prepareServer(ctx context.Context, s *login.Server) (settings, error) {
-	if d.routines.Load() == nil {
+	// A reader may have those of before: what the sessions of writers are to know is asked of the writer.
+	ask := d.routines.Load() == nil
+	if ask && !d.key.ReadOnly {
+		rows, err := s.Query(ctx, `SELECT pg_catalog.pg_is_in_recovery()`)
+		if err != nil {
+			return nil, wrapLogin(err)
+		}
+		ask = len(rows) == 1 && len(rows[0]) == 1 && rows[0][0] != nil && *rows[0][0] == "f"
+		if !ask {
+			d.look()
+		}
+	}
+	if ask {
 		if err := d.loadRoutines(ctx, s); err != nil {
 			d.log.Warn("the database's routines could not be read: every statement that calls one is followed by a look at the session",
 				slog.String("database", d.key.Database), slog.String("user", d.key.User), slog.Any("error", err))
@@ -402,13 +422,14 @@ func (d *database) loadRoutines(ctx context.Context, q routines.Querier) error {
 	if err != nil {
 		return err
 	}
-	if old := d.print.Load(); old != nil && *old == print && d.routines.Load() != nil {
+	r := d.last.Load()
+	if old := d.print.Load(); old == nil || *old != print || r == nil {
+		if r, err = routines.Load(ctx, q); err != nil {
+			d.routines.Store(nil)
+			return err
+		}
+	} else if d.routines.Load() == r {
 		return nil
-	}
-	r, err := routines.Load(ctx, q)
-	if err != nil {
-		d.routines.Store(nil)
-		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -424,15 +445,6 @@ func (d *database) loadRoutines(ctx context.Context, q routines.Querier) error {
 // customSettings are those that the routines may set. While the catalog is read again they are those of before: a look at
 // a session must not miss what an old routine has set.
 func (d *database) customSettings() []string { return d.last.Load().Settings() }
-
-// staleRoutines has the catalog read again soon; until then every routine may do anything.
-func (d *database) staleRoutines() {
-	d.mu.Lock()
-	d.changes.Add(1)
-	d.routines.Store(nil)
-	d.mu.Unlock()
-	d.look()
-}
 
 // look has Maintain called soon.
 func (d *database) look() {

@@ -2,9 +2,12 @@ package postgres
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 
+	"forebay/internal/engine"
 	"forebay/internal/engine/postgres/sqltext"
+	"forebay/internal/resource"
 )
 
 // catalogFunc is an empty catalog: it is told when it is read.
@@ -20,7 +23,7 @@ func (f catalogFunc) Query(context.Context, string) ([][]*string, error) {
 func TestCatalogChangedWhileRead(t *testing.T) {
 	t.Parallel()
 	for at := range 3 { // fingerprint, routines, uses
-		d := &database{stale: make(chan struct{}, 1)}
+		d := New(slog.New(slog.DiscardHandler), nil).Open(&resource.Proxy{}, engine.Key{}, nil).(*database)
 		reads := 0
 		err := d.loadRoutines(t.Context(), catalogFunc(func() {
 			if reads == at {
@@ -47,7 +50,7 @@ func TestCatalogChangedWhileRead(t *testing.T) {
 // there before the catalog changed: with the catalog unknown, any statement may have run one.
 func TestCustomSettingsWhileCatalogIsRead(t *testing.T) {
 	t.Parallel()
-	d := &database{stale: make(chan struct{}, 1)}
+	d := New(slog.New(slog.DiscardHandler), nil).Open(&resource.Proxy{}, engine.Key{}, nil).(*database)
 	if got := d.customSettings(); len(got) != 0 {
 		t.Errorf("before the first look at the catalog: %q", got)
 	}

@@ -24,7 +24,8 @@ func askKind(ctx context.Context, s *login.Server) (k serverKind, err error) {
 	rows, err := s.Query(ctx, `SELECT to_regprocedure('pg_catalog.aurora_replica_status()') IS NOT NULL
 	AND to_regprocedure('pg_catalog.aurora_db_instance_identifier()') IS NOT NULL,
 	has_function_privilege('pg_catalog.pg_control_checkpoint()', 'EXECUTE')
-	AND has_function_privilege('pg_catalog.pg_control_recovery()', 'EXECUTE')`)
+	AND has_function_privilege('pg_catalog.pg_control_recovery()', 'EXECUTE')
+	AND has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')`)
 	if err != nil {
 		return k, err
 	}
@@ -37,19 +38,23 @@ func askKind(ctx context.Context, s *login.Server) (k serverKind, err error) {
 
 // question is what is asked at each look: one row, for which readAnswer knows the columns.
 //
+// A primary's position is where it has come to in its log, whether that is written or not: with synchronous_commit off a client is
+// told of its commit before.
+//
 // What is asked only of a primary stands behind CASE: it is an error on a standby. One that is promoted while it is asked counts
 // as the standby that it was at first, and a primary stays one.
 func (k serverKind) question() string {
 	if k.aurora {
 		return askCommon + askVolume + " FROM r"
 	}
-	control := `NULL`
+	control, system := `NULL`, `NULL`
 	if k.control {
+		system = `(SELECT system_identifier FROM pg_control_system())`
 		control = `greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery()))`
 	}
-	return askCommon + `, CASE WHEN r.standby THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
+	return askCommon + `, CASE WHEN r.standby THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END,
 	CASE WHEN NOT r.standby THEN pg_walfile_name(pg_current_wal_lsn()) END,
-	` + control + askReplication + ` FROM r LEFT JOIN pg_stat_wal_receiver w ON true`
+	` + control + askReplication + `, pg_size_bytes(current_setting('wal_segment_size')), ` + system + ` FROM r LEFT JOIN pg_stat_wal_receiver w ON true`
 }
 
 // The parts of the question, which works on PostgreSQL 13 to 18. The control file holds a timeline of the past: that of the
@@ -85,7 +90,9 @@ type answer struct {
 	volume []volumeMember // of Aurora alone
 
 	// Of all the others.
-	position  string // written, or replayed
+	position  string // of a primary's log, or replayed
+	segment   uint64 // size of a WAL file in bytes; 0: not told
+	system    string // identifier of the database system, the same for all that have begun as copies of one; empty: not known
 	walFile   string // of a primary: the one that it writes to
 	control   uint32 // timeline of the control file: that of a moment in the past
 	received  string // by a standby
@@ -120,7 +127,7 @@ func (f fields) text(i int) string {
 }
 
 func readAnswer(rows [][]*string) (a answer, err error) {
-	const common, ofVolume, ofReplication = 6, 7, 18
+	const common, ofVolume, ofReplication = 6, 7, 20
 	if len(rows) != 1 || len(rows[0]) != ofVolume && len(rows[0]) != ofReplication {
 		return a, fmt.Errorf("postgres: role: %w: an answer of another form", login.ErrProtocol)
 	}
@@ -161,13 +168,14 @@ func readAnswer(rows [][]*string) (a answer, err error) {
 	a.receiver, a.state, a.timeline, a.end = f.text(11) == "t", f.text(12), uint32(number(13)), f.text(14)
 	a.host, a.port = f.text(15), f.text(16)
 	list(17, &a.peers)
+	a.segment, a.system = uint64(max(0, number(18))), f.text(19)
 	return a, err
 }
 
 // status is what an answer means. host is the member's, as it was reached; since is how long ago it was last without a lag,
 // negative: not known.
 func (a *answer) status(host string, since time.Duration) (engine.Status, error) {
-	st := engine.Status{Role: engine.Writer, Lag: -1, LagBytes: -1, Capacity: a.capacity, Version: a.version}
+	st := engine.Status{Role: engine.Writer, Lag: -1, LagBytes: -1, Capacity: a.capacity, Version: a.version, System: a.system}
 	if a.standby {
 		st.Role = engine.Reader
 	}
@@ -202,8 +210,28 @@ func (a *answer) primaryStatus(st *engine.Status) error {
 	if err != nil {
 		return err
 	}
-	st.Term, st.Position = timeline, walPosition{uint32(timeline), lsn}
+	st.Term, st.Position = timeline, walPosition{uint32(timeline), a.endOf(lsn)}
 	return nil
+}
+
+// Sizes in a WAL file, in bytes: of a page, and of what it begins with, which in a file's first one is longer.
+const (
+	walPage       = 8192
+	walHeader     = 24
+	walLongHeader = 40
+)
+
+// endOf is where the log ends if the next record is to begin at lsn. Where that is the first of a page it stands behind the page's
+// header: a standby that has replayed all has come to the page itself.
+func (a *answer) endOf(lsn uint64) uint64 {
+	header := uint64(walHeader)
+	if a.segment > 0 && (lsn-lsn%walPage)%a.segment == 0 {
+		header = walLongHeader
+	}
+	if lsn%walPage == header {
+		return lsn - header
+	}
+	return lsn
 }
 
 // standbyStatus is for a server in recovery.

@@ -40,15 +40,15 @@ func TestStatus(t *testing.T) {
 		{
 			name: "primary", since: -1,
 			row: append(common("f", "t"), "1/2A", "0000000B0000000100000000", "10", "-", "-", "f", "-", "-", "-", "-", "-",
-				`[{"name":"walreceiver","host":"10.0.0.1"},{"name":"b","host":"2001:db8::1"}]`),
+				`[{"name":"walreceiver","host":"10.0.0.1"},{"name":"b","host":"2001:db8::1"}]`, "16777216", "7300000000000000001"),
 			want: engine.Status{
-				Role: engine.Writer, Term: 11, Position: walPosition{11, 1<<32 | 0x2A},
+				Role: engine.Writer, Term: 11, Position: walPosition{11, 1<<32 | 0x2A}, System: "7300000000000000001",
 				Peers: []engine.Peer{{Host: "10.0.0.1"}, {Name: "b", Host: "2001:db8::1"}},
 			},
 		},
 		{
 			name: "caught up, last transaction long ago", since: -1,
-			row: append(common("t", "t"), "0/20", "-", "2", "0/20", "3600.5", "t", "streaming", "3", "0/20", "db-1", "5433", "-"),
+			row: append(common("t", "t"), "0/20", "-", "2", "0/20", "3600.5", "t", "streaming", "3", "0/20", "db-1", "5433", "-", "16777216", "-"),
 			want: engine.Status{
 				Role: engine.Reader, Term: 3, Position: walPosition{3, 0x20}, Source: "db-1:5433",
 				Peers: []engine.Peer{{Host: "db-1", Port: 5433}},
@@ -56,7 +56,7 @@ func TestStatus(t *testing.T) {
 		},
 		{
 			name: "behind, after an hour without transactions", since: 2 * s,
-			row: append(common("t", "t"), "0/20", "-", "2", "0/30", "3600.5", "t", "streaming", "3", "0/30", "2001:db8::1", "5432", "-"),
+			row: append(common("t", "t"), "0/20", "-", "2", "0/30", "3600.5", "t", "streaming", "3", "0/30", "2001:db8::1", "5432", "-", "16777216", "-"),
 			want: engine.Status{
 				Role: engine.Reader, Term: 3, Position: walPosition{3, 0x20}, Lag: 2 * s, LagBytes: 0x10, Source: "[2001:db8::1]:5432",
 				Peers: []engine.Peer{{Host: "2001:db8::1", Port: 5432}},
@@ -64,35 +64,35 @@ func TestStatus(t *testing.T) {
 		},
 		{
 			name: "behind what it has heard of, and never seen without", since: -1,
-			row: append(common("t", "t"), "0/20", "-", "2", "0/20", "1.5", "t", "streaming", "3", "0/40", "/run/postgresql", "5432", "-"),
+			row: append(common("t", "t"), "0/20", "-", "2", "0/20", "1.5", "t", "streaming", "3", "0/40", "/run/postgresql", "5432", "-", "16777216", "-"),
 			want: engine.Status{
 				Role: engine.Reader, Term: 3, Position: walPosition{3, 0x20}, Lag: 1500 * time.Millisecond, LagBytes: 0x20,
 			},
 		},
 		{
 			name: "clock of the past", since: -1,
-			row: append(common("t", "t"), "0/20", "-", "2", "0/30", "-5", "t", "streaming", "3", "-", "-", "-", "-"),
+			row: append(common("t", "t"), "0/20", "-", "2", "0/30", "-5", "t", "streaming", "3", "-", "-", "-", "-", "16777216", "-"),
 			want: engine.Status{
 				Role: engine.Reader, Term: 3, Position: walPosition{3, 0x20}, Lag: 1, LagBytes: 0x10,
 			},
 		},
 		{
 			name: "source gone", since: 3 * s,
-			row: append(common("t", "t"), "0/20", "-", "2", "0/20", "7", "f", "-", "-", "-", "-", "-", "-"),
+			row: append(common("t", "t"), "0/20", "-", "2", "0/20", "7", "f", "-", "-", "-", "-", "-", "-", "16777216", "-"),
 			want: engine.Status{
 				Role: engine.Reader, Term: 2, Position: walPosition{2, 0x20}, Lag: 3 * s, LagBytes: -1,
 			},
 		},
 		{
 			name: "never connected, nothing replayed", since: -1,
-			row: append(common("t", "t"), "-", "-", "2", "-", "-", "f", "-", "-", "-", "-", "-", "-"),
+			row: append(common("t", "t"), "-", "-", "2", "-", "-", "f", "-", "-", "-", "-", "-", "-", "16777216", "-"),
 			want: engine.Status{
 				Role: engine.Reader, Term: 2, Lag: -1, LagBytes: -1,
 			},
 		},
 		{
 			name: "receiver waits", since: 4 * s,
-			row: append(common("t", "t"), "0/20", "-", "2", "0/20", "-", "t", "waiting", "2", "0/20", "db-1", "5433", "-"),
+			row: append(common("t", "t"), "0/20", "-", "2", "0/20", "-", "t", "waiting", "2", "0/20", "db-1", "5433", "-", "16777216", "-"),
 			want: engine.Status{
 				Role: engine.Reader, Term: 2, Position: walPosition{2, 0x20}, Lag: 4 * s, LagBytes: -1, Source: "db-1:5433",
 				Peers: []engine.Peer{{Host: "db-1", Port: 5433}},
@@ -100,7 +100,7 @@ func TestStatus(t *testing.T) {
 		},
 		{
 			name: "unprivileged, without the control file", since: -1,
-			row: append(common("t", "f"), "0/20", "-", "-", "0/20", "7", "t", "-", "-", "-", "-", "-", "-"),
+			row: append(common("t", "f"), "0/20", "-", "-", "0/20", "7", "t", "-", "-", "-", "-", "-", "-", "16777216", "-"),
 			want: engine.Status{
 				Role: engine.Reader, Position: walPosition{0, 0x20},
 			},
@@ -144,9 +144,9 @@ func TestStatus(t *testing.T) {
 func TestStatusOfNonsense(t *testing.T) {
 	t.Parallel()
 	good := func() []string {
-		return []string{"t", "t", "18.1", "100", "3", "2", "0/20", "-", "2", "0/20", "7", "t", "streaming", "3", "0/20", "db-1", "5433", "-"}
+		return []string{"t", "t", "18.1", "100", "3", "2", "0/20", "-", "2", "0/20", "7", "t", "streaming", "3", "0/20", "db-1", "5433", "-", "16777216", "-"}
 	}
-	for i, bad := range map[int]string{3: "many", 6: "20", 8: "x", 9: "0/", 10: "long", 13: "new", 14: "/0", 17: "{"} {
+	for i, bad := range map[int]string{3: "many", 6: "20", 8: "x", 9: "0/", 10: "long", 13: "new", 14: "/0", 17: "{", 18: "big"} {
 		values := good()
 		values[i] = bad
 		a, err := readAnswer([][]*string{row(values...)})
@@ -197,5 +197,26 @@ func TestPositionCovers(t *testing.T) {
 	}
 	if got := (walPosition{3, 0x1_0000_002A}).String(); got != "1/2A" {
 		t.Errorf("written as %q", got)
+	}
+}
+
+// A primary whose log ends with a page is no further than a standby that has replayed it.
+func TestEndOfLog(t *testing.T) {
+	t.Parallel()
+	const segment = 16 << 20
+	for lsn, want := range map[uint64]uint64{
+		5:                        5,
+		3*walPage + 24:           3 * walPage,
+		3*walPage + 32:           3*walPage + 32,
+		3*walPage + 40:           3*walPage + 40,
+		3 * walPage:              3 * walPage,
+		2*segment + 40:           2 * segment,
+		2*segment + 24:           2*segment + 24,
+		2*segment + walPage + 24: 2*segment + walPage,
+	} {
+		a := answer{segment: segment}
+		if got := a.endOf(lsn); got != want {
+			t.Errorf("%X: %X, want %X", lsn, got, want)
+		}
 	}
 }

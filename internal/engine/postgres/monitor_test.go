@@ -234,6 +234,36 @@ func TestMonitorFollows(t *testing.T) {
 }
 
 // TestMonitorPeersThatAreNone checks that a logical subscriber and an archiver are not taken for members.
+// What a client has been told is committed is covered by the position, also where it is not written to the log yet.
+func TestMonitorAsynchronousCommit(t *testing.T) {
+	t.Parallel()
+	testkit.EachPostgresRelease(t, func(t *testing.T, o localserver.PostgresOptions) {
+		o.Settings = map[string]string{"synchronous_commit": "off", "wal_writer_delay": "10s"}
+		set := testkit.PostgresSet(t, o, 1)
+		must(t, set[0].CreateUser(t.Context(), localserver.User{Name: "mon", Password: monitorPassword, Options: "IN ROLE pg_monitor"}))
+		must(t, set[1].CatchUp(t.Context(), set[0]))
+		primary, standby := watch(t, memberOf(set[0]), "mon"), watch(t, memberOf(set[1]), "mon")
+		_ = look(t, primary)
+		must(t, set[0].Exec(t.Context(), "CREATE TABLE t (n int)"))
+		for range 20 {
+			must(t, set[0].Exec(t.Context(), "INSERT INTO t VALUES (1)"))
+			end := query(t, set[0], "SELECT pg_current_wal_insert_lsn()") // maybe behind a page's header
+			if st := look(t, primary); query(t, set[0], "SELECT pg_wal_lsn_diff('"+end+"', '"+st.Position.String()+"') <= 40") != "t" {
+				t.Fatalf("at %s, after a commit behind %s", st.Position, end)
+			}
+		}
+		query(t, set[0], "SELECT pg_switch_wal()") // its log ends with a file
+		for end := time.Now().Add(time.Minute); !look(t, standby).Position.Covers(look(t, primary).Position); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the standby is at %s, the primary at %s", look(t, standby).Position, look(t, primary).Position)
+			}
+		}
+		if a, b := look(t, primary).System, look(t, standby).System; a == "" || a != b {
+			t.Errorf("identified as %q and %q", a, b)
+		}
+	})
+}
+
 func TestMonitorPeersThatAreNone(t *testing.T) {
 	t.Parallel()
 	p := testkit.Postgres(t, localserver.PostgresOptions{Settings: map[string]string{"wal_level": "logical"}})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"forebay/internal/engine"
 	"forebay/internal/engine/postgres/sqltext"
 	"forebay/internal/wire/pgwire"
 )
@@ -14,8 +15,26 @@ const serializable = "serializable"
 // ReadsOnly implements engine.Session: the message that a transaction would begin with declares it READ ONLY. While such a
 // transaction goes on, the session sends one cycle at a time: what its client sends behind the end may write, and is for the writer.
 func (s *session) ReadsOnly(b []byte) bool {
-	s.stepwise = s.declaresReadOnly(b)
+	s.stepwise, s.ended, s.guarded = s.declaresReadOnly(b), false, false
 	return s.stepwise
+}
+
+// Guard implements engine.Guarded.
+func (s *session) Guard() { s.guarded = true }
+
+// routines are those of the database, as far as they are known where the session runs something now.
+func (s *session) routines() *sqltext.Routines { return s.l.db.known(s.guarded) }
+
+// within looks at a text that is about to run in a transaction that has been declared READ ONLY: it may write all the same, as the
+// writer lets it, and then a reader serves the session only when that has what is written. named says that the text has a
+// portal of its own, which may run later.
+func (s *session) within(text []byte, named bool, o *engine.Output) {
+	if !s.stepwise || o.Writes {
+		return
+	}
+	ends, writes := sqltext.InReadOnly(text, s.reading())
+	o.Writes = writes || s.ended || ends && named
+	s.ended = ends
 }
 
 func (s *session) declaresReadOnly(b []byte) bool {

@@ -3,6 +3,8 @@ package postgres
 import (
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // placed notes what one server connection after the other is sent.
@@ -66,5 +68,33 @@ func TestSerializableByDefault(t *testing.T) {
 	w.s.want = settings{{name: "default_transaction_isolation", value: "Serializable"}}.fit()
 	if w.s.ReadsOnly(begin) || !w.s.ReadsOnly(repeatable) {
 		t.Error("the session's own setting is not heeded, or is where it does not count")
+	}
+}
+
+// What is sent in a transaction that has been declared READ ONLY, and may write all the same, is told.
+func TestWritesInReadOnly(t *testing.T) {
+	t.Parallel()
+	exec := func(sql string) []pgproto3.FrontendMessage { return join(&prs{Query: sql}, call("")) }
+	for name, c := range map[string]struct {
+		b    []byte
+		want bool
+	}{
+		"reads":           {send(&q{String: "SELECT 1"}), false},
+		"ends":            {send(&q{String: "COMMIT"}), false},
+		"read write":      {send(&q{String: "SET TRANSACTION READ WRITE"}), true},
+		"ends and writes": {send(&q{String: "COMMIT; INSERT x"}), true},
+		"prepared":        {send(join(exec("SELECT 1"), synced)...), false},
+		"one cycle":       {send(join(exec("COMMIT"), exec("INSERT x"), synced)...), true},
+		"set in a cycle":  {send(join(exec("SET TRANSACTION READ WRITE"), synced)...), true},
+		"too large":       {send(&q{String: "SELECT '" + strings.Repeat("x", maxInspected) + "'"})[:maxInspected], true},
+	} {
+		w := newWorld(t, 1, 100)
+		w.s.ReadsOnly(send(&q{String: "BEGIN READ ONLY"}))
+		w.s.Attach(w.servers[0].v, &w.o)
+		w.o.Reset()
+		w.s.FromClient(c.b, &w.o)
+		if w.o.Writes != c.want {
+			t.Errorf("%s: %t", name, w.o.Writes)
+		}
 	}
 }

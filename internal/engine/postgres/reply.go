@@ -301,7 +301,7 @@ func (s *session) ready(status byte, o *engine.Output) {
 	default:
 		s.dropped = names{}
 	}
-	v.failed = false
+	v.failed, s.ended = false, false
 	if v.q.n > 0 {
 		v.unseen = v.unseen || status == pgwire.Idle && v.effects&sqltext.Look != 0
 		s.releaseLocal(o)

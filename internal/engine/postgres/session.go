@@ -31,7 +31,9 @@ type session struct {
 	skipToSync  bool         // the server ignores everything up to Sync, and so do we
 	waitApply   bool         // the client is not read until the server connection has taken the settings
 	again       bool         // requests are being sent once more: see heal.go
+	guarded     bool         // a reader serves the transaction
 	stepwise    bool         // one cycle at a time is sent: see readonly.go
+	ended       bool         // in this cycle, the transaction that only reads
 	aborted     bool         // the server connection was lost in a transaction: the client must end it first
 	gone        bool         // the client has left
 	cleaning    bool         // and the server connection is being made clean
@@ -146,11 +148,14 @@ func (s *session) Detach() {
 	if s.srv != nil && s.srv.tx != pgwire.Idle {
 		s.l.counters.InTransaction-- // it is closed with its transaction open
 	}
+	if s.srv != nil && s.srv.effects&sqltext.RoutineDDL != 0 { // how it ends will not be known
+		s.l.db.staleRoutines()
+	}
 	s.srv = nil
 	s.bound = nil
 	s.skipToSync = false
 	s.waitApply = false
-	s.stepwise = false
+	s.stepwise, s.ended, s.guarded = false, false, false
 }
 
 // apply makes the server connection's settings those of the session.

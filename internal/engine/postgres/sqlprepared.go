@@ -38,7 +38,7 @@ func (s *session) carrySQL(found []sqlStmt, more bool) {
 		v.sqlOwner = s
 		v.sqlNames = append(v.sqlNames, st.name)
 		var a sqltext.Analysis
-		sqltext.Analyze([]byte(st.text), s.mode, s.l.db.routines.Load(), &a)
+		sqltext.Analyze([]byte(st.text), s.mode, s.routines(), &a)
 		bytes += len(st.name) + len(st.text)
 		if a.Statements != 1 || len(s.sql) == maxSQLStatements || bytes > maxSQLBytes {
 			cannot = true // its text is that of a whole query string, or it is one too many

@@ -35,7 +35,7 @@ const groupsQuery = "SELECT CONVERT(nvarchar(4000), r.role_desc), CONVERT(nvarch
 	"CONVERT(nvarchar(4000), r.synchronization_health_desc), CONVERT(nvarchar(4000), s.primary_replica), " +
 	"(SELECT CONVERT(nvarchar(30), MAX(d.secondary_lag_seconds)) FROM sys.dm_hadr_database_replica_states d " +
 	"WHERE d.is_local = 1 AND d.group_id = r.group_id) " +
-	"FROM sys.dm_hadr_availability_replica_states r JOIN sys.dm_hadr_availability_group_states s ON s.group_id = r.group_id " +
+	"FROM sys.dm_hadr_availability_replica_states r LEFT JOIN sys.dm_hadr_availability_group_states s ON s.group_id = r.group_id " +
 	"WHERE r.is_local = 1"
 
 // deniedNumbers are the errors of a question that the user may not ask.
@@ -108,7 +108,7 @@ func groupStatus(st engine.Status, rows [][]*string) (engine.Status, error) {
 	if len(rows) == 0 {
 		return st, nil // in no group
 	}
-	primary, resolving := false, false
+	primary, resolving, unready := false, false, ""
 	for _, r := range rows {
 		if len(r) != 5 {
 			return engine.Status{}, fmt.Errorf("%w: unexpected answer about availability groups", login.ErrProtocol)
@@ -121,7 +121,12 @@ func groupStatus(st engine.Status, rows [][]*string) (engine.Status, error) {
 		}
 		switch role := text(0); role {
 		case "PRIMARY":
-			primary = true
+			// It may be one that is to be, or one that has lost its cluster, and then takes no requests.
+			if state := text(1); state == "" || state == "ONLINE" {
+				primary = true
+			} else {
+				unready = "it is the primary of an availability group, which is " + clip(state)
+			}
 		case "SECONDARY":
 			if text(2) == "NOT_HEALTHY" {
 				st.Unusable = "its availability group says NOT_HEALTHY"
@@ -138,6 +143,8 @@ func groupStatus(st engine.Status, rows [][]*string) (engine.Status, error) {
 	switch {
 	case primary:
 		st.Role, st.Unusable, st.Lag, st.Source = engine.Writer, "", -1, ""
+	case unready != "":
+		st.Role, st.Unusable = engine.Writer, unready
 	case resolving:
 		st.Role = engine.RoleUnknown
 	default:

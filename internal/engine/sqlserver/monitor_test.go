@@ -115,6 +115,8 @@ func TestMonitorGroups(t *testing.T) {
 	}{
 		"primary":     {[]answer{hadr, writes, groups("PRIMARY", "ONLINE", "HEALTHY", "DB1", "NULL")}, engine.Status{Role: engine.Writer, Lag: -1}, ""},
 		"secondary":   {[]answer{hadr, writes, groups("SECONDARY", "NULL", "HEALTHY", "DB2", "7")}, engine.Status{Role: engine.Reader, Lag: 7 * time.Second, Source: "DB2"}, ""},
+		"pending":     {[]answer{hadr, writes, groups("PRIMARY", "PENDING_FAILOVER", "HEALTHY", "DB1", "NULL")}, engine.Status{Role: engine.Writer, Lag: -1, Unusable: "it is the primary of an availability group, which is PENDING_FAILOVER"}, ""},
+		"resolving":   {[]answer{hadr, writes, groups("RESOLVING", "OFFLINE", "NOT_HEALTHY", "NULL", "NULL")}, engine.Status{Lag: -1, Unusable: "its role in an availability group is RESOLVING"}, ""},
 		"no group":    {[]answer{hadr, writes, none}, engine.Status{Role: engine.Writer, Lag: -1}, ""},
 		"not allowed": {[]answer{hadr, reads, groups()}, engine.Status{Role: engine.Reader, Lag: -1}, "VIEW SERVER STATE"},
 		"no feature":  {[]answer{{of: "IsHadrEnabled", row: []string{"0"}}, writes}, engine.Status{Role: engine.Writer, Lag: -1}, ""},
@@ -126,7 +128,7 @@ func TestMonitorGroups(t *testing.T) {
 		})
 		for range 2 {
 			st, err := m.Look(t.Context())
-			if err != nil || st.Role != c.want.Role || st.Lag != c.want.Lag || st.Source != c.want.Source || st.Capacity.MaxConnections != 32767 || st.Version != "16.0.4000" {
+			if err != nil || st.Role != c.want.Role || st.Lag != c.want.Lag || st.Source != c.want.Source || st.Unusable != c.want.Unusable || st.Capacity.MaxConnections != 32767 || st.Version != "16.0.4000" {
 				t.Errorf("%s: %+v, %v", name, st, err)
 			}
 		}

@@ -175,6 +175,13 @@ func (s *session) Done() bool { return s.in.len() == 0 && !s.behind && s.Session
 // ReadsOnly implements engine.Session: what the client has sent is unpacked already.
 func (s *session) ReadsOnly([]byte) bool { return s.Session.ReadsOnly(s.in.bytes()) }
 
+// Guard implements engine.Guarded.
+func (s *session) Guard() {
+	if g, ok := s.Session.(engine.Guarded); ok {
+		g.Guard()
+	}
+}
+
 // Start implements engine.Session.
 func (s *session) Start(o *engine.Output) bool {
 	needsServer := s.Session.Start(o)

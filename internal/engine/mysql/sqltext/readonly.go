@@ -30,3 +30,26 @@ func DeclaresReadOnly(text []byte, mode Mode) bool {
 func (x *lexer) is(word string) bool {
 	return x.kind == kWord && len(word) == x.end-x.start && bytes.EqualFold(x.text[x.start:x.end], []byte(word))
 }
+
+// EndsTransaction reports whether a text is one statement that ends a transaction, or marks a place in it, and begins none that could
+// write: COMMIT, ROLLBACK, SAVEPOINT, RELEASE.
+func EndsTransaction(text []byte, mode Mode) bool {
+	x := newLexer(text, mode)
+	if x.next(); !x.is("commit") && !x.is("rollback") && !x.is("savepoint") && !x.is("release") {
+		return false
+	}
+	for x.next(); x.kind != kEOF; x.next() {
+		if x.kind == kPunct && x.b == ';' {
+			x.next()
+			break
+		}
+	}
+	return x.kind == kEOF && !x.unclear && !x.inCode
+}
+
+// Calls reports whether a text begins with CALL.
+func Calls(text []byte, mode Mode) bool {
+	x := newLexer(text, mode)
+	x.next()
+	return x.is("call")
+}

@@ -23,3 +23,27 @@ func TestDeclaresReadOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestEndsTransaction(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"COMMIT":                           true,
+		"/* app */ rollback ;":             true,
+		"COMMIT AND CHAIN":                 true,
+		"ROLLBACK TO SAVEPOINT a":          true,
+		"SAVEPOINT a":                      true,
+		"RELEASE SAVEPOINT a":              true,
+		"COMMIT; INSERT INTO t VALUES (1)": false,
+		"COMMIT; COMMIT":                   false,
+		"BEGIN":                            false,
+		"START TRANSACTION":                false,
+		"":                                 false,
+	} {
+		if got := EndsTransaction([]byte(text), Mode{}); got != want {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
+	if !Calls([]byte("/* app */ call p()"), Mode{}) || Calls([]byte("SELECT p()"), Mode{}) {
+		t.Error("what calls a procedure is not told from what does not")
+	}
+}

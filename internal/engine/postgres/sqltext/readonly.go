@@ -46,3 +46,29 @@ func DeclaresReadOnly(text []byte, mode Mode, serializable bool) bool {
 func (x *lexer) is(word string) bool {
 	return x.kind == kWord && len(word) == x.end-x.start && bytes.EqualFold(x.text[x.start:x.end], []byte(word))
 }
+
+// InReadOnly says what a text can do to the transaction that it runs in, which has been declared READ ONLY: end it, so that what
+// runs behind the text is no part of it, or write, since it makes it READ WRITE or has a statement behind its end.
+func InReadOnly(text []byte, mode Mode) (ends, writes bool) {
+	x := lexer{text: bytes.TrimRight(text, "\x00"), mode: mode}
+	first, sets, prepares := true, false, false
+	for x.next(); x.kind != kEOF && !writes; x.next() {
+		switch {
+		case x.kind == kPunct && x.b == ';':
+			first, sets, prepares = true, false, false
+		case first:
+			writes = ends
+			first = false
+			sets = x.is("begin") || x.is("start") || x.is("set") || x.is("reset")
+			ends = x.is("commit") || x.is("end") || x.is("rollback") || x.is("abort")
+			prepares = x.is("prepare")
+		case sets:
+			writes = x.is("write") || x.is("transaction_read_only") || x.is("default_transaction_read_only") || x.kind == kQuoted || x.kind == kUQuoted
+		case prepares:
+			ends, prepares = x.is("transaction"), false
+		case ends && x.is("to"): // a savepoint
+			ends = false
+		}
+	}
+	return ends, writes || x.unclear || x.broken
+}

@@ -41,3 +41,39 @@ func TestDeclaresReadOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestInReadOnly(t *testing.T) {
+	t.Parallel()
+	type is struct{ ends, writes bool }
+	for text, want := range map[string]is{
+		"SELECT 1":                {},
+		"SELECT 1; SELECT 2;":     {},
+		"SELECT 'COMMIT; INSERT'": {},
+		"SET TRANSACTION ISOLATION LEVEL READ COMMITTED": {},
+		"SET LOCAL statement_timeout = 5":                {},
+		"SAVEPOINT a":                                    {},
+		"ROLLBACK TO SAVEPOINT a; SELECT 1":              {},
+		"COMMIT":                                         {ends: true},
+		"ROLLBACK ;":                                     {ends: true},
+		"END":                                            {ends: true},
+		"PREPARE TRANSACTION 'a'":                        {ends: true},
+		"SELECT 1; COMMIT":                               {ends: true},
+		"PREPARE a AS SELECT 1":                          {},
+		"COMMIT; INSERT INTO t VALUES (1)":               {writes: true},
+		"ROLLBACK; SELECT 1":                             {writes: true},
+		"COMMIT AND CHAIN; SELECT 1":                     {writes: true},
+		"SET TRANSACTION READ WRITE":                     {writes: true},
+		"set transaction isolation level read committed, read write": {writes: true},
+		"BEGIN READ WRITE":                           {writes: true},
+		"START TRANSACTION":                          {},
+		"SET transaction_read_only = off":            {writes: true},
+		"SET LOCAL \"transaction_read_only\" TO off": {writes: true},
+		"RESET transaction_read_only":                {writes: true},
+		"SELECT 1 /*":                                {writes: true},
+	} {
+		ends, writes := InReadOnly([]byte(text), Standard)
+		if writes != want.writes || !writes && ends != want.ends {
+			t.Errorf("%q: ends %t, writes %t", text, ends, writes)
+		}
+	}
+}
