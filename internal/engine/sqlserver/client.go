@@ -49,6 +49,9 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			s.ahead = len(b) - i
 			return i
 		}
+		if s.refuse != s.loss {
+			s.loss = nil // it goes on behind that
+		}
 		switch h.Type {
 		case tds.PacketSQLBatch, tds.PacketRPC, tds.PacketTransaction, tds.PacketBulkLoad:
 		default:
@@ -62,6 +65,9 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		}
 		whole := last&tds.StatusEOM != 0
 		h.Status |= last & tds.StatusIgnore
+		if s.refuse != nil && s.refuse == s.loss && h.Status&tds.StatusResetConnection != 0 {
+			s.refuse, s.loss = nil, nil // the client does not ask for it any more
+		}
 		if s.refuse != nil {
 			if n == 0 {
 				break
@@ -173,6 +179,7 @@ func (s *session) attention(o *engine.Output) {
 		s.expect(false)
 		s.sendAttention(o)
 	default:
+		s.lossUnseen()
 		s.acknowledge(o)
 	}
 }
@@ -183,6 +190,7 @@ func (s *session) attentionWithin(o *engine.Output) {
 	v := s.srv
 	if s.discard || v == nil || !v.cmd.active {
 		s.discard, s.late = false, nil
+		s.lossUnseen()
 		s.acknowledge(o)
 		return
 	}

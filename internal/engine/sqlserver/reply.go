@@ -110,9 +110,7 @@ func (s *session) pass(pkt []byte, h tds.Header, cut int, o *engine.Output) {
 	if s.gone {
 		return
 	}
-	if s.insert {
-		s.insert = false
-		token := tds.EnvChange{Type: tds.EnvReset}.Append(s.rollback(nil))
+	if token := s.untoldOf(nil); len(token) > 0 {
 		p := tds.Header{Type: tds.PacketReply, Length: tds.HeaderSize + len(token), SPID: h.SPID, ID: 1}
 		o.Client.Set(append(p.Append(o.Client.Grow()), token...))
 	}
