@@ -496,6 +496,9 @@ func (s *session) ran(text []byte, a *analysis, alone bool) {
 		e |= sqltext.Unknown
 	}
 	c.eff |= e
+	if e&opensCursors != 0 {
+		s.columns = nil
+	}
 	if e&sqltext.Assigns != 0 {
 		from := s.want
 		if c.assigns {
@@ -566,7 +569,9 @@ func (s *session) calls(body []byte, whole bool, o *engine.Output) (ok bool, err
 	r := &s.l.rpc
 	for first := true; first || len(body) > 0; first = false {
 		rest, err := r.Next(body, v.version, v.features)
-		r.AskForColumns()
+		if err != nil || !first || len(rest) > 0 || !s.knowsColumns(r) {
+			r.AskForColumns()
+		}
 		if err == tds.ErrShort && !whole {
 			if c.single = first && r.Params >= textParams(r.ID); !c.single {
 				c.eff |= sqltext.Unknown | sqltext.WritesIdentity
@@ -617,7 +622,16 @@ func (s *session) call(r *tds.RPC, first, only bool, o *engine.Output) bool {
 	case tds.ProcCursorOpen, tds.ProcCursorPrepExec, tds.ProcCursorExecute:
 		c.eff |= sqltext.Cursor | sqltext.Exec
 		s.pin(pinCursor, "sp_cursoropen")
-		c.cursor++
+		n := 1
+		if r.ID == tds.ProcCursorPrepExec {
+			n = 2 // a handle of the statement, too, which comes first
+		}
+		c.cursor += n
+		if only {
+			c.opens = n
+		} else {
+			s.columns = nil
+		}
 	case tds.ProcCursorPrepare:
 		c.eff |= sqltext.Prepared
 		s.pin(pinCursor, "sp_cursorprepare")
@@ -625,6 +639,9 @@ func (s *session) call(r *tds.RPC, first, only bool, o *engine.Output) bool {
 	case tds.ProcCursorClose, tds.ProcCursorUnprepare:
 		c.eff |= sqltext.UsesCursor | sqltext.Ends
 		c.cursor--
+		if r.ID == tds.ProcCursorClose {
+			s.cursorCloses(r)
+		}
 	case tds.ProcCursor, tds.ProcCursorFetch, tds.ProcCursorOption:
 		c.eff |= sqltext.UsesCursor | sqltext.Writes | sqltext.Triggers
 	default:

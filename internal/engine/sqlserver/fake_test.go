@@ -17,9 +17,10 @@ type fake struct {
 	in, out  []byte
 	data     []byte // of the message under way
 	first    tds.PacketStatus
-	deaf     bool // it does not see attentions
-	ignored  bool // the message is not to be run
-	running  bool // a statement that only an attention ends
+	deaf     bool  // it does not see attentions
+	ignored  bool  // the message is not to be run
+	cursor   int32 // the last handle of one
+	running  bool  // a statement that only an attention ends
 	bulk     bool
 	database string // after log-in
 
@@ -46,7 +47,7 @@ type fake struct {
 }
 
 func newFake(size int, next *int) *fake {
-	f := &fake{version: tds.V74, size: size, tells: true, database: "shop", next: next}
+	f := &fake{version: tds.V74, size: size, tells: true, database: "shop", next: next, cursor: 180150001}
 	f.resetState()
 	f.rowCount = 0
 	return f
@@ -109,13 +110,18 @@ func (r *reply) inserted(token byte, status, count int) *reply {
 	return r
 }
 
-// ints is a result of one row of integers.
-func (r *reply) ints(v ...int) *reply {
-	r.u8(0x81).u16(len(v))
-	for range v {
+// described tells of that many columns that are integers.
+func (r *reply) described(n int) *reply {
+	r.u8(0x81).u16(n)
+	for range n {
 		r.u32(0).u16(0).u8(0x38).name("n")
 	}
-	r.u8(0xD1)
+	return r
+}
+
+// ints is a result of one row of integers.
+func (r *reply) ints(v ...int) *reply {
+	r.described(len(v)).u8(0xD1)
 	for _, n := range v {
 		r.u32(n)
 	}
@@ -544,11 +550,41 @@ func (f *fake) rpc(r *reply, body []byte) {
 			default:
 				delete(f.handles, handle())
 			}
-		case tds.ProcCursorOpen:
-			f.temp["cursor"] = true
-			returns(180150003)
+		case tds.ProcCursorOpen, tds.ProcCursorPrepExec:
+			if text(1) == "SELECT 1/0" {
+				r.err(8134)
+				status |= tds.DoneError
+				break
+			}
+			if text(1) == "SELECT nothing" { // as where there is no cursor for a text
+				r.u8(0x79).u32(0)
+				returns(0)
+				break
+			}
+			f.cursor += 2
+			f.temp[fmt.Sprint("cursor ", f.cursor)] = true
+			r.described(2).done(0xFF, tds.DoneMore, 0).u8(0x79).u32(0)
+			if c.ID == tds.ProcCursorPrepExec {
+				f.temp["cursor's statement"] = true
+				returns(1)
+			}
+			returns(f.cursor)
+		case tds.ProcCursorFetch:
+			if c.WithoutColumns() {
+				r.u8(0x81).u16(0xFFFF)
+			} else {
+				r.described(1) // as Babelfish, which leaves ROWSTAT out
+			}
+			r.u8(0xD1).u32(7).u32(1).done(0xFF, tds.DoneMore|tds.DoneCount, 1).u8(0x79).u32(0)
 		case tds.ProcCursorClose:
-			delete(f.temp, "cursor")
+			if name := fmt.Sprint("cursor ", handle()); !f.temp[name] {
+				r.err(16909)
+				status |= tds.DoneError
+			} else {
+				delete(f.temp, name)
+			}
+		case tds.ProcCursorUnprepare:
+			delete(f.temp, "cursor's statement")
 		default:
 			switch tds.DecodeText(c.Name) {
 			case "sp_getapplock":

@@ -336,11 +336,12 @@ func seen(t testing.TB, b []byte, size int) string {
 
 // call is an RPC message of calls: each a number or a name, and its parameters.
 type call struct {
-	id     tds.ProcID
-	name   string
-	handle int // of the first parameter; -1: NULL and output; 0: there is none
-	texts  []string
-	named  string // the name of the last text
+	id      tds.ProcID
+	name    string
+	options int
+	handle  int // of the first parameter; -1: NULL and output; 0: there is none
+	texts   []string
+	named   string // the name of the last text
 }
 
 func (w *stage) calls(status tds.PacketStatus, calls ...call) []byte {
@@ -355,7 +356,7 @@ func (w *stage) calls(status tds.PacketStatus, calls ...call) []byte {
 		} else {
 			b.u16(0xFFFF).u16(int(c.id))
 		}
-		b.u16(0)
+		b.u16(c.options)
 		switch {
 		case c.handle < 0:
 			b.name("").u8(1, 0x26, 4, 0)

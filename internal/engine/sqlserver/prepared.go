@@ -229,6 +229,7 @@ func putHandle(at []byte, h int32) {
 // strange pins for a call that is not understood.
 func (s *session) strange(r *tds.RPC) (op, bool) {
 	s.srv.cmd.eff |= sqltext.Unknown | sqltext.Prepared
+	s.columns = nil
 	s.pin(pinPrepared, fmt.Sprintf("procedure %d", r.ID))
 	return op{}, true
 }
@@ -280,6 +281,7 @@ func (s *session) arm() {
 	v := s.srv
 	c := &v.cmd
 	v.scan.PatchNext = false
+	v.scan.Known = c.known
 	if c.at < len(c.ops) && c.ops[c.at].kind == opPrepare {
 		v.scan.Patch, v.scan.PatchNext = c.ops[c.at].handle, true
 	}
@@ -297,6 +299,10 @@ func (s *session) returned() {
 		return
 	}
 	c := &v.cmd
+	if c.opens > 0 {
+		s.cursorReturned()
+		return
+	}
 	if !r.Patched || c.at >= len(c.ops) {
 		return
 	}

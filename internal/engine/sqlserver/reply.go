@@ -1,6 +1,8 @@
 package sqlserver
 
 import (
+	"log/slog"
+
 	"forebay/internal/engine"
 	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/engine/sqlserver/sqltext"
@@ -41,6 +43,8 @@ func (s *session) packet(pkt []byte, h tds.Header, o *engine.Output) {
 	for i := tds.HeaderSize; i < len(pkt); {
 		n, ev, err := v.scan.Scan(pkt[i:])
 		if err != nil {
+			v.garbled = true
+			s.l.db.log.Warn("an answer of the database server's cannot be read: its connection is closed", slog.Any("error", err))
 			o.CloseServer = true
 			o.CloseClient = o.CloseClient || s.sentSome && v.step == 0 // who is somewhere in the middle of it
 			return
@@ -351,7 +355,7 @@ func (s *session) replied(o *engine.Output) {
 		s.clientResets()
 		v.dirty = true // whether it has done all that a reset does is not known: the next request carries one
 	}
-	if len(c.objects) > 0 || c.cursor != 0 || len(s.temps) > 0 {
+	if len(c.objects) > 0 || c.cursor != 0 || c.eff&sqltext.Cursor != 0 || len(s.temps) > 0 {
 		s.objectsEnd()
 	}
 	if c.eff&keeping != 0 {

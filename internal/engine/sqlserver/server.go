@@ -55,6 +55,7 @@ type server struct {
 	cut      bool // and which is not for the client
 	resetDue bool // the next message is to reset the session
 	bulk     bool // rows are to come, in a message of their own
+	garbled  bool // what has come of it cannot be read
 	attn     bool // an attention was sent, and is not acknowledged
 	step     stepKind
 	stepErr  tds.Head // the error of the step

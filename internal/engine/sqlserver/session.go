@@ -61,6 +61,8 @@ type session struct {
 	cursors int                  // handles of open cursors
 	kept    [sqltext.Kinds]int32 // how often that was taken, and not given up; or unknownKept
 
+	columns map[int64]tds.Columns // of open cursors, by their handles
+
 	stmts     map[int32]*stmt
 	stmtBytes int
 	lastStmt  int32
@@ -84,6 +86,8 @@ type command struct {
 	calls    int         // how many there are of them all, as far as they are looked into
 	inserted bool        // rows, by a statement of its own: the identities are of them
 	fatal    bool        // an error has ended the server connection
+	known    tds.Columns // of the cursor that it fetches from
+	opens    int         // how many handles of cursors it is to return yet; the last one is the cursor's
 	at       int         // of the one being answered
 	ended    tds.EnvType // how the server has said that a transaction has ended, the last time; 0: none has
 	undoes   bool        // it asks for a rollback, without a text
@@ -358,6 +362,9 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 	s.values.lose()
 	s.carry = nil
 	m := lostError(nil)
+	if v.garbled {
+		m.Text = textGarbled
+	}
 	if !s.begun {
 		s.fatal(m, o)
 		return
@@ -419,7 +426,7 @@ func (s *session) lossUnseen() {
 
 // forgetState forgets what is gone with a server connection.
 func (s *session) forgetState() {
-	s.temps, s.drops, s.cursors, s.kept, s.askDue = nil, nil, 0, [sqltext.Kinds]int32{}, false
+	s.temps, s.drops, s.cursors, s.columns, s.kept, s.askDue = nil, nil, 0, nil, [sqltext.Kinds]int32{}, false
 }
 
 // ClientGone implements engine.Session. What runs is cancelled; the connection is made clean, and kept.
