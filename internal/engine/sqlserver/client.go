@@ -77,15 +77,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			continue
 		}
 		if h.Type == tds.PacketBulkLoad && n > 0 {
-			if v == nil {
-				s.streams, s.discard, s.late = !whole, true, errNoBulk()
-				s.dropped(o)
-				i += n
-				continue
-			}
-			if !s.bulk(b[i:i+n], whole, o) {
-				break
-			}
+			s.bulk(b[i:i+n], h, whole, o)
 			i += n
 			continue
 		}
@@ -94,9 +86,8 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		}
 		if whole {
 			if k := s.withdrawn(b[i+n:]); k > 0 {
-				told := s.resetUnsent(h, nil, o)
-				s.unpend()
-				s.message(appendDone(told, s.version, doneToken, tds.DoneAttention), o)
+				s.resetUnsent(h, o)
+				s.acknowledge(o)
 				i += n + k
 				continue
 			}
@@ -212,14 +203,14 @@ func (s *session) sendAttention(o *engine.Output) {
 func (s *session) refused(h tds.Header, whole bool, o *engine.Output) {
 	m := s.refuse
 	s.refuse = nil
-	told := s.resetUnsent(h, nil, o)
-	s.unpend()
-	if whole {
-		s.message(tds.AppendDone(m.Append(s.rollback(told), s.version), s.version, true), o)
-		return
-	}
-	s.streams, s.discard, s.late = true, true, m
-	s.insert = len(told) > 0 // the client is told at the end
+	s.resetUnsent(h, o)
+	s.drop(m, whole, o)
+}
+
+// drop answers a request that is not sent: at its end, if that has not come.
+func (s *session) drop(m *tds.Message, whole bool, o *engine.Output) {
+	s.streams, s.discard, s.late = !whole, true, m
+	s.dropped(o)
 }
 
 // dropped answers, at its end, a message that has been dropped.
@@ -298,19 +289,20 @@ func (s *session) answersAlone(msg []byte, h tds.Header, o *engine.Output) bool 
 	return err == nil && len(rest) == 0 && s.unprepares(r, o)
 }
 
-// bulk passes the rows of a bulk load. It reports false where it is to come again.
-func (s *session) bulk(msg []byte, whole bool, o *engine.Output) bool {
+// bulk passes the rows of a bulk load. h is the header of their first packet.
+func (s *session) bulk(msg []byte, h tds.Header, whole bool, o *engine.Output) {
 	v := s.srv
-	h, _ := tds.ParseHeader(msg)
-	if !v.bulk {
-		s.streams, s.discard, s.late = !whole, true, errNoBulk()
-		s.dropped(o)
-		return true
+	if v == nil || !v.bulk {
+		s.resetUnsent(h, o)
+		s.drop(errNoBulk(), whole, o)
+		return
+	}
+	if h.Status&(tds.StatusResetConnection|tds.StatusResetConnectionSkip) != 0 {
+		s.clientResets() // the server's session is, too, whatever becomes of the rows
 	}
 	v.bulk = false
 	v.cmd = command{kind: h.Type, active: true, eff: sqltext.Writes | sqltext.WritesIdentity | sqltext.Triggers}
 	s.forward(msg, nil, h, whole, o)
-	return true
 }
 
 // request handles a request, whole or as much of it as is looked into. It reports false when steps go first: then the

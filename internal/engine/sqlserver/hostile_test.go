@@ -2,6 +2,7 @@ package sqlserver
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -658,9 +659,75 @@ func TestTooManyStatements(t *testing.T) {
 	if w.s.Pinned() != string(pinPrepared) {
 		t.Errorf("pinned: %q", w.s.Pinned())
 	}
-	w.s.stmtBytes = stmtsRefused * maxStmtBytes
+	w.s.stmtBytes = refusedStmtBytes
 	w.want(w.call(prepare), "error 701 .")
 	w.want(w.call(call{id: tds.ProcExecute, handle: 1}), "1 .")
+	// So it is with texts that make it up.
+	w = newStage(t, setup{})
+	n, got := 0, ""
+	for ; n < 1000 && !strings.Contains(got, "error"); n++ {
+		got = w.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", fmt.Sprintf("SELECT %30000d", n)}})
+	}
+	if most := refusedStmtBytes/60000 + 1; n > most || n < most-2 || got != "error 701 ." {
+		t.Errorf("after %d of 60,000 bytes: %s", n, got)
+	}
+}
+
+// A server connection notes what statements it has, not their texts. (Not in parallel: it measures the heap.)
+func TestStatementsOfServers(t *testing.T) {
+	w := newStage(t, setup{})
+	w.s.l.db.proxy.Load().Pool.MaxPreparedStatements = 1000
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := int64(0)
+	for i := range 300 {
+		w.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", fmt.Sprintf("SELECT %30000d", i)}})
+		w.call(call{id: tds.ProcUnprepare, handle: i + 1})
+		clear((*w.servers)[0].f.handles)
+		if i == 0 {
+			before = heap()
+		}
+	}
+	if n := len((*w.servers)[0].v.prepared); n != 300 {
+		t.Fatalf("%d statements are there", n)
+	}
+	if more := heap() - before; more > 4<<20 {
+		t.Errorf("%d bytes for what 300 statements were", more)
+	}
+}
+
+// A reset that comes with the rows of a bulk load is one of the session, too; so it is where the rows are refused.
+func TestResetWithBulkLoad(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"INSERT BULK t (a int)": "env 18 .", "SELECT 1": "env 18 error 4022 ."} {
+		w := newStage(t, setup{})
+		w.ask("SET LOCK_TIMEOUT 5")
+		w.ask("CREATE TABLE #t (a int)")
+		w.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", "SELECT 5"}})
+		w.ask(text)
+		got := w.exchange(w.say(tds.PacketBulkLoad, tds.StatusResetConnection, make([]byte, 9000)))
+		if got != want {
+			t.Errorf("%s: the client sees %q, want %q", text, got, want)
+		}
+		if w.s.Pinned() != "" || len(w.s.stmts) > 0 || w.lost > 0 {
+			t.Errorf("%s: pinned %q, %d statements, %d server connections lost", text, w.s.Pinned(), len(w.s.stmts), w.lost)
+		}
+		w.want(w.ask("SELECT VAR LOCK_TIMEOUT"), "NULL .")
+	}
+}
+
+// A transaction that is lost is told together with a reset that comes with a large request, which is refused.
+func TestLossBehindLargeReset(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.ask("BEGIN TRAN")
+	w.lose()
+	w.want(w.exchange(w.batchOf("SELECT 1"+strings.Repeat(" ", maxInspected), tds.StatusResetConnectionSkip)), "env 10 env 18 error 40197 .")
+	w.want(w.ask("SELECT 1"), "1 .")
 }
 
 // The server connection of a pinned session is never reset: what its client gives up is given up there.

@@ -41,7 +41,7 @@ type server struct {
 	inTx       bool
 	silent     bool    // its transaction was begun without a word
 	descriptor [8]byte // of the transaction
-	prepared   map[string]int32
+	prepared   map[stmtKey]int32
 	handles    int // made since the last reset
 
 	// What is under way.
