@@ -41,6 +41,7 @@ type fake struct {
 	resets        int
 	mute          bool // it does not tell settings
 	keepsIdentity bool // a reset does not take it away
+	tellsBehind   int  // how long the texts are by which it tells of the database behind a reset; 0: it does not
 	noReset       bool // it does not acknowledge resets
 	failing       bool // some procedures fail
 	forgets       bool // a table variable's identity is lost again, as on Babelfish
@@ -236,6 +237,9 @@ func (f *fake) message(t tds.PacketType, data []byte) {
 		}
 		if !f.noReset {
 			r.env(tds.EnvReset, nil, nil)
+		}
+		if n := f.tellsBehind; n > 0 {
+			r.text(tds.EnvDatabase, f.db, "other").info(5701, strings.Repeat("d", n)).text(tds.EnvLanguage, "us_english", "").info(5703, strings.Repeat("l", n))
 		}
 	}
 	if f.ignored { // what was sent of it is not to be run

@@ -54,8 +54,9 @@ func (s *session) packet(pkt []byte, h tds.Header, o *engine.Output) {
 			break
 		}
 		s.event(ev, o)
-		if prefix = prefix && s.announces(ev); prefix {
-			cut = i - tds.HeaderSize
+		// A token that goes on in the next packet stays, whole, and what is behind it.
+		if prefix = prefix && s.announces(ev) && v.scan.Rest() <= uint64(len(pkt)-i); prefix {
+			cut = i + int(v.scan.Rest()) - tds.HeaderSize
 		}
 	}
 	last := h.Status&tds.StatusEOM != 0

@@ -55,6 +55,21 @@ func TestResetRides(t *testing.T) {
 	}
 }
 
+// What a server tells behind its acknowledgement of a reset is kept from the client, too, in whole tokens.
+func TestResetTellsBehind(t *testing.T) {
+	t.Parallel()
+	for n := 1; n < 300; n += 7 {
+		a := newStage(t, setup{serverSize: 512})
+		b := a.another()
+		(*a.servers)[0].f.tellsBehind = n
+		a.want(a.ask("EXEC leaks"), ".")
+		got := b.ask("SELECT VAR leak")
+		if !strings.HasSuffix(got, "NULL .") || n < 100 && got != "NULL ." || strings.Contains(got, "env 18") {
+			t.Errorf("texts of %d: the client sees %q", n, got)
+		}
+	}
+}
+
 func TestResetMustBeAcknowledged(t *testing.T) {
 	t.Parallel()
 	a := newStage(t, setup{})

@@ -229,6 +229,9 @@ const (
 // AtToken reports whether a token may begin here: the last one is complete.
 func (s *Scanner) AtToken() bool { return s.state == scanToken && s.skip == 0 && len(s.hold) == 0 }
 
+// Rest is how much of its token is still to come behind an event, in bytes.
+func (s *Scanner) Rest() uint64 { return s.skip }
+
 // End says that the message ends here, which it may not within a token. It forgets the message's columns.
 func (s *Scanner) End() error {
 	if !s.AtToken() {
