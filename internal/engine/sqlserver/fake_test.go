@@ -41,6 +41,7 @@ type fake struct {
 	resets        int
 	mute          bool // it does not tell settings
 	keepsIdentity bool // a reset does not take it away
+	keepsContext  bool // nor session_context, as on Babelfish
 	tellsBehind   int  // how long the texts are by which it tells of the database behind a reset; 0: it does not
 	noReset       bool // it does not acknowledge resets
 	failing       bool // some procedures fail
@@ -228,9 +229,15 @@ func (f *fake) message(t tds.PacketType, data []byte) {
 		f.resets++
 		tran, desc := f.tran, f.desc
 		id := f.identity
+		vars := f.vars
 		f.resetState()
 		if f.keepsIdentity {
 			f.identity = id
+		}
+		for name, v := range vars {
+			if f.keepsContext && strings.HasPrefix(name, "context:") {
+				f.vars[name] = v
+			}
 		}
 		if f.first&tds.StatusResetConnectionSkip != 0 {
 			f.tran, f.desc = tran, desc
@@ -464,6 +471,13 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 				f.begin(r, f.tells)
 			case "leaks", "init":
 				f.vars[strings.TrimSuffix(words[1], "s")] = "1"
+			case "sp_set_session_context", "sys.sp_set_session_context":
+				parts := strings.Split(s, "'")
+				if name := "context:" + parts[1]; strings.HasSuffix(s, "NULL") {
+					delete(f.vars, name)
+				} else {
+					f.vars[name] = parts[3]
+				}
 			case "sp_getapplock":
 				f.locks++
 			case "sp_releaseapplock":

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"forebay/internal/engine"
+	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/wire/tds"
 )
 
@@ -605,6 +606,30 @@ func TestOwnResetLost(t *testing.T) {
 		w.lose()
 		w.want(seen(t, w.client, 4096), "env 10 env 18 error 40197 .")
 		w.want(w.ask("SELECT VAR LOCK_TIMEOUT"), "NULL .")
+	}
+}
+
+// Where a reset leaves session_context, as Babelfish's does, no other session sees it, nor does its own behind a reset of its client's.
+func TestSessionContextBehindReset(t *testing.T) {
+	t.Parallel()
+	for _, keeps := range []bool{true, false} {
+		a := newStage(t, setup{})
+		b, c := a.another(), a.another()
+		l := (*a.servers)[0]
+		l.f.keepsContext, l.v.survivors = keeps, settings.Survivors{ContextInfo: true, Database: true, Isolation: true, SessionContext: true}
+		a.want(a.ask("EXEC sp_set_session_context N'k', N'a'"), ".")
+		b.want(b.ask("SELECT VAR context:k"), "NULL .")
+		a.want(a.ask("SELECT VAR context:k"), "a .")
+		b.want(b.ask("EXEC sp_set_session_context N'k', N'b'"), ".")
+		c.want(c.ask("SELECT VAR context:k"), "NULL .")
+		a.want(a.ask("SELECT VAR context:k"), "a .")
+		a.want(a.exchange(a.batchOf("SELECT VAR context:k", tds.StatusResetConnection)), "env 18 NULL .")
+		b.want(b.ask("SELECT VAR context:k"), "b .")
+		b.leave()
+		c.want(c.ask("SELECT VAR context:k"), "NULL .")
+		if a.lost+b.lost+c.lost > 0 || (*a.servers)[0] != l {
+			t.Error("the server connection is closed")
+		}
 	}
 }
 
