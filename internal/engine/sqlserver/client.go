@@ -444,6 +444,7 @@ func (s *session) forward(msg, data []byte, h tds.Header, whole bool, o *engine.
 	v.ownedBy(s)
 	v.lastOwner, v.lastTurn = s, s.values.countTurn+1
 	s.values.countTurn++
+	s.values.told = false
 	if c.eff&(sqltext.WritesIdentity|sqltext.WritesScopeIdentity|sqltext.Exec|sqltext.Dynamic|sqltext.Unknown|sqltext.Triggers) != 0 {
 		s.values.writesIdentity(s)
 	}

@@ -31,6 +31,7 @@ type stage struct {
 	o       engine.Output
 	split   func() int // how many bytes to hand over next
 	lost    int        // server connections closed
+	keeps   bool       // server connections are kept where the session says so
 	setup   setup
 }
 
@@ -184,8 +185,8 @@ func (w *stage) run(b []byte) {
 			w.took()
 		}
 		// As in dataplane/session: what has been made ready for a request is not given back before it has had that.
-		if w.on != nil && w.s.Done() && (w.used || len(w.in) == 0 || !moved) {
-			w.detach()
+		if w.on != nil && w.s.Done() && (w.used || len(w.in) == 0 || !moved) && !(w.keeps && w.s.Keeps() && !w.s.Retire()) {
+			moved = w.giveBack() || moved
 		}
 	}
 }
@@ -200,6 +201,17 @@ func (w *stage) attach() {
 	w.o.Reset()
 	w.s.Attach(l.v, &w.o)
 	w.took()
+}
+
+// giveBack gives the server connection back, or has the session ask what it has to, before; then it reports true.
+func (w *stage) giveBack() bool {
+	w.t.Helper()
+	if w.o.Reset(); !w.s.Retire() && w.s.Settle(&w.o) {
+		w.took()
+		return true
+	}
+	w.detach()
+	return false
 }
 
 // detach gives the server connection back, of which the session says that it can go.

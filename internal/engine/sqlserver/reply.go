@@ -331,7 +331,7 @@ func (s *session) replied(o *engine.Output) {
 	s.values.count, s.values.number, s.values.lost = c.count, 0, false
 	s.values.silent = !c.counted && s.mayHideCounts(c)
 	if c.failed {
-		s.values.number = c.number
+		s.values.number, s.values.told = c.number, false
 	}
 	if s.gone {
 		c.active = false
@@ -374,9 +374,6 @@ func (s *session) replied(o *engine.Output) {
 	}
 	if s.askDue && !v.inTx && !v.bulk && len(s.steps) == 0 {
 		s.steps = append(s.steps, step{kind: stepAsk, text: askSettings})
-	}
-	if s.wantsIdentity() {
-		s.steps = append(s.steps, step{kind: stepIdentity, text: askIdentity})
 	}
 	if len(s.steps) > 0 {
 		s.next(o)
