@@ -74,6 +74,7 @@ type cursorClient struct {
 func intIn(n int) []byte {
 	return binary.LittleEndian.AppendUint32([]byte{0, 0, 0x26, 4, 4}, uint32(n))
 }
+
 func intOut(n int) []byte {
 	return binary.LittleEndian.AppendUint32([]byte{0, 1, 0x26, 4, 4}, uint32(n))
 }

@@ -187,8 +187,10 @@ func TestDialAnswers(t *testing.T) {
 		"packets of any size":  {join(tds.TextChange(tds.EnvPacketSize, "x", "4096").Append(nil), ackOf(tds.V74), done), login.ErrProtocol},
 		"newer than asked for": {join(ackOf(tds.V74+0x1000000), done), login.ErrProtocol},
 		"TDS 7.0":              {join(ackOf(tds.V70), done), login.ErrProtocol},
-		"features not asked for": {join(ackOf(tds.V74), tds.AppendFeatureExtAck(nil, tds.Features{ColumnEncryption: 1}.Acknowledgement()), done),
-			login.ErrProtocol},
+		"features not asked for": {
+			join(ackOf(tds.V74), tds.AppendFeatureExtAck(nil, tds.Features{ColumnEncryption: 1}.Acknowledgement()), done),
+			login.ErrProtocol,
+		},
 		"a malformed ENVCHANGE": {[]byte{0xE3, 2, 0, 1, 9}, login.ErrProtocol},
 	} {
 		err := dial(t, plain, func(p *peer) {
