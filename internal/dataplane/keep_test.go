@@ -2,6 +2,7 @@ package dataplane_test
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -58,4 +59,64 @@ func TestKeepsOnAnotherLoop(t *testing.T) {
 		}
 	}
 	clients[3].ask("who")
+}
+
+// A session that has something to ask of its server connection asks when another one is to have that, and not before.
+func TestSettles(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{pool: 1})
+	a, b := w.login("app toys 0 0 true true"), w.login("app toys 0")
+	for range 3 {
+		a.ask("who")
+	}
+	if n := w.eng.settles.Load(); n != 0 {
+		t.Errorf("it has asked %d times while nobody else wanted the server connection", n)
+	}
+	for range 2 {
+		if got := b.ask("who"); got != "1" {
+			t.Errorf("the next client is told %q", got)
+		}
+	}
+	if n := w.eng.settles.Load(); n != 1 {
+		t.Errorf("it has asked %d times, want once", n)
+	}
+	a.ask("who")
+	w.plane.KeepingAfter(61 * time.Second) // nobody has sent anything
+	w.eventually("it asks, and gives the connection back", func() bool {
+		return w.eng.settles.Load() == 2 && w.plane.Collect().Proxies[0].Target.Pool.Idle == 1
+	})
+	// One that leaves has nothing more to ask.
+	a.ask("who")
+	a.Close()
+	w.eventually("the kept connection is given back", func() bool { return w.plane.Collect().Proxies[0].Target.Pool.Idle == 1 })
+	if n := w.eng.settles.Load(); n != 2 {
+		t.Errorf("a client that has left has asked %d times, want 2 of before", n)
+	}
+}
+
+// Many clients that have something to ask take turns at few server connections, on several loops, and each has the answers to its own
+// requests.
+func TestSettlesInTurn(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{loops: 3, pool: 2})
+	clients := make([]*toyClient, 12)
+	for i := range clients {
+		clients[i] = w.login("app toys 0 0 true true")
+	}
+	for round := range 50 {
+		for i, c := range clients {
+			c.say([]string{"who", "write", "where"}[(round+i)%3])
+		}
+		for i, c := range clients {
+			got := c.line()
+			_, err := strconv.Atoi(got)
+			switch k := (round + i) % 3; {
+			case k == 0 && err != nil, k == 1 && got != "ok", k == 2 && (err == nil || got == "ok"):
+				t.Fatalf("round %d: client %d is answered %q", round, i, got)
+			}
+		}
+	}
+	if w.eng.settles.Load() == 0 {
+		t.Error("nobody has asked")
+	}
 }

@@ -33,6 +33,7 @@ type toyEngine struct {
 	greeted atomic.Int64
 	accepts atomic.Int64 // Accept calls
 	looks   atomic.Int64 // Maintain calls
+	settles atomic.Int64 // what settlers have asked
 	learned chan struct{}
 	servers sync.Map                     // the toyDBs of a cluster, by address
 	lease   atomic.Pointer[secret.Lease] // of the users of new server connections; nil: they do not end
@@ -144,8 +145,8 @@ func (r *toyReader) line() (string, error) {
 // login reads what a client says of itself.
 func (e *toyEngine) login(r *toyReader, line string) (*engine.Login, error) {
 	var k engine.Key
-	gen, keeps := 0, false
-	n, err := fmt.Sscanf(line, "%s %s %d %d %t", &k.User, &k.Database, &k.Protocol, &gen, &keeps)
+	gen, keeps, settles := 0, false, false
+	n, err := fmt.Sscanf(line, "%s %s %d %d %t %t", &k.User, &k.Database, &k.Protocol, &gen, &keeps, &settles)
 	if n < 3 && err != nil || k.User == "nobody" {
 		_, _ = io.WriteString(r, "denied\n")
 		return nil, toyRefusal{}
@@ -154,7 +155,11 @@ func (e *toyEngine) login(r *toyReader, line string) (*engine.Login, error) {
 	return &engine.Login{
 		Conn: r.Conn, TLS: encrypted, Key: k, Buffered: r.rest,
 		NewSession: func(_ engine.Local, id engine.SessionID) engine.Session {
-			return &toySession{eng: e, id: id, gen: gen, keeps: keeps}
+			s := &toySession{eng: e, id: id, gen: gen, keeps: keeps}
+			if settles {
+				return &toySettler{toySession: s, settles: &e.settles}
+			}
+			return s
 		},
 	}, nil
 }
@@ -436,6 +441,55 @@ func (s *toySession) Matches(*engine.Cancel) bool { return false }
 // Describe implements engine.Session.
 func (s *toySession) Describe() engine.SessionInfo {
 	return engine.SessionInfo{PID: s.id.PID, State: "idle"}
+}
+
+// toySettler is a client that has something to ask before another one has its server connection.
+type toySettler struct {
+	*toySession
+	settles *atomic.Int64
+	owes    bool
+	asks    bool
+}
+
+// FromClient implements engine.Session.
+func (s *toySettler) FromClient(b []byte, o *engine.Output) int {
+	n := s.toySession.FromClient(b, o)
+	s.owes = s.owes || s.due > 0
+	return n
+}
+
+// Settle implements engine.Settler.
+func (s *toySettler) Settle(o *engine.Output) bool {
+	if !s.owes {
+		return false
+	}
+	s.owes, s.asks = false, true
+	s.settles.Add(1)
+	s.due++
+	o.Server.Pass([]byte("who\n"))
+	return true
+}
+
+// Open implements engine.Session.
+func (s *toySettler) Open() bool { return !s.asks }
+
+// FromServer implements engine.Session.
+func (s *toySettler) FromServer(b []byte, o *engine.Output) int {
+	if !s.asks {
+		return s.toySession.FromServer(b, o)
+	}
+	n := bytes.IndexByte(b, '\n') + 1
+	if n > 0 {
+		s.asks = false
+		s.due--
+	}
+	return n
+}
+
+// Detach implements engine.Session.
+func (s *toySettler) Detach() {
+	s.toySession.Detach()
+	s.asks, s.owes = false, false
 }
 
 // NewMonitor implements engine.Engine.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"forebay/internal/engine"
 	"forebay/internal/pool"
 )
 
@@ -41,14 +42,36 @@ func (s *Session) unkeep() {
 	s.w.kept.Store(int32(len(s.w.keeping)))
 }
 
-// giveUp gives a kept server connection back.
+// giveUp gives a kept server connection back, at once or as soon as the session has asked it what it has to.
 func (s *Session) giveUp() {
 	s.unkeep()
-	s.release()
+	if !s.settle() {
+		s.release()
+	}
+}
+
+// settle has the session ask what only its server connection knows, before another session has that. It reports whether an answer is
+// to come, with which giveBack is called again. What is asked of a connection that is to go anyway might never be answered.
+func (s *Session) settle() bool {
+	e, ok := s.eng.(engine.Settler)
+	sv := s.server
+	if !ok || s.client == nil || sv.pool != s.pool || s.pool.ended || s.eng.Retire() || sv.retires() {
+		return false
+	}
+	o := s.w.output()
+	if !e.Settle(o) {
+		return false
+	}
+	s.settled = true
+	sv.pool.stats.ServerBytesOut += uint64(o.Server.Len())
+	if err := sv.conn.Write(o.Server.Bytes()); err != nil {
+		sv.lost(err)
+	}
+	return true
 }
 
 // giveUpFor has the session give its kept connection up that has kept one longest, of those behind the same limit as a
-// session that has to wait. It reports whether there is one.
+// session that has to wait. It reports whether there is one: it may have something to ask before, and come then.
 func (w *Worker) giveUpFor(b *pool.Budget) bool {
 	for _, s := range w.keeping {
 		if s.server != nil && s.server.pool.budget == b {

@@ -38,6 +38,7 @@ type Session struct {
 	queued  int64   // when it began to wait for a server connection
 	fed     bool    // the engine has seen in and wants more
 	keeping bool    // it has the server connection only for what its next request may ask
+	settled bool    // it has asked what it has to before it gives its server connection back
 	starved bool    // the engine, with a server connection at hand, has seen in and wants more
 	used    bool    // the server connection has been sent something since it was borrowed
 	waiting bool
@@ -470,7 +471,7 @@ func (s *Session) from() *Pool {
 // attach links the server connection to the session.
 func (s *Session) attach(sv *Server) {
 	s.server, sv.session = sv, s
-	s.fed, s.used, s.touched = false, false, true
+	s.fed, s.used, s.touched, s.settled = false, false, true, false
 	if s.reads && sv.pool != s.pool {
 		if g, ok := s.eng.(engine.Guarded); ok {
 			g.Guard()
@@ -550,12 +551,14 @@ func (s *Session) giveBack() {
 		}
 		return
 	}
-	if s.mayKeep() {
+	if !s.settled && s.mayKeep() {
 		s.keepServer()
 		return
 	}
 	s.unkeep()
-	s.release()
+	if !s.settle() {
+		s.release()
+	}
 }
 
 // release returns the server connection, which the engine is done with.

@@ -49,6 +49,9 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			s.ahead = len(b) - i
 			return i
 		}
+		if s.refuse != s.loss {
+			s.loss = nil // it goes on behind that
+		}
 		switch h.Type {
 		case tds.PacketSQLBatch, tds.PacketRPC, tds.PacketTransaction, tds.PacketBulkLoad:
 		default:
@@ -62,6 +65,9 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		}
 		whole := last&tds.StatusEOM != 0
 		h.Status |= last & tds.StatusIgnore
+		if s.refuse != nil && s.refuse == s.loss && h.Status&tds.StatusResetConnection != 0 {
+			s.refuse, s.loss = nil, nil // the client does not ask for it any more
+		}
 		if s.refuse != nil {
 			if n == 0 {
 				break
@@ -71,15 +77,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			continue
 		}
 		if h.Type == tds.PacketBulkLoad && n > 0 {
-			if v == nil {
-				s.streams, s.discard, s.late = !whole, true, errNoBulk()
-				s.dropped(o)
-				i += n
-				continue
-			}
-			if !s.bulk(b[i:i+n], whole, o) {
-				break
-			}
+			s.bulk(b[i:i+n], h, whole, o)
 			i += n
 			continue
 		}
@@ -88,9 +86,8 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		}
 		if whole {
 			if k := s.withdrawn(b[i+n:]); k > 0 {
-				told := s.resetUnsent(h, nil, o)
-				s.unpend()
-				s.message(appendDone(told, s.version, doneToken, tds.DoneAttention), o)
+				s.resetUnsent(h, o)
+				s.acknowledge(o)
 				i += n + k
 				continue
 			}
@@ -173,6 +170,7 @@ func (s *session) attention(o *engine.Output) {
 		s.expect(false)
 		s.sendAttention(o)
 	default:
+		s.lossUnseen()
 		s.acknowledge(o)
 	}
 }
@@ -183,6 +181,7 @@ func (s *session) attentionWithin(o *engine.Output) {
 	v := s.srv
 	if s.discard || v == nil || !v.cmd.active {
 		s.discard, s.late = false, nil
+		s.lossUnseen()
 		s.acknowledge(o)
 		return
 	}
@@ -204,14 +203,14 @@ func (s *session) sendAttention(o *engine.Output) {
 func (s *session) refused(h tds.Header, whole bool, o *engine.Output) {
 	m := s.refuse
 	s.refuse = nil
-	told := s.resetUnsent(h, nil, o)
-	s.unpend()
-	if whole {
-		s.message(tds.AppendDone(m.Append(s.rollback(told), s.version), s.version, true), o)
-		return
-	}
-	s.streams, s.discard, s.late = true, true, m
-	s.insert = len(told) > 0 // the client is told at the end
+	s.resetUnsent(h, o)
+	s.drop(m, whole, o)
+}
+
+// drop answers a request that is not sent: at its end, if that has not come.
+func (s *session) drop(m *tds.Message, whole bool, o *engine.Output) {
+	s.streams, s.discard, s.late = !whole, true, m
+	s.dropped(o)
 }
 
 // dropped answers, at its end, a message that has been dropped.
@@ -290,19 +289,20 @@ func (s *session) answersAlone(msg []byte, h tds.Header, o *engine.Output) bool 
 	return err == nil && len(rest) == 0 && s.unprepares(r, o)
 }
 
-// bulk passes the rows of a bulk load. It reports false where it is to come again.
-func (s *session) bulk(msg []byte, whole bool, o *engine.Output) bool {
+// bulk passes the rows of a bulk load. h is the header of their first packet.
+func (s *session) bulk(msg []byte, h tds.Header, whole bool, o *engine.Output) {
 	v := s.srv
-	h, _ := tds.ParseHeader(msg)
-	if !v.bulk {
-		s.streams, s.discard, s.late = !whole, true, errNoBulk()
-		s.dropped(o)
-		return true
+	if v == nil || !v.bulk {
+		s.resetUnsent(h, o)
+		s.drop(errNoBulk(), whole, o)
+		return
+	}
+	if h.Status&(tds.StatusResetConnection|tds.StatusResetConnectionSkip) != 0 {
+		s.clientResets() // the server's session is, too, whatever becomes of the rows
 	}
 	v.bulk = false
 	v.cmd = command{kind: h.Type, active: true, eff: sqltext.Writes | sqltext.WritesIdentity | sqltext.Triggers}
 	s.forward(msg, nil, h, whole, o)
-	return true
 }
 
 // request handles a request, whole or as much of it as is looked into. It reports false when steps go first: then the
@@ -444,6 +444,7 @@ func (s *session) forward(msg, data []byte, h tds.Header, whole bool, o *engine.
 	v.ownedBy(s)
 	v.lastOwner, v.lastTurn = s, s.values.countTurn+1
 	s.values.countTurn++
+	s.values.told = false
 	if c.eff&(sqltext.WritesIdentity|sqltext.WritesScopeIdentity|sqltext.Exec|sqltext.Dynamic|sqltext.Unknown|sqltext.Triggers) != 0 {
 		s.values.writesIdentity(s)
 	}
@@ -488,6 +489,9 @@ func (s *session) ran(text []byte, a *analysis, alone bool) {
 		e |= sqltext.Unknown
 	}
 	c.eff |= e
+	if e&opensCursors != 0 {
+		s.columns = nil
+	}
 	if e&sqltext.Assigns != 0 {
 		from := s.want
 		if c.assigns {
@@ -558,7 +562,9 @@ func (s *session) calls(body []byte, whole bool, o *engine.Output) (ok bool, err
 	r := &s.l.rpc
 	for first := true; first || len(body) > 0; first = false {
 		rest, err := r.Next(body, v.version, v.features)
-		r.AskForColumns()
+		if err != nil || !first || len(rest) > 0 || !s.knowsColumns(r) {
+			r.AskForColumns()
+		}
 		if err == tds.ErrShort && !whole {
 			if c.single = first && r.Params >= textParams(r.ID); !c.single {
 				c.eff |= sqltext.Unknown | sqltext.WritesIdentity
@@ -609,7 +615,16 @@ func (s *session) call(r *tds.RPC, first, only bool, o *engine.Output) bool {
 	case tds.ProcCursorOpen, tds.ProcCursorPrepExec, tds.ProcCursorExecute:
 		c.eff |= sqltext.Cursor | sqltext.Exec
 		s.pin(pinCursor, "sp_cursoropen")
-		c.cursor++
+		n := 1
+		if r.ID == tds.ProcCursorPrepExec {
+			n = 2 // a handle of the statement, too, which comes first
+		}
+		c.cursor += n
+		if only {
+			c.opens = n
+		} else {
+			s.columns = nil
+		}
 	case tds.ProcCursorPrepare:
 		c.eff |= sqltext.Prepared
 		s.pin(pinCursor, "sp_cursorprepare")
@@ -617,6 +632,9 @@ func (s *session) call(r *tds.RPC, first, only bool, o *engine.Output) bool {
 	case tds.ProcCursorClose, tds.ProcCursorUnprepare:
 		c.eff |= sqltext.UsesCursor | sqltext.Ends
 		c.cursor--
+		if r.ID == tds.ProcCursorClose {
+			s.cursorCloses(r)
+		}
 	case tds.ProcCursor, tds.ProcCursorFetch, tds.ProcCursorOption:
 		c.eff |= sqltext.UsesCursor | sqltext.Writes | sqltext.Triggers
 	default:

@@ -17,9 +17,10 @@ type fake struct {
 	in, out  []byte
 	data     []byte // of the message under way
 	first    tds.PacketStatus
-	deaf     bool // it does not see attentions
-	ignored  bool // the message is not to be run
-	running  bool // a statement that only an attention ends
+	deaf     bool  // it does not see attentions
+	ignored  bool  // the message is not to be run
+	cursor   int32 // the last handle of one
+	running  bool  // a statement that only an attention ends
 	bulk     bool
 	database string // after log-in
 
@@ -40,13 +41,15 @@ type fake struct {
 	resets        int
 	mute          bool // it does not tell settings
 	keepsIdentity bool // a reset does not take it away
+	keepsContext  bool // nor session_context, as on Babelfish
+	tellsBehind   int  // how long the texts are by which it tells of the database behind a reset; 0: it does not
 	noReset       bool // it does not acknowledge resets
 	failing       bool // some procedures fail
 	forgets       bool // a table variable's identity is lost again, as on Babelfish
 }
 
 func newFake(size int, next *int) *fake {
-	f := &fake{version: tds.V74, size: size, tells: true, database: "shop", next: next}
+	f := &fake{version: tds.V74, size: size, tells: true, database: "shop", next: next, cursor: 180150001}
 	f.resetState()
 	f.rowCount = 0
 	return f
@@ -109,13 +112,18 @@ func (r *reply) inserted(token byte, status, count int) *reply {
 	return r
 }
 
-// ints is a result of one row of integers.
-func (r *reply) ints(v ...int) *reply {
-	r.u8(0x81).u16(len(v))
-	for range v {
+// described tells of that many columns that are integers.
+func (r *reply) described(n int) *reply {
+	r.u8(0x81).u16(n)
+	for range n {
 		r.u32(0).u16(0).u8(0x38).name("n")
 	}
-	r.u8(0xD1)
+	return r
+}
+
+// ints is a result of one row of integers.
+func (r *reply) ints(v ...int) *reply {
+	r.described(len(v)).u8(0xD1)
 	for _, n := range v {
 		r.u32(n)
 	}
@@ -221,15 +229,24 @@ func (f *fake) message(t tds.PacketType, data []byte) {
 		f.resets++
 		tran, desc := f.tran, f.desc
 		id := f.identity
+		vars := f.vars
 		f.resetState()
 		if f.keepsIdentity {
 			f.identity = id
+		}
+		for name, v := range vars {
+			if f.keepsContext && strings.HasPrefix(name, "context:") {
+				f.vars[name] = v
+			}
 		}
 		if f.first&tds.StatusResetConnectionSkip != 0 {
 			f.tran, f.desc = tran, desc
 		}
 		if !f.noReset {
 			r.env(tds.EnvReset, nil, nil)
+		}
+		if n := f.tellsBehind; n > 0 {
+			r.text(tds.EnvDatabase, f.db, "other").info(5701, strings.Repeat("d", n)).text(tds.EnvLanguage, "us_english", "").info(5703, strings.Repeat("l", n))
 		}
 	}
 	if f.ignored { // what was sent of it is not to be run
@@ -454,6 +471,13 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 				f.begin(r, f.tells)
 			case "leaks", "init":
 				f.vars[strings.TrimSuffix(words[1], "s")] = "1"
+			case "sp_set_session_context", "sys.sp_set_session_context":
+				parts := strings.Split(s, "'")
+				if name := "context:" + parts[1]; strings.HasSuffix(s, "NULL") {
+					delete(f.vars, name)
+				} else {
+					f.vars[name] = parts[3]
+				}
 			case "sp_getapplock":
 				f.locks++
 			case "sp_releaseapplock":
@@ -544,11 +568,41 @@ func (f *fake) rpc(r *reply, body []byte) {
 			default:
 				delete(f.handles, handle())
 			}
-		case tds.ProcCursorOpen:
-			f.temp["cursor"] = true
-			returns(180150003)
+		case tds.ProcCursorOpen, tds.ProcCursorPrepExec:
+			if text(1) == "SELECT 1/0" {
+				r.err(8134)
+				status |= tds.DoneError
+				break
+			}
+			if text(1) == "SELECT nothing" { // as where there is no cursor for a text
+				r.u8(0x79).u32(0)
+				returns(0)
+				break
+			}
+			f.cursor += 2
+			f.temp[fmt.Sprint("cursor ", f.cursor)] = true
+			r.described(2).done(0xFF, tds.DoneMore, 0).u8(0x79).u32(0)
+			if c.ID == tds.ProcCursorPrepExec {
+				f.temp["cursor's statement"] = true
+				returns(1)
+			}
+			returns(f.cursor)
+		case tds.ProcCursorFetch:
+			if c.WithoutColumns() {
+				r.u8(0x81).u16(0xFFFF)
+			} else {
+				r.described(1) // as Babelfish, which leaves ROWSTAT out
+			}
+			r.u8(0xD1).u32(7).u32(1).done(0xFF, tds.DoneMore|tds.DoneCount, 1).u8(0x79).u32(0)
 		case tds.ProcCursorClose:
-			delete(f.temp, "cursor")
+			if name := fmt.Sprint("cursor ", handle()); !f.temp[name] {
+				r.err(16909)
+				status |= tds.DoneError
+			} else {
+				delete(f.temp, name)
+			}
+		case tds.ProcCursorUnprepare:
+			delete(f.temp, "cursor's statement")
 		default:
 			switch tds.DecodeText(c.Name) {
 			case "sp_getapplock":

@@ -31,6 +31,7 @@ type stage struct {
 	o       engine.Output
 	split   func() int // how many bytes to hand over next
 	lost    int        // server connections closed
+	keeps   bool       // server connections are kept where the session says so
 	setup   setup
 }
 
@@ -184,8 +185,8 @@ func (w *stage) run(b []byte) {
 			w.took()
 		}
 		// As in dataplane/session: what has been made ready for a request is not given back before it has had that.
-		if w.on != nil && w.s.Done() && (w.used || len(w.in) == 0 || !moved) {
-			w.detach()
+		if w.on != nil && w.s.Done() && (w.used || len(w.in) == 0 || !moved) && !(w.keeps && w.s.Keeps() && !w.s.Retire()) {
+			moved = w.giveBack() || moved
 		}
 	}
 }
@@ -200,6 +201,17 @@ func (w *stage) attach() {
 	w.o.Reset()
 	w.s.Attach(l.v, &w.o)
 	w.took()
+}
+
+// giveBack gives the server connection back, or has the session ask what it has to, before; then it reports true.
+func (w *stage) giveBack() bool {
+	w.t.Helper()
+	if w.o.Reset(); !w.s.Retire() && w.s.Settle(&w.o) {
+		w.took()
+		return true
+	}
+	w.detach()
+	return false
 }
 
 // detach gives the server connection back, of which the session says that it can go.
@@ -336,11 +348,12 @@ func seen(t testing.TB, b []byte, size int) string {
 
 // call is an RPC message of calls: each a number or a name, and its parameters.
 type call struct {
-	id     tds.ProcID
-	name   string
-	handle int // of the first parameter; -1: NULL and output; 0: there is none
-	texts  []string
-	named  string // the name of the last text
+	id      tds.ProcID
+	name    string
+	options int
+	handle  int // of the first parameter; -1: NULL and output; 0: there is none
+	texts   []string
+	named   string // the name of the last text
 }
 
 func (w *stage) calls(status tds.PacketStatus, calls ...call) []byte {
@@ -355,7 +368,7 @@ func (w *stage) calls(status tds.PacketStatus, calls ...call) []byte {
 		} else {
 			b.u16(0xFFFF).u16(int(c.id))
 		}
-		b.u16(0)
+		b.u16(c.options)
 		switch {
 		case c.handle < 0:
 			b.name("").u8(1, 0x26, 4, 0)

@@ -2,10 +2,12 @@ package sqlserver
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
 	"forebay/internal/engine"
+	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/wire/tds"
 )
 
@@ -607,6 +609,30 @@ func TestOwnResetLost(t *testing.T) {
 	}
 }
 
+// Where a reset leaves session_context, as Babelfish's does, no other session sees it, nor does its own behind a reset of its client's.
+func TestSessionContextBehindReset(t *testing.T) {
+	t.Parallel()
+	for _, keeps := range []bool{true, false} {
+		a := newStage(t, setup{})
+		b, c := a.another(), a.another()
+		l := (*a.servers)[0]
+		l.f.keepsContext, l.v.survivors = keeps, settings.Survivors{ContextInfo: true, Database: true, Isolation: true, SessionContext: true}
+		a.want(a.ask("EXEC sp_set_session_context N'k', N'a'"), ".")
+		b.want(b.ask("SELECT VAR context:k"), "NULL .")
+		a.want(a.ask("SELECT VAR context:k"), "a .")
+		b.want(b.ask("EXEC sp_set_session_context N'k', N'b'"), ".")
+		c.want(c.ask("SELECT VAR context:k"), "NULL .")
+		a.want(a.ask("SELECT VAR context:k"), "a .")
+		a.want(a.exchange(a.batchOf("SELECT VAR context:k", tds.StatusResetConnection)), "env 18 NULL .")
+		b.want(b.ask("SELECT VAR context:k"), "b .")
+		b.leave()
+		c.want(c.ask("SELECT VAR context:k"), "NULL .")
+		if a.lost+b.lost+c.lost > 0 || (*a.servers)[0] != l {
+			t.Error("the server connection is closed")
+		}
+	}
+}
+
 // The reset that comes with a request which is too large to be kept, and is refused, is acknowledged with the error.
 func TestResetOfLargeUnsentRequest(t *testing.T) {
 	t.Parallel()
@@ -658,9 +684,77 @@ func TestTooManyStatements(t *testing.T) {
 	if w.s.Pinned() != string(pinPrepared) {
 		t.Errorf("pinned: %q", w.s.Pinned())
 	}
-	w.s.stmtBytes = stmtsRefused * maxStmtBytes
+	w.s.stmtBytes = refusedStmtBytes
 	w.want(w.call(prepare), "error 701 .")
 	w.want(w.call(call{id: tds.ProcExecute, handle: 1}), "1 .")
+	// So it is with texts that make it up.
+	w = newStage(t, setup{})
+	n, got := 0, ""
+	for ; n < 1000 && !strings.Contains(got, "error"); n++ {
+		got = w.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", fmt.Sprintf("SELECT %30000d", n)}})
+	}
+	if most := refusedStmtBytes/60000 + 1; n > most || n < most-2 || got != "error 701 ." {
+		t.Errorf("after %d of 60,000 bytes: %s", n, got)
+	}
+}
+
+// A server connection notes what statements it has, not their texts. (Not in parallel: it measures the heap.)
+func TestStatementsOfServers(t *testing.T) {
+	w := newStage(t, setup{})
+	w.s.l.db.proxy.Load().Pool.MaxPreparedStatements = 1000
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := int64(0)
+	for i := range 300 {
+		w.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", fmt.Sprintf("SELECT %30000d", i)}})
+		w.call(call{id: tds.ProcUnprepare, handle: i + 1})
+		clear((*w.servers)[0].f.handles)
+		if i == 0 {
+			before = heap()
+		}
+	}
+	if n := len((*w.servers)[0].v.prepared); n != 300 {
+		t.Fatalf("%d statements are there", n)
+	}
+	more := heap() - before
+	runtime.KeepAlive(w)
+	if more > 4<<20 {
+		t.Errorf("%d bytes for what 300 statements were", more)
+	}
+}
+
+// A reset that comes with the rows of a bulk load is one of the session, too; so it is where the rows are refused.
+func TestResetWithBulkLoad(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"INSERT BULK t (a int)": "env 18 .", "SELECT 1": "env 18 error 4022 ."} {
+		w := newStage(t, setup{})
+		w.ask("SET LOCK_TIMEOUT 5")
+		w.ask("CREATE TABLE #t (a int)")
+		w.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", "SELECT 5"}})
+		w.ask(text)
+		got := w.exchange(w.say(tds.PacketBulkLoad, tds.StatusResetConnection, make([]byte, 9000)))
+		if got != want {
+			t.Errorf("%s: the client sees %q, want %q", text, got, want)
+		}
+		if w.s.Pinned() != "" || len(w.s.stmts) > 0 || w.lost > 0 {
+			t.Errorf("%s: pinned %q, %d statements, %d server connections lost", text, w.s.Pinned(), len(w.s.stmts), w.lost)
+		}
+		w.want(w.ask("SELECT VAR LOCK_TIMEOUT"), "NULL .")
+	}
+}
+
+// A transaction that is lost is told together with a reset that comes with a large request, which is refused.
+func TestLossBehindLargeReset(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.ask("BEGIN TRAN")
+	w.lose()
+	w.want(w.exchange(w.batchOf("SELECT 1"+strings.Repeat(" ", maxInspected), tds.StatusResetConnectionSkip)), "env 10 env 18 error 40197 .")
+	w.want(w.ask("SELECT 1"), "1 .")
 }
 
 // The server connection of a pinned session is never reset: what its client gives up is given up there.

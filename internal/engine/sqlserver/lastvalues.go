@@ -23,6 +23,7 @@ type lastValues struct {
 	silent        bool   // the count is not known: NOCOUNT keeps it back
 	idTurn        uint32 // counts those that may have set an identity
 	identityKnown bool
+	told          bool   // the client has been told, by the last request, which may have set it
 	identity      string // @@IDENTITY, as a literal
 	scope         string // SCOPE_IDENTITY()
 	before        bool   // until it is known: the two are what they were before, which may still be so
@@ -58,6 +59,7 @@ func (x *lastValues) writesIdentity(s *session) {
 	}
 	x.idTurn++
 	x.identityKnown = false
+	x.told = v.cmd.eff&(sqltext.ReadsOwnIdentity|readsIdentities) != 0
 	v.idOwner, v.idTurn = s, x.idTurn
 	v.idNull, v.idValue = false, ""
 }
@@ -68,13 +70,17 @@ func (x *lastValues) lose() { x.lost = true }
 // askIdentity asks for the identities. In texts, since their type is numeric(38, 0).
 const askIdentity = "SELECT CAST(@@IDENTITY AS varchar(40)),CAST(SCOPE_IDENTITY() AS varchar(40))"
 
-// wantsIdentity reports whether the identities are to be asked for now: the server connection may soon be another session's.
-// A request that has read them itself has told the client.
-func (s *session) wantsIdentity() bool {
+// Settle implements engine.Settler: the identities are asked for before the server connection is another session's. A request that
+// has read them itself has told the client.
+func (s *session) Settle(o *engine.Output) bool {
 	v := s.srv
 	x := &s.values
-	return !x.identityKnown && x.idTurn > 0 && v.idOwner == s && v.idTurn == x.idTurn && !v.inTx && len(s.pins) == 0 && !v.bulk &&
-		v.cmd.eff&(sqltext.ReadsOwnIdentity|sqltext.ReadsIdentity|sqltext.ReadsScopeIdentity) == 0
+	if s.gone || v == nil || x.identityKnown || x.told || x.idTurn == 0 || v.idOwner != s || v.idTurn != x.idTurn {
+		return false
+	}
+	s.steps = append(s.steps, step{kind: stepIdentity, text: askIdentity})
+	s.next(o)
+	return true
 }
 
 // identityRead takes over the answer to askIdentity.

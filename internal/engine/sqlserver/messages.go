@@ -9,6 +9,9 @@ import (
 // over, which clients know to be worth another try.
 const numberLost = login.NumberServiceError
 
+// textGarbled is what a client hears whose answer cannot be read.
+const textGarbled = "The service has encountered an error processing your request: the answer of the database could not be read, and its connection was closed."
+
 func errMalformed() *tds.Message {
 	return &tds.Message{Number: 4002, State: 1, Class: 20, Line: 1, Text: "The incoming tabular data stream (TDS) protocol stream is incorrect. The stream ended unexpectedly, or is malformed."}
 }

@@ -196,9 +196,7 @@ func (s *session) objectsEnd() {
 		}
 		s.drops = nil
 	}
-	if s.cursors += c.cursor; s.cursors < 0 {
-		s.cursors = 0
-	}
+	s.cursorsEnd()
 	if len(s.pins) == 0 {
 		return
 	}

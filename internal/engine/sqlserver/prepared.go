@@ -1,6 +1,7 @@
 package sqlserver
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 
@@ -18,8 +19,9 @@ const (
 	maxStmts     = 4096    // of a session
 	maxStmtBytes = 4 << 20 // of their texts, of a session, in bytes
 
-	// Beyond the above a session is pinned; beyond this many times as much it is refused more.
-	stmtsRefused = 16
+	// Beyond the above a session is pinned; beyond these it is refused more.
+	refusedStmts     = 65536
+	refusedStmtBytes = 16 << 20
 )
 
 // maxPrepared is how many handles a server connection may have before it is reset for them.
@@ -27,12 +29,19 @@ func (d *database) maxPrepared() int { return max(1, d.proxy.Load().Pool.MaxPrep
 
 // stmt is a prepared statement.
 type stmt struct {
-	key    string // params and text, and how they are meant: equal statements have equal ones
+	key    stmtKey
 	db     string // where it was prepared: names in it are of there
 	quoted bool   // QUOTED_IDENTIFIER at that time
 	params []byte // UTF-16LE; nil: NULL
 	text   []byte // UTF-16LE
 }
+
+// stmtKey stands for a statement's params and text, and how they are meant: equal statements have equal ones. It is a hash: server connections
+// note the statements that they have, whose texts may be a megabyte each, long after the sessions have gone that prepared them.
+type stmtKey [sha256.Size]byte
+
+// size is how much of a session's memory the statement counts for, in bytes.
+func (t *stmt) size() int { return len(t.params) + len(t.text) + len(t.db) }
 
 // op is what a procedure call of a request does with handles.
 type op struct {
@@ -58,14 +67,18 @@ func newStmt(params, text []byte, w *settings.Set) *stmt {
 		params: append([]byte(nil), params...), text: append([]byte(nil), text...),
 		db: w.Database, quoted: w.Options&settings.QuotedIdentifier != 0,
 	}
-	k := make([]byte, 0, 9+len(params)+len(text)+len(t.db))
-	k = binary.LittleEndian.AppendUint32(k, uint32(len(params)))
-	k = append(append(k, params...), text...)
-	k = append(append(k, t.db...), 0)
+	h := sha256.New()
+	var head [9]byte
+	binary.LittleEndian.PutUint32(head[:], uint32(len(params)))
+	binary.LittleEndian.PutUint32(head[4:], uint32(len(text)))
 	if t.quoted {
-		k = append(k, 1)
+		head[8] = 1
 	}
-	t.key = string(binary.LittleEndian.AppendUint32(k, uint32(len(t.db))))
+	_, _ = h.Write(head[:]) // a hash's does not fail
+	_, _ = h.Write(params)
+	_, _ = h.Write(text)
+	_, _ = h.Write([]byte(t.db))
+	h.Sum(t.key[:0])
 	return t
 }
 
@@ -142,10 +155,10 @@ func (s *session) handleCall(r *tds.RPC, first bool, o *engine.Output) (op, bool
 		n, size := len(s.stmts), s.stmtBytes+len(params)+len(text)
 		for i := range c.ops { // of the same request
 			if t := c.ops[i].stmt; t != nil && c.ops[i].kind == opPrepare {
-				n, size = n+1, size+len(t.key)
+				n, size = n+1, size+t.size()
 			}
 		}
-		if n >= stmtsRefused*maxStmts || size > stmtsRefused*maxStmtBytes {
+		if n >= refusedStmts || size > refusedStmtBytes {
 			s.refuse = errTooManyHandles()
 			return op{}, false
 		}
@@ -229,6 +242,7 @@ func putHandle(at []byte, h int32) {
 // strange pins for a call that is not understood.
 func (s *session) strange(r *tds.RPC) (op, bool) {
 	s.srv.cmd.eff |= sqltext.Unknown | sqltext.Prepared
+	s.columns = nil
 	s.pin(pinPrepared, fmt.Sprintf("procedure %d", r.ID))
 	return op{}, true
 }
@@ -249,7 +263,7 @@ func (s *session) oldHandle(r *tds.RPC, p *op) {
 
 func (s *session) forgetStmt(h int32) {
 	if t := s.stmts[h]; t != nil {
-		s.stmtBytes -= len(t.key)
+		s.stmtBytes -= t.size()
 		delete(s.stmts, h)
 	}
 }
@@ -280,6 +294,7 @@ func (s *session) arm() {
 	v := s.srv
 	c := &v.cmd
 	v.scan.PatchNext = false
+	v.scan.Known = c.known
 	if c.at < len(c.ops) && c.ops[c.at].kind == opPrepare {
 		v.scan.Patch, v.scan.PatchNext = c.ops[c.at].handle, true
 	}
@@ -297,6 +312,10 @@ func (s *session) returned() {
 		return
 	}
 	c := &v.cmd
+	if c.opens > 0 {
+		s.cursorReturned()
+		return
+	}
 	if !r.Patched || c.at >= len(c.ops) {
 		return
 	}
@@ -306,13 +325,13 @@ func (s *session) returned() {
 		s.stmts = make(map[int32]*stmt)
 	}
 	s.stmts[p.handle] = p.stmt
-	s.stmtBytes += len(p.stmt.key)
+	s.stmtBytes += p.stmt.size()
 }
 
 // keep notes the server connection's handle of a statement.
 func (v *server) keep(t *stmt, handle int32) {
 	if v.prepared == nil {
-		v.prepared = make(map[string]int32)
+		v.prepared = make(map[stmtKey]int32)
 	}
 	v.prepared[t.key] = handle
 	if v.handles++; v.handles > v.db.maxPrepared() {

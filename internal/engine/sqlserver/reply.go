@@ -1,6 +1,8 @@
 package sqlserver
 
 import (
+	"log/slog"
+
 	"forebay/internal/engine"
 	"forebay/internal/engine/sqlserver/settings"
 	"forebay/internal/engine/sqlserver/sqltext"
@@ -41,6 +43,8 @@ func (s *session) packet(pkt []byte, h tds.Header, o *engine.Output) {
 	for i := tds.HeaderSize; i < len(pkt); {
 		n, ev, err := v.scan.Scan(pkt[i:])
 		if err != nil {
+			v.garbled = true
+			s.l.db.log.Warn("an answer of the database server's cannot be read: its connection is closed", slog.Any("error", err))
 			o.CloseServer = true
 			o.CloseClient = o.CloseClient || s.sentSome && v.step == 0 // who is somewhere in the middle of it
 			return
@@ -50,8 +54,9 @@ func (s *session) packet(pkt []byte, h tds.Header, o *engine.Output) {
 			break
 		}
 		s.event(ev, o)
-		if prefix = prefix && s.announces(ev); prefix {
-			cut = i - tds.HeaderSize
+		// A token that goes on in the next packet stays, whole, and what is behind it.
+		if prefix = prefix && s.announces(ev) && v.scan.Rest() <= uint64(len(pkt)-i); prefix {
+			cut = i + int(v.scan.Rest()) - tds.HeaderSize
 		}
 	}
 	last := h.Status&tds.StatusEOM != 0
@@ -110,9 +115,7 @@ func (s *session) pass(pkt []byte, h tds.Header, cut int, o *engine.Output) {
 	if s.gone {
 		return
 	}
-	if s.insert {
-		s.insert = false
-		token := tds.EnvChange{Type: tds.EnvReset}.Append(s.rollback(nil))
+	if token := s.untoldOf(nil); len(token) > 0 {
 		p := tds.Header{Type: tds.PacketReply, Length: tds.HeaderSize + len(token), SPID: h.SPID, ID: 1}
 		o.Client.Set(append(p.Append(o.Client.Grow()), token...))
 	}
@@ -328,7 +331,7 @@ func (s *session) replied(o *engine.Output) {
 	s.values.count, s.values.number, s.values.lost = c.count, 0, false
 	s.values.silent = !c.counted && s.mayHideCounts(c)
 	if c.failed {
-		s.values.number = c.number
+		s.values.number, s.values.told = c.number, false
 	}
 	if s.gone {
 		c.active = false
@@ -353,7 +356,7 @@ func (s *session) replied(o *engine.Output) {
 		s.clientResets()
 		v.dirty = true // whether it has done all that a reset does is not known: the next request carries one
 	}
-	if len(c.objects) > 0 || c.cursor != 0 || len(s.temps) > 0 {
+	if len(c.objects) > 0 || c.cursor != 0 || c.eff&sqltext.Cursor != 0 || len(s.temps) > 0 {
 		s.objectsEnd()
 	}
 	if c.eff&keeping != 0 {
@@ -371,9 +374,6 @@ func (s *session) replied(o *engine.Output) {
 	}
 	if s.askDue && !v.inTx && !v.bulk && len(s.steps) == 0 {
 		s.steps = append(s.steps, step{kind: stepAsk, text: askSettings})
-	}
-	if s.wantsIdentity() {
-		s.steps = append(s.steps, step{kind: stepIdentity, text: askIdentity})
 	}
 	if len(s.steps) > 0 {
 		s.next(o)

@@ -41,7 +41,7 @@ type server struct {
 	inTx       bool
 	silent     bool    // its transaction was begun without a word
 	descriptor [8]byte // of the transaction
-	prepared   map[string]int32
+	prepared   map[stmtKey]int32
 	handles    int // made since the last reset
 
 	// What is under way.
@@ -55,6 +55,7 @@ type server struct {
 	cut      bool // and which is not for the client
 	resetDue bool // the next message is to reset the session
 	bulk     bool // rows are to come, in a message of their own
+	garbled  bool // what has come of it cannot be read
 	attn     bool // an attention was sent, and is not acknowledged
 	step     stepKind
 	stepErr  tds.Head // the error of the step
@@ -64,7 +65,7 @@ type server struct {
 }
 
 // notBabelfishMajor is the first major version of SQL Server that Babelfish does not take itself for, where a reset leaves
-// CONTEXT_INFO and the database as they are. The isolation level may survive everywhere, as it did before SQL Server 2014.
+// CONTEXT_INFO, session_context and the database as they are. The isolation level may survive everywhere, as it did before SQL Server 2014.
 const notBabelfishMajor = 13
 
 func newServer(db *database, s *login.Server) engine.Server {
@@ -73,7 +74,7 @@ func newServer(db *database, s *login.Server) engine.Server {
 		login: s.Settings, idNull: true,
 	}
 	perhaps := s.ProgVersion>>24 < notBabelfishMajor
-	v.survivors = settings.Survivors{Isolation: true, ContextInfo: perhaps, Database: perhaps}
+	v.survivors = settings.Survivors{Isolation: true, ContextInfo: perhaps, Database: perhaps, SessionContext: perhaps}
 	v.have = v.login
 	if initial, ok := db.begin(); ok {
 		v.have = initial // init_query has run

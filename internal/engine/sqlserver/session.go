@@ -29,6 +29,7 @@ type session struct {
 	packetSize int
 	spid       uint16
 	refuse     *tds.Message // answer to the next request
+	loss       *tds.Message // what tells of state that is lost; nil once the client must have seen it
 	lostTx     *[8]byte     // a transaction whose end the client has not been told
 	steps      []step       // requests of Forebay's own that are due
 	pins       engine.Pins[pinReason]
@@ -60,6 +61,8 @@ type session struct {
 	cursors int                  // handles of open cursors
 	kept    [sqltext.Kinds]int32 // how often that was taken, and not given up; or unknownKept
 
+	columns map[int64]tds.Columns // of open cursors, by their handles
+
 	stmts     map[int32]*stmt
 	stmtBytes int
 	lastStmt  int32
@@ -83,6 +86,8 @@ type command struct {
 	calls    int         // how many there are of them all, as far as they are looked into
 	inserted bool        // rows, by a statement of its own: the identities are of them
 	fatal    bool        // an error has ended the server connection
+	known    tds.Columns // of the cursor that it fetches from
+	opens    int         // how many handles of cursors it is to return yet; the last one is the cursor's
 	at       int         // of the one being answered
 	ended    tds.EnvType // how the server has said that a transaction has ended, the last time; 0: none has
 	undoes   bool        // it asks for a rollback, without a text
@@ -342,8 +347,8 @@ func (s *session) Refusing() bool { return s.refuse != nil || s.late != nil }
 func (s *session) End(err error, o *engine.Output) { s.fatal(errorOf(err), o) }
 
 // ServerLost implements engine.Session. The client keeps its connection: the request under way is answered with an error,
-// and so is the next one if a transaction or other state was lost with the server connection. In the middle of a token there
-// is no place for an error.
+// and so is the next one if a transaction or other state was lost with the server connection and the client may not have seen
+// that. In the middle of a token there is no place for an error.
 func (s *session) ServerLost(_ error, o *engine.Output) {
 	v := s.srv
 	if s.gone || v == nil {
@@ -357,29 +362,32 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 	s.values.lose()
 	s.carry = nil
 	m := lostError(nil)
+	if v.garbled {
+		m.Text = textGarbled
+	}
 	if !s.begun {
 		s.fatal(m, o)
 		return
 	}
-	if !v.cmd.active {
-		// The client's request has not been sent, or there is none.
-		if s.streams && !s.discard {
-			s.discard, s.late = true, m
-			return
-		}
-		if lostState && s.refuse == nil {
-			s.refuse = m
-			if rollback {
-				s.lostTx = &descriptor
-			}
-		}
+	// What Forebay was about to ask of an answered request may have been lost with it, too: a transaction that a text has begun,
+	// settings.
+	answered := v.cmd.active && (!v.due || v.step != 0)
+	asks := answered && slices.ContainsFunc(s.steps, func(st step) bool { return st.kind == stepProbe || st.kind == stepAsk })
+	// What runs may have left some, too, when a client that breaks it off goes on.
+	leaves := v.cmd.active && !answered && (!v.cmd.eff.Clean() || v.cmd.assigns || v.cmd.eff&sqltext.TxBegin != 0)
+	if lostState || asks || leaves {
+		s.loss = m
+	}
+	if rollback {
+		s.lostTx = &descriptor
+	}
+	if !v.cmd.active && s.streams && !s.discard { // the client's request has not been sent
+		s.discard, s.late = true, m
 		return
 	}
-	if !v.due || v.step != 0 { // it has been answered, and Forebay was looking at what it left
-		// What it was about to ask may have been lost with it, too: a transaction that a text has begun, settings.
-		asks := slices.ContainsFunc(s.steps, func(st step) bool { return st.kind == stepProbe || st.kind == stepAsk })
-		if (lostState || asks) && s.refuse == nil {
-			s.refuse = m
+	if !v.cmd.active || answered {
+		if s.loss != nil {
+			s.refuse = s.loss
 		}
 		return
 	}
@@ -399,14 +407,9 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 		o.CloseClient = true
 		return
 	}
-	if rollback {
-		s.lostTx = &descriptor
-	}
 	data := m.Append(s.untoldOf(nil), s.version)
 	if v.attn {
-		if lostState && s.refuse == nil {
-			s.refuse = m // a driver tells of nothing but the cancel
-		}
+		s.lossUnseen()
 		data = appendDone(data, s.version, doneToken, tds.DoneError|tds.DoneAttention)
 	} else {
 		data = tds.AppendDone(data, s.version, true)
@@ -414,9 +417,16 @@ func (s *session) ServerLost(_ error, o *engine.Output) {
 	s.message(data, o)
 }
 
+// lossUnseen has the next request tell of state that is lost: a driver tells of nothing but the cancel, where it has sent an attention.
+func (s *session) lossUnseen() {
+	if s.loss != nil {
+		s.refuse = s.loss
+	}
+}
+
 // forgetState forgets what is gone with a server connection.
 func (s *session) forgetState() {
-	s.temps, s.drops, s.cursors, s.kept, s.askDue = nil, nil, 0, [sqltext.Kinds]int32{}, false
+	s.temps, s.drops, s.cursors, s.columns, s.kept, s.askDue = nil, nil, 0, nil, [sqltext.Kinds]int32{}, false
 }
 
 // ClientGone implements engine.Session. What runs is cancelled; the connection is made clean, and kept.

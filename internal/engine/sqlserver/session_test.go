@@ -55,6 +55,21 @@ func TestResetRides(t *testing.T) {
 	}
 }
 
+// What a server tells behind its acknowledgement of a reset is kept from the client, too, in whole tokens.
+func TestResetTellsBehind(t *testing.T) {
+	t.Parallel()
+	for n := 1; n < 300; n += 7 {
+		a := newStage(t, setup{serverSize: 512})
+		b := a.another()
+		(*a.servers)[0].f.tellsBehind = n
+		a.want(a.ask("EXEC leaks"), ".")
+		got := b.ask("SELECT VAR leak")
+		if !strings.HasSuffix(got, "NULL .") || n < 100 && got != "NULL ." || strings.Contains(got, "env 18") {
+			t.Errorf("texts of %d: the client sees %q", n, got)
+		}
+	}
+}
+
 func TestResetMustBeAcknowledged(t *testing.T) {
 	t.Parallel()
 	a := newStage(t, setup{})
@@ -442,6 +457,53 @@ func TestLastValues(t *testing.T) {
 }
 
 // On Babelfish an identity cannot be put back. Then it is refused, and all goes on.
+// While nobody else wants the server connection nothing is asked; when it is given up, once.
+func TestIdentityIsAskedForLate(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		texts []string
+		asked int
+		want  string // what @@IDENTITY is elsewhere
+	}{
+		{[]string{"INSERT t VALUES (1)", "INSERT t VALUES (1)", "SELECT 1"}, 1, "2 ."},
+		{[]string{"INSERT t VALUES (1)", "UPDATE t SET a = 1"}, 1, "1 ."},
+		{[]string{"INSERT t VALUES (1)", "SELECT SCOPE_IDENTITY()"}, 1, "1 ."},
+		{[]string{"BEGIN TRAN", "INSERT t VALUES (1)", "COMMIT"}, 1, "1 ."},
+		{[]string{"INSERT t VALUES (1); SELECT SCOPE_IDENTITY()"}, 0, "error 40197 ."}, // the client knows it
+		{[]string{"INSERT t VALUES (1); SELECT SCOPE_IDENTITY()", "SELECT 1"}, 1, "1 ."},
+		{[]string{"INSERT t VALUES (1); SELECT SCOPE_IDENTITY(); SELECT 1/0"}, 1, "1 ."},
+		{[]string{"SELECT 1"}, 0, "NULL ."},
+	} {
+		a := newStage(t, setup{})
+		a.keeps = true
+		b := a.another()
+		f := (*a.servers)[0].f
+		count := func() (n int) {
+			for _, text := range f.said {
+				if text == askIdentity {
+					n++
+				}
+			}
+			return n
+		}
+		for _, text := range c.texts {
+			a.ask(text)
+		}
+		if a.on == nil || count() > 0 {
+			t.Errorf("%q: kept %v, asked %d times", c.texts, a.on != nil, count())
+			continue
+		}
+		a.keeps = false
+		a.run(nil)
+		if a.on != nil || count() != c.asked {
+			t.Errorf("%q: given back %v, asked %d times", c.texts, a.on == nil, count())
+		}
+		b.ask("INSERT t VALUES (1)")
+		b.ask("EXEC leaks")
+		a.want(a.ask("SELECT @@IDENTITY"), c.want)
+	}
+}
+
 func TestLastValuesForgotten(t *testing.T) {
 	t.Parallel()
 	a := newStage(t, setup{})
@@ -478,16 +540,13 @@ func TestServerLostBehind(t *testing.T) {
 	w.o.Reset()
 	w.s.FromClient(w.batchOf("INSERT t VALUES (1)", 0), &w.o)
 	w.took()
-	out := w.on.f.out
-	w.on.f.out = nil
+	w.keeps = true
 	w.client = nil
-	w.o.Reset()
-	w.s.FromServer(out, &w.o)
-	if w.o.Server.Len() == 0 {
+	w.run(nil)
+	w.want(seen(t, w.client, 4096), ".")
+	if !w.giveBack() {
 		t.Fatal("nothing is asked")
 	}
-	w.took()
-	w.want(seen(t, w.client, 4096), ".")
 	w.client = nil
 	w.lose()
 	if len(w.client) > 0 {

@@ -309,13 +309,17 @@ func (s *session) stepsFirst(skip bool) {
 	s.steps[0].reset, s.steps[0].keep = true, skip && s.srv.inTx
 }
 
-// resetUnsent does the reset that a client has asked for with a request that will not be sent, and appends what tells it so.
-func (s *session) resetUnsent(h tds.Header, b []byte, o *engine.Output) []byte {
+// resetUnsent does the reset that a client has asked for with a request that will not be sent, if it has. What is sent to the client
+// next tells it so.
+func (s *session) resetUnsent(h tds.Header, o *engine.Output) {
+	yet := s.resetYet
+	s.unpend()
 	if h.Status&(tds.StatusResetConnection|tds.StatusResetConnectionSkip) == 0 {
-		return b
+		return
 	}
+	s.insert = true
 	skip := h.Status&tds.StatusResetConnectionSkip != 0
-	if !s.resetYet {
+	if !yet {
 		s.clientResets()
 	}
 	if v := s.srv; v != nil && (v.inTx || v.dirty) {
@@ -326,7 +330,6 @@ func (s *session) resetUnsent(h tds.Header, b []byte, o *engine.Output) []byte {
 		}
 		s.next(o)
 	}
-	return tds.EnvChange{Type: tds.EnvReset}.Append(s.rollback(b))
 }
 
 // doubts reports whether it has to be asked whether a transaction is open, behind a request with these effects.

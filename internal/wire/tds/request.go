@@ -133,11 +133,17 @@ type RPC struct {
 	options []byte // in place
 }
 
+// optionNoColumns is fNoMetaData of a call's options.
+const optionNoColumns = 2
+
+// WithoutColumns reports whether the client says that it knows the columns of results already.
+func (r *RPC) WithoutColumns() bool { return r.Options&optionNoColumns != 0 }
+
 // AskForColumns has the server tell the columns of results, in place, where the client says that it knows them already
 // (fNoMetaData): rows cannot be told from tokens without. Clients take what they are told.
 func (r *RPC) AskForColumns() {
 	if len(r.options) > 0 {
-		r.options[0] &^= 2
+		r.options[0] &^= optionNoColumns
 	}
 }
 

@@ -1,6 +1,9 @@
 package tds
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // The first bytes of the tokens of a reply ([MS-TDS] 2.2.7).
 const (
@@ -90,6 +93,8 @@ type Scanner struct {
 	// Patch replaces the next RETURNVALUE that is a four-byte integer, in the bytes given to Scan, where PatchNext is set.
 	Patch     int32
 	PatchNext bool
+	// Known are the columns of results whose COLMETADATA leaves them out (NoMetaData), in the message that comes next.
+	Known Columns
 	// Capture keeps the values of rows, of up to maxCell bytes each, for EventRow.
 	Capture bool
 
@@ -107,7 +112,7 @@ type Scanner struct {
 	hold  []byte // what has come of need
 
 	// Columns of the result under way.
-	cols  []columnForm
+	cols  Columns
 	alts  []altForm
 	altBy []columnForm
 	ctx   columnContext
@@ -137,6 +142,12 @@ type columnForm struct {
 	form valueForm
 	size uint8
 }
+
+// Columns says how the rows of a result are written.
+type Columns []columnForm
+
+// Columns returns a copy of those of the last result of the message.
+func (s *Scanner) Columns() Columns { return slices.Clone(s.cols) }
 
 // altForm are the columns of an ALTMETADATA.
 type altForm struct {
@@ -218,6 +229,9 @@ const (
 // AtToken reports whether a token may begin here: the last one is complete.
 func (s *Scanner) AtToken() bool { return s.state == scanToken && s.skip == 0 && len(s.hold) == 0 }
 
+// Rest is how much of its token is still to come behind an event, in bytes.
+func (s *Scanner) Rest() uint64 { return s.skip }
+
 // End says that the message ends here, which it may not within a token. It forgets the message's columns.
 func (s *Scanner) End() error {
 	if !s.AtToken() {
@@ -232,7 +246,7 @@ func (s *Scanner) Reset() {
 	s.state, s.skip, s.need = scanToken, 0, 1
 	s.hold, s.cols, s.alts, s.altBy = keep(s.hold), keep(s.cols), keep(s.alts), keep(s.altBy)
 	s.nulls, s.row = keep(s.nulls), nil
-	s.PatchNext = false
+	s.PatchNext, s.Known = false, nil
 	s.inCrypto = false
 }
 
@@ -397,6 +411,7 @@ func (s *Scanner) step(b []byte) (Event, error) {
 		n := int(binary.LittleEndian.Uint16(b))
 		s.cols, s.keys = s.cols[:0], 0
 		if n == 0xFFFF {
+			s.cols = append(s.cols, s.Known...)
 			s.next()
 			return EventColumns, nil
 		}

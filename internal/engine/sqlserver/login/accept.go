@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"time"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/sqlserver/settings"
@@ -115,6 +116,14 @@ func (a *acceptor) run(ctx context.Context) (*Client, error) {
 		return nil, err
 	}
 	defer clear(data) // the password is in it, or a token
+	if a.only {
+		// From here on, nothing is encrypted, an error of ours neither.
+		if len(a.r.buffered()) > 0 || !a.under.idle() {
+			return nil, errEarlyBytes
+		}
+		a.conn = a.raw
+		a.r.conn, a.r.exact = a.raw, true
+	}
 	l, err := tds.ParseLogin7(data)
 	if err != nil {
 		return nil, badLogin(err)
@@ -124,15 +133,6 @@ func (a *acceptor) run(ctx context.Context) (*Client, error) {
 		return nil, oldClient()
 	}
 	a.version = a.agreed(l.Version)
-	early := len(a.r.buffered()) > 0
-	if a.only {
-		// From here on, nothing is encrypted.
-		if early || !a.under.idle() {
-			return nil, errEarlyBytes
-		}
-		a.conn = a.raw
-		a.r.conn, a.r.exact = a.raw, true
-	}
 	if a.o.RequireTLS && (!a.tls || a.only) {
 		return nil, tlsRequired("the proxy requires TLS, the client came without")
 	}
@@ -421,16 +421,24 @@ func (a *acceptor) judge(ctx context.Context, c *Client, sent secret.Password, f
 	case err != nil:
 		return cannotTell("the user's secret cannot be had", err)
 	}
-	token := fedAuth || v.Tokens && engine.IsToken(sent)
+	// A password that looks like a token is told so where it is wrong, too: nobody is to learn by that for whom tokens count.
+	plain := !a.tls || a.only
+	wrong := func(reason string) error {
+		if plain && engine.IsToken(sent) {
+			return tokenWithoutTLS()
+		}
+		return loginFailed(a.user, reason)
+	}
 	switch {
-	case token && (!a.tls || a.only):
+	case plain && (fedAuth || v.Tokens && engine.IsToken(sent)):
 		return tokenWithoutTLS()
 	case fedAuth && !v.Tokens:
 		return loginFailed(a.user, "a token of a user that is unknown, or logs in without one")
 	case sent == "":
 		return loginFailed(a.user, "no password")
 	case v.Check == nil:
-		return loginFailed(a.user, "unknown user")
+		Holds(secret.Secret{Password: "nobody's"}, sent, time.Time{}) // so that it takes as long
+		return wrong("unknown user")
 	}
 	check := func() { err = v.Check(ctx, sent, fedAuth) }
 	if v.Blocks {
@@ -442,7 +450,7 @@ func (a *acceptor) judge(ctx context.Context, c *Client, sent secret.Password, f
 	case err == nil:
 		return nil
 	case errors.Is(err, engine.ErrWrongPassword):
-		return loginFailed(a.user, "wrong password, or unknown user")
+		return wrong("wrong password, or unknown user")
 	case engine.TokenInvalid(err):
 		refusal := loginFailed(a.user, "the client sent no good token")
 		refusal.Err = err

@@ -350,6 +350,13 @@ func (l *dialer) login() error {
 	if err := l.take(answer); err != nil {
 		return err
 	}
+	// What it has not been asked for would have its answers in forms that nobody expects.
+	if v := l.s.Version; !m.Version.AtLeast(v) || !v.AtLeast(tds.V71) {
+		return fmt.Errorf("%w: server speaks TDS version %#08x, and was asked for %#08x", ErrProtocol, uint32(v), uint32(m.Version))
+	}
+	if f := l.s.Features; f != f.And(tds.FeaturesOf(m.Features)) {
+		return fmt.Errorf("%w: server acknowledges features that it was not asked for", ErrProtocol)
+	}
 	if len(l.r.buffered()) > 0 {
 		return fmt.Errorf("%w: data while idle", ErrProtocol)
 	}

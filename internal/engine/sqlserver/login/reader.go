@@ -116,10 +116,13 @@ func (r *reader) messageFrom(head [tds.HeaderSize]byte, most int, types ...tds.P
 			return h, nil, &tds.MalformedError{Structure: "message", Field: "length"}
 		}
 		at := len(data)
-		grown := make([]byte, at+n)
-		copy(grown, data)
-		clear(data) // it may hold a password
-		data = grown
+		if at+n > cap(data) {
+			grown := make([]byte, at, max(at+n, 2*cap(data)))
+			copy(grown, data)
+			clear(data) // it may hold a password
+			data = grown
+		}
+		data = data[:at+n]
 		if err := r.fill(data[at:]); err != nil {
 			return h, nil, unexpected(err)
 		}

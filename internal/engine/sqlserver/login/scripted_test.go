@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -367,6 +368,46 @@ func TestAcceptLoginOnly(t *testing.T) {
 	})
 	if got.err == nil {
 		t.Error("a request within the login was dropped without a word")
+	}
+}
+
+// TestAcceptLoginOnlyMalformed has the client told in the clear, where it listens, what is wrong with its login.
+func TestAcceptLoginOnlyMalformed(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	got := accept(t, a.options(), func(p *peer) {
+		p.hello(tds.EncryptOff, false)
+		p.encrypt(a).send(tds.PacketLogin7, []byte("x"))
+		if m := p.told(tds.V74); m.Number != 17832 {
+			t.Errorf("told %d, %q", m.Number, m.Text)
+		}
+	})
+	if got.err == nil {
+		t.Error("let in")
+	}
+}
+
+// TestAcceptTokenInTheClear has nobody learn, by a token in the clear, who exists and for whom tokens count.
+func TestAcceptTokenInTheClear(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	texts := map[string][]string{}
+	for _, user := range []string{"clerk", "badge", "either", "nobody"} {
+		got := accept(t, a.options(), func(p *peer) {
+			p.hello(tds.EncryptNotSupported, false)
+			l := clerk()
+			l.UserName, l.Password = user, token
+			p.login(l)
+			m := p.told(tds.V74)
+			text := fmt.Sprintf("%d, %d, %d: %s", m.Number, m.State, m.Class, m.Text)
+			texts[text] = append(texts[text], user)
+		})
+		if got.err == nil {
+			t.Errorf("%s: let in", user)
+		}
+	}
+	if len(texts) != 1 {
+		t.Errorf("they are told %v", texts)
 	}
 }
 

@@ -141,12 +141,13 @@ func Load(ctx context.Context, q Querier, large bool) (*Catalog, error) {
 	return b.finish(), nil
 }
 
-// definitions has a query ask for definitions in a form that the protocol's version has.
+// definitions has a query ask for definitions in a form that the protocol's version has. (Babelfish takes a CASE for varchar(max),
+// whatever is in it.)
 func definitions(sql string, large bool) string {
 	if large {
 		return sql
 	}
-	return strings.Replace(sql, "CONVERT(nvarchar(max), definition)", "CASE WHEN LEN(definition) <= 4000 THEN CONVERT(nvarchar(4000), definition) END", 1)
+	return strings.Replace(sql, "CONVERT(nvarchar(max), definition)", "CONVERT(nvarchar(4000), CASE WHEN LEN(definition) <= 4000 THEN definition END)", 1)
 }
 
 // Refused reports whether an error is that the server does not answer a query, or otherwise than SQL Server: the connection

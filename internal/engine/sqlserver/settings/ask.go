@@ -8,10 +8,11 @@ import (
 
 // Ask is the batch that asks a session for its settings, as far as they can be asked for: one row, all of it NVARCHAR. It
 // reads a view, so under IMPLICIT_TRANSACTIONS it starts a transaction: ask outside of one, and only where that is OFF; and
-// it changes @@ROWCOUNT and @@ERROR. ("sys.dm_exec_sessions", of which a session may always see its own row)
-const Ask = `SELECT CAST(DB_NAME() AS nvarchar(128)),CAST(@@OPTIONS AS nvarchar(20)),CAST(language AS nvarchar(128)),` +
-	`CAST(date_format AS nvarchar(3)),CAST(date_first AS nvarchar(3)),CAST(transaction_isolation_level AS nvarchar(3)),` +
-	`CAST(lock_timeout AS nvarchar(20)),CAST(text_size AS nvarchar(20)),CAST(deadlock_priority AS nvarchar(3)),` +
+// it changes @@ROWCOUNT and @@ERROR. ("sys.dm_exec_sessions", of which a session may always see its own row.) The view is asked for what
+// nothing else tells alone: on Babelfish it has defaults in the place of what has not been set.
+const Ask = `SELECT CAST(DB_NAME() AS nvarchar(128)),CAST(@@OPTIONS AS nvarchar(20)),CAST(@@LANGUAGE AS nvarchar(128)),` +
+	`CAST(date_format AS nvarchar(3)),CAST(@@DATEFIRST AS nvarchar(3)),CAST(transaction_isolation_level AS nvarchar(3)),` +
+	`CAST(@@LOCK_TIMEOUT AS nvarchar(20)),CAST(text_size AS nvarchar(20)),CAST(deadlock_priority AS nvarchar(3)),` +
 	`CONVERT(nvarchar(258),CONTEXT_INFO(),1) FROM sys.dm_exec_sessions WHERE session_id=@@SPID`
 
 // AskColumns is how many columns the answer to Ask has.

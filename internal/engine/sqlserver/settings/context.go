@@ -38,7 +38,7 @@ func cutCounted(s string) (head, rest string) {
 // removes the entry. It reports false, and changes nothing, where the entry cannot be carried: too long, or a key that
 // differs from another one in case alone, since it depends on the server whether the two are one.
 func (s *Set) SetContext(key, literal string) bool {
-	if key == "" || len(key) > maxKey || len(literal) > maxContext {
+	if key == "" || literal == "" || len(key) > maxKey || len(literal) > maxContext {
 		return false
 	}
 	list := entries(s.context)
@@ -56,19 +56,17 @@ func (s *Set) SetContext(key, literal string) bool {
 		list = append(list, entry{key, literal})
 		slices.SortFunc(list, func(a, b entry) int { return strings.Compare(a.key, b.key) })
 	}
-	var b []byte
+	size := 0
 	for _, e := range list {
-		for _, v := range [...]string{e.key, e.value} {
-			if len(v) > 0xffff {
-				return false
-			}
-			b = append(binary.LittleEndian.AppendUint16(b, uint16(len(v))), v...)
+		if len(e.key) > 0xffff || len(e.value) > 0xffff {
+			return false
 		}
+		size += 4 + len(e.key) + len(e.value)
 	}
-	if len(b) > maxContext {
+	if size > maxContext {
 		return false
 	}
-	s.context = string(b)
+	s.context = joined(list)
 	return true
 }
 
@@ -80,6 +78,26 @@ func (s Set) Context(key string) string {
 		}
 	}
 	return ""
+}
+
+// doubted is a session_context with the same keys, whose values are not known, nor whether they are there: each differs from every literal.
+func doubted(s string) string {
+	list := entries(s)
+	for i := range list {
+		list[i].value = ""
+	}
+	return joined(list)
+}
+
+// joined is the inverse of entries.
+func joined(list []entry) string {
+	var b []byte
+	for _, e := range list {
+		for _, v := range [...]string{e.key, e.value} {
+			b = append(binary.LittleEndian.AppendUint16(b, uint16(len(v))), v...)
+		}
+	}
+	return string(b)
 }
 
 // appendContext appends what makes one session_context another.

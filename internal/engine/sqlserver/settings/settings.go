@@ -202,6 +202,8 @@ type Survivors struct {
 	Isolation   bool // survives before SQL Server 2014, and on Babelfish
 	ContextInfo bool // survives on Babelfish
 	Database    bool // survives on Babelfish 4.3
+
+	SessionContext bool // survives on Babelfish 4.3
 }
 
 // unknownContext is a CONTEXT_INFO that is not known. None that is set ends in a zero.
@@ -218,6 +220,9 @@ func (s Set) Reset(login Set, k Survivors) Set {
 	}
 	if k.ContextInfo && s.HasContextInfo {
 		login.HasContextInfo, login.ContextInfo = true, unknownContext
+	}
+	if k.SessionContext {
+		login.context = doubted(s.context)
 	}
 	return login
 }

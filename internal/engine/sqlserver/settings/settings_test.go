@@ -62,6 +62,23 @@ func TestReset(t *testing.T) {
 			t.Errorf("behind a reset %s, want %s", text, c.want)
 		}
 	}
+	s = at
+	s.SetContext("a", "N'b'")
+	s.SetContext("c", "1")
+	if got := s.Reset(at, Survivors{}); got != at {
+		t.Error(got)
+	}
+	left := s.Reset(at, Survivors{SessionContext: true})
+	if text, want := string(left.Text(at)), "EXEC sys.sp_set_session_context @key=N'a',@value=NULL;EXEC sys.sp_set_session_context @key=N'c',@value=NULL;"; text != want {
+		t.Errorf("behind a reset %s, want %s", text, want)
+	}
+	s.SetContext("c", "NULL")
+	if text, want := string(left.Text(s)), "EXEC sys.sp_set_session_context @key=N'c',@value=NULL;EXEC sys.sp_set_session_context @key=N'a',@value=N'b';"; text != want {
+		t.Errorf("behind a reset %s, want %s", text, want)
+	}
+	if left.Reset(at, Survivors{SessionContext: true}) != left {
+		t.Error("a session_context that is not known is known behind a second reset")
+	}
 	if got.Reaches(at) {
 		t.Error("a CONTEXT_INFO that may have survived can be taken away")
 	}
