@@ -1,8 +1,8 @@
 package sqlserver
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,17 +22,27 @@ const watchdog = 2 * time.Minute
 // program runs a program with the password of a place in TDS_PASSWORD and more of an environment, and returns what it printed.
 func program(t *testing.T, p place, env []string, stdin, name string, args ...string) string {
 	t.Helper()
+	out, ok := tryProgram(t, p, env, stdin, name, args...)
+	if !ok {
+		t.Fatalf("%s fails:\n%s", filepath.Base(name), out)
+	}
+	return out
+}
+
+// tryProgram is program for one that may fail.
+func tryProgram(t *testing.T, p place, env []string, stdin, name string, args ...string) (out string, ok bool) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), watchdog)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(append(os.Environ(), "TDS_PASSWORD="+p.password), env...)
 	cmd.Stdin = strings.NewReader(stdin)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s: %v\n%s", filepath.Base(name), err, out.String())
+	printed, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
 	}
-	return out.String()
+	return string(printed), err == nil
 }
 
 // said fails the test unless the program went through to its end.
