@@ -165,7 +165,7 @@ func (s *session) prelogin(data []byte, conn net.Conn, strict bool) (bare bool, 
 		data []byte
 	}
 	answers := []option{
-		{preVersion, []byte{16, 0, 0x10, 0x00, 0, 0}},
+		{preVersion, append(binary.BigEndian.AppendUint32(nil, s.srv.o.ProgVersion), 0, 0)},
 		{preEncrypt, []byte{byte(answer)}},
 		{preInstOpt, []byte{0}},
 		{preThread, []byte{}},
@@ -398,11 +398,9 @@ func (s *session) welcome(l *login7, strict bool) error {
 	size = min(max(size, minPacket), maxPacket)
 
 	r := s.w.newReply() // in packets of the old size
-	r.token(envStrings(envDatabase, s.database, "master"))
-	r.token(s.messageToken(tokenInfo, &Error{Number: 5701, Class: 0, State: 2, Message: "Changed database context to '" + s.database + "'."}))
+	s.tellDatabase(r, s.database, "master")
 	r.token(envBytes(envCollation, s.srv.collation(), nil))
-	r.token(envStrings(envLanguage, s.set["LANGUAGE"], ""))
-	r.token(s.messageToken(tokenInfo, &Error{Number: 5703, Class: 0, State: 1, Message: "Changed language setting to " + s.set["LANGUAGE"] + "."}))
+	s.tellLanguage(r, s.set["LANGUAGE"], "")
 	ack := []byte{1}
 	switch s.version {
 	case v71:
@@ -411,7 +409,7 @@ func (s *session) welcome(l *login7, strict bool) error {
 		ack = binary.BigEndian.AppendUint32(ack, s.version)
 	}
 	ack = bString(ack, "Microsoft SQL Server")
-	ack = append(ack, 16, 0, 0x10, 0x00)
+	ack = binary.BigEndian.AppendUint32(ack, s.srv.o.ProgVersion)
 	r.token(sized(tokenLoginAck, ack))
 	if size != defaultPacket {
 		r.token(envStrings(envPacketSize, strconv.Itoa(size), strconv.Itoa(defaultPacket)))

@@ -274,6 +274,56 @@ func TestReset(t *testing.T) {
 	r.shows("as servers of old, and Babelfish", r.read(), "fd 0100 0000 0000000000000000 e3 0300 12 00 00"+seven)
 }
 
+// TestResetReturns has resets return the database and the language, which some tell and some do not, or leave what they leave.
+func TestResetReturns(t *testing.T) {
+	t.Parallel()
+	const nothing = "IF 1 = 0 SELECT 1"
+	tokens := func(all ...[]byte) string { return hex.EncodeToString(bytes.Join(all, nil)) }
+	for name, c := range map[string]struct {
+		o        Options
+		database string
+		language string
+		told     func(s *session) string
+	}{
+		"silent": {Options{}, "app", "us_english", func(*session) string { return "e3 0300 12 00 00" }},
+		"told before": {Options{ResetTells: ResetTellsBefore}, "app", "us_english", func(s *session) string {
+			return tokens(envStrings(envDatabase, "app", "master"), s.messageToken(tokenInfo, &Error{Number: 5701, State: 2, Message: "Changed database context to 'app'."}),
+				envStrings(envLanguage, "us_english", "Deutsch"), s.messageToken(tokenInfo, &Error{Number: 5703, State: 1, Message: "Changed language setting to us_english."})) +
+				"e3 0300 12 00 00"
+		}},
+		"told behind": {Options{ResetTells: ResetTellsBehind}, "app", "us_english", func(s *session) string {
+			return "e3 0300 12 00 00" + tokens(envStrings(envDatabase, "app", "master"), s.messageToken(tokenInfo, &Error{Number: 5701, State: 2, Message: "Changed database context to 'app'."}),
+				envStrings(envLanguage, "us_english", "Deutsch"), s.messageToken(tokenInfo, &Error{Number: 5703, State: 1, Message: "Changed language setting to us_english."}))
+		}},
+		"kept": {Options{KeepsDatabase: true, KeepsContext: true, ResetTells: ResetTellsBehind}, "master", "us_english", func(s *session) string {
+			return "e3 0300 12 00 00" + tokens(envStrings(envLanguage, "us_english", "Deutsch"), s.messageToken(tokenInfo, &Error{Number: 5703, State: 1, Message: "Changed language setting to us_english."}))
+		}},
+	} {
+		s := Start(t, c.o)
+		r, login := dial(t, s, v74, 0)
+		if !bytes.Contains(login, []byte{16, 0, 0x10, 0, tokenDone}) {
+			t.Errorf("%s: the log-in's answer has no release: %x", name, login)
+		}
+		r.batch(0, "USE master; SET LANGUAGE Deutsch; SET CONTEXT_INFO 0x01")
+		r.read()
+		r.batch(statusReset, nothing)
+		s.mu.Lock()
+		ses := s.all[0]
+		s.mu.Unlock()
+		r.shows(name, r.read(), c.told(ses)+doneOK)
+		r.batch(0, "IF DB_NAME() = '"+c.database+"' AND @@LANGUAGE = '"+c.language+"' SELECT 7 AS a")
+		r.shows(name, r.read(), "81 0100 00000000 0800 38 01 6100 d1 07000000 fd 1000 c100 0100000000000000")
+		r.batch(0, "IF CONTEXT_INFO() IS NULL SELECT 7 AS a")
+		if got := r.read(); (got[0] == tokenColMetaData) == c.o.KeepsContext {
+			t.Errorf("%s: CONTEXT_INFO is there, or not: %x", name, got)
+		}
+	}
+	_, login := dial(t, Start(t, Options{ProgVersion: BabelfishProg}), v74, 0)
+	if !bytes.Contains(login, []byte{12, 0, 7, 0xD0, tokenDone}) {
+		t.Errorf("the log-in's answer has no release: %x", login)
+	}
+}
+
 func TestPacketSize(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{512, 4096, 32767} {

@@ -66,7 +66,28 @@ type Options struct {
 	AttentionInside    bool // an attention is acknowledged in the message that it interrupts, not in one of its own after that
 	ResetAfterDone     bool // ENVCHANGE 18 comes after a first DONE, as in Babelfish
 	SkipTransactionBad bool // RESETCONNECTIONSKIPTRAN closes the connection, as in Babelfish
+	KeepsDatabase      bool // a reset leaves the database as it is, as in Babelfish
+	KeepsContext       bool // a reset leaves CONTEXT_INFO as it is, as in Babelfish
+	ResetTells         ResetTells
+	ProgVersion        uint32 // of the server, as LOGINACK has it; SQL Server 2022's
 }
+
+// ResetTells says where a reset tells of the database and the language that it has returned to, with ENVCHANGE 1 and 2 and the
+// information that goes with them.
+type ResetTells uint8
+
+// Where a reset tells.
+const (
+	ResetTellsNothing ResetTells = iota
+	ResetTellsBefore             // its acknowledgement, ENVCHANGE 18
+	ResetTellsBehind             // that
+)
+
+// What servers say that they are, for Options.ProgVersion.
+const (
+	SQLServer2022 = 0x10001000 // 16.0.4096
+	BabelfishProg = 0x0C0007D0 // 12.0.2000, which is SQL Server 2014
+)
 
 // Server is a running server.
 type Server struct {
@@ -121,6 +142,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.MaxVersion == 0 {
 		o.MaxVersion = v74
+	}
+	if o.ProgVersion == 0 {
+		o.ProgVersion = SQLServer2022
 	}
 	if o.LimitError == 0 {
 		o.LimitError = 17809

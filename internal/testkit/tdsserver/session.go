@@ -125,17 +125,22 @@ func (s *session) reset(keepTransaction bool) {
 	if !keepTransaction {
 		s.rollbackAll()
 	}
-	level := s.set["TRANSACTION ISOLATION LEVEL"]
+	level, info := s.set["TRANSACTION ISOLATION LEVEL"], s.contextInfo
 	s.set = maps.Clone(s.first)
 	if s.srv.o.KeepsIsolation {
 		s.set["TRANSACTION ISOLATION LEVEL"] = level
 	}
 	s.fresh()
-	db := s.l.database
-	if db == "" {
-		db = s.srv.o.Databases[0]
+	if s.srv.o.KeepsContext {
+		s.contextInfo = info
 	}
-	s.use(s.srv.store.find(db))
+	if !s.srv.o.KeepsDatabase {
+		db := s.l.database
+		if db == "" {
+			db = s.srv.o.Databases[0]
+		}
+		s.use(s.srv.store.find(db))
+	}
 	s.resetted.Add(1)
 	s.srv.mu.Lock()
 	s.srv.resets++
@@ -321,9 +326,36 @@ func (s *session) resetBits(m message, r *reply) error {
 	if !skip {
 		s.rollbackEnv(r)
 	}
+	database, language := s.database, s.set["LANGUAGE"]
 	s.reset(skip)
+	tell := func() {
+		if s.database != database {
+			s.tellDatabase(r, s.database, database)
+		}
+		if s.set["LANGUAGE"] != language {
+			s.tellLanguage(r, s.set["LANGUAGE"], language)
+		}
+	}
+	if s.srv.o.ResetTells == ResetTellsBefore {
+		tell()
+	}
 	r.token(sized(tokenEnvChange, []byte{envReset, 0, 0}))
+	if s.srv.o.ResetTells == ResetTellsBehind {
+		tell()
+	}
 	return nil
+}
+
+// tellDatabase says that the database has changed.
+func (s *session) tellDatabase(r *reply, now, was string) {
+	r.token(envStrings(envDatabase, now, was))
+	r.token(s.messageToken(tokenInfo, &Error{Number: 5701, State: 2, Message: "Changed database context to '" + now + "'."}))
+}
+
+// tellLanguage says that the language has changed.
+func (s *session) tellLanguage(r *reply, now, was string) {
+	r.token(envStrings(envLanguage, now, was))
+	r.token(s.messageToken(tokenInfo, &Error{Number: 5703, State: 1, Message: "Changed language setting to " + now + "."}))
 }
 
 // headers takes ALL_HEADERS off a request and checks the transaction's descriptor ([MS-TDS] 2.2.5.3).

@@ -130,9 +130,8 @@ func (p *parser) statementOf() stmt {
 			if db == "" {
 				return &Error{Number: 911, Class: 16, State: 1, Message: "Database '" + name + "' does not exist. Make sure that the name is entered correctly."}
 			}
-			x.r.token(envStrings(envDatabase, db, x.s.database))
+			x.s.tellDatabase(x.r, db, x.s.database)
 			x.s.use(db)
-			x.r.token(x.s.messageToken(tokenInfo, &Error{Number: 5701, State: 2, Message: "Changed database context to '" + db + "'."}))
 			return nil
 		})
 	case p.kw("PRINT"):
@@ -661,8 +660,7 @@ func (x *exec) setOption(name, v string) error {
 		if !ok {
 			return &Error{Number: 2740, Class: 16, State: 1, Message: "SET LANGUAGE failed because '" + v + "' is not an official language name or a language alias on this SQL Server."}
 		}
-		x.r.token(envStrings(envLanguage, v, s.set["LANGUAGE"]))
-		x.r.token(s.messageToken(tokenInfo, &Error{Number: 5703, State: 1, Message: "Changed language setting to " + v + "."}))
+		s.tellLanguage(x.r, v, s.set["LANGUAGE"])
 		s.set["DATEFORMAT"], s.set["DATEFIRST"] = l[0], l[1]
 	case "DATEFORMAT":
 		v = strings.ToLower(v)

@@ -17,16 +17,21 @@ import (
 	"forebay/internal/testkit/tdsserver"
 )
 
-// openGo opens a pool of go-mssqldb's, with more of what its URL takes.
-func openGo(t *testing.T, p place, more ...string) *sql.DB {
-	t.Helper()
+// goURL is a URL for go-mssqldb, with more of what it takes.
+func goURL(p place, more ...string) string {
 	q := url.Values{"database": {p.database}, "certificate": {p.ca}, "hostNameInCertificate": {"localhost"}, "dial timeout": {"20"}, "disableRetry": {"true"}, "encrypt": {"false"}}
 	for _, m := range more {
 		k, v, _ := strings.Cut(m, "=")
 		q.Set(k, v)
 	}
 	u := url.URL{Scheme: "sqlserver", User: url.UserPassword(p.user, p.password), Host: p.addr(), RawQuery: q.Encode()}
-	db, err := sql.Open("sqlserver", u.String())
+	return u.String()
+}
+
+// openGo opens a pool of go-mssqldb's, with more of what its URL takes.
+func openGo(t *testing.T, p place, more ...string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlserver", goURL(p, more...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,8 @@
 package sqlserver
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,17 +22,27 @@ const watchdog = 2 * time.Minute
 // program runs a program with the password of a place in TDS_PASSWORD and more of an environment, and returns what it printed.
 func program(t *testing.T, p place, env []string, stdin, name string, args ...string) string {
 	t.Helper()
+	out, ok := tryProgram(t, p, env, stdin, name, args...)
+	if !ok {
+		t.Fatalf("%s fails:\n%s", filepath.Base(name), out)
+	}
+	return out
+}
+
+// tryProgram is program for one that may fail.
+func tryProgram(t *testing.T, p place, env []string, stdin, name string, args ...string) (out string, ok bool) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), watchdog)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(append(os.Environ(), "TDS_PASSWORD="+p.password), env...)
 	cmd.Stdin = strings.NewReader(stdin)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s: %v\n%s", filepath.Base(name), err, out.String())
+	printed, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
 	}
-	return out.String()
+	return string(printed), err == nil
 }
 
 // said fails the test unless the program went through to its end.
@@ -57,8 +67,9 @@ func pythonWith(t *testing.T, module string) string {
 // encryptions are the server's kinds with what a driver that wants this much gets.
 var encryptions = map[string]tdsserver.Encryption{"off": tdsserver.EncryptOff, "required": tdsserver.EncryptRequired, "unsupported": tdsserver.EncryptNotSupported}
 
-func TestTedious(t *testing.T) {
-	t.Parallel()
+// tedious finds node, and where tedious is.
+func tedious(t *testing.T) (node, modules string) {
+	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("needs node: scripts/install-servers node tedious")
@@ -71,10 +82,16 @@ func TestTedious(t *testing.T) {
 		}
 		dir = filepath.Join(base, "forebay")
 	}
-	modules := filepath.Join(dir, "node", "node_modules")
+	modules = filepath.Join(dir, "node", "node_modules")
 	if _, err := os.Stat(filepath.Join(modules, "tedious", "package.json")); err != nil {
 		t.Skip("needs tedious: scripts/install-servers tedious")
 	}
+	return node, modules
+}
+
+func TestTedious(t *testing.T) {
+	t.Parallel()
+	node, modules := tedious(t)
 	for _, c := range []struct {
 		server, encrypt, version string
 		utf8                     bool
@@ -114,9 +131,9 @@ func TestPymssql(t *testing.T) {
 	}
 }
 
-func TestPyodbc(t *testing.T) {
-	t.Parallel()
-	python := pythonWith(t, "pyodbc")
+// odbc finds FreeTDS's ODBC driver.
+func odbc(t *testing.T) string {
+	t.Helper()
 	drivers, err := filepath.Glob("/usr/lib/*/odbc/libtdsodbc.so")
 	if err != nil {
 		t.Fatal(err)
@@ -124,11 +141,17 @@ func TestPyodbc(t *testing.T) {
 	if len(drivers) == 0 {
 		t.Skip("needs FreeTDS's ODBC driver: scripts/install-servers pyodbc")
 	}
+	return drivers[0]
+}
+
+func TestPyodbc(t *testing.T) {
+	t.Parallel()
+	python, driver := pythonWith(t, "pyodbc"), odbc(t)
 	for _, c := range []struct{ version, encryption string }{{"7.1", "request"}, {"7.2", "off"}, {"7.3", "request"}, {"7.4", "request"}, {"7.4", "require"}, {"7.4", "off"}} {
 		t.Run(c.version+"/"+c.encryption, func(t *testing.T) {
 			t.Parallel()
 			places(t, tdsserver.Options{}, func(t *testing.T, p place) {
-				said(t, program(t, p, nil, "", python, "testdata/use_pyodbc.py", drivers[0], p.host, strconv.Itoa(p.port), p.user, p.database, c.version, c.encryption))
+				said(t, program(t, p, nil, "", python, "testdata/use_pyodbc.py", driver, p.host, strconv.Itoa(p.port), p.user, p.database, c.version, c.encryption))
 			})
 		})
 	}

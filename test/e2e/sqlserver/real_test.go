@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,8 +22,11 @@ import (
 // their own there, and drop it.
 const realDSN = "FOREBAY_TEST_SQLSERVER_DSN"
 
-// realDatabase is the database of these tests.
-const realDatabase = "forebay_e2e"
+// realDatabases counts the databases of these tests: each has its own.
+var realDatabases atomic.Int32
+
+// realCatalog is held while a database is made or dropped: Babelfish cannot do two of these at once.
+var realCatalog sync.Mutex
 
 // realPlace is the server that the environment names.
 func realPlace(t *testing.T) place {
@@ -52,7 +56,7 @@ func realPlace(t *testing.T) place {
 func realServer(t *testing.T) place {
 	t.Helper()
 	p := realPlace(t)
-	p.database = realDatabase
+	p.database = fmt.Sprintf("forebay_e2e_%d", realDatabases.Add(1))
 	db, err := sql.Open("sqlserver", os.Getenv(realDSN))
 	if err != nil {
 		t.Fatal(realDSN + " is no URL for go-mssqldb") // not err: it could quote the password
@@ -63,9 +67,11 @@ func realServer(t *testing.T) place {
 		}
 	}
 	t.Cleanup(func() {
+		realCatalog.Lock()
+		defer realCatalog.Unlock()
 		// Server connections that Forebay has just closed may still be on their way out.
 		for range 100 {
-			if _, err = db.Exec("DROP DATABASE IF EXISTS " + realDatabase); err == nil {
+			if _, err = db.Exec("DROP DATABASE IF EXISTS " + p.database); err == nil {
 				break
 			}
 			time.Sleep(100 * time.Millisecond)
@@ -74,8 +80,10 @@ func realServer(t *testing.T) place {
 			t.Error(err)
 		}
 	})
-	exec(t.Context(), "DROP DATABASE IF EXISTS "+realDatabase)
-	exec(t.Context(), "CREATE DATABASE "+realDatabase)
+	realCatalog.Lock()
+	defer realCatalog.Unlock()
+	exec(t.Context(), "DROP DATABASE IF EXISTS "+p.database)
+	exec(t.Context(), "CREATE DATABASE "+p.database)
 	if t.Failed() {
 		t.FailNow()
 	}
@@ -252,7 +260,7 @@ func realReset(t *testing.T, r pair) {
 	do(t, r.b, "SET DATEFIRST 3")
 	for range 3 {
 		expect(t, r.b, lockTimeout, "-1")
-		expect(t, r.b, "SELECT DB_NAME()", realDatabase)
+		expect(t, r.b, "SELECT DB_NAME()", r.p.database)
 		expect(t, r.b, isolation, other)
 		expect(t, r.b, "SELECT CAST(@@DATEFIRST AS varchar(10))", "3")
 		expect(t, r.a, lockTimeout, "1234")
