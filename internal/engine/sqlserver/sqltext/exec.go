@@ -29,7 +29,7 @@ var procedures = func() map[string]procedure {
 	m := map[string]procedure{}
 	for p, names := range map[procedure]string{
 		harmless: `sp_assemblies_rowset sp_catalogs sp_columns sp_columns_100 sp_columns_managed sp_column_privileges
-			sp_databases sp_datatype_info sp_datatype_info_100 sp_depends sp_describe_first_result_set
+			sp_databases sp_datatype_info sp_datatype_info_90 sp_datatype_info_100 sp_depends sp_describe_first_result_set
 			sp_describe_parameter_encryption sp_describe_undeclared_parameters sp_fkeys sp_help sp_helpconstraint sp_helpdb
 			sp_helpfile sp_helpfilegroup sp_helpindex sp_helplanguage sp_helplogins sp_helprole sp_helprolemember
 			sp_helprotect sp_helpserver sp_helpsort sp_helpsrvrolemember sp_helpstats sp_helptext sp_helptrigger sp_helpuser

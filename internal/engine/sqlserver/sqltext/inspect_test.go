@@ -232,6 +232,7 @@ var effects = []struct {
 	{"sp_who2", WritesIdentity},
 	{"EXEC sp_help", WritesIdentity},
 	{"EXEC sys.sp_columns @table_name = N't'", WritesIdentity},
+	{"EXEC sp_datatype_info_90 12, @ODBCVer = 3", WritesIdentity}, // which ODBC drivers call
 	{"exec master..sp_help t", procedure},
 	{"exec dbo.sp_help t", procedure},
 	{"EXEC [sys].[sp_help]", WritesIdentity},
