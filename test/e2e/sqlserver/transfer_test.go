@@ -2,9 +2,12 @@ package sqlserver
 
 import (
 	"bytes"
+	"database/sql"
 	"fmt"
+	"math"
 	"net"
 	"runtime"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +27,8 @@ const (
 	mostInFlight = 24 << 20
 	// mostHeap is what the process may have more of than before, once in the middle and once at the end.
 	mostHeap = 16 << 20
+	// pace is after how many bytes a slow reader rests.
+	pace = 256 << 10
 )
 
 // wire is a stretch of network on which bytes are counted, and slowed down.
@@ -46,13 +51,16 @@ func (w *wire) lay(t *testing.T, to string) (host string, port int) {
 	pass := func(dst, src net.Conn, n *atomic.Int64, slow *atomic.Bool) {
 		defer dst.Close()
 		b := make([]byte, 64<<10)
-		for {
+		for since := 0; ; {
 			k, err := src.Read(b)
 			if k > 0 {
 				n.Add(int64(k))
 				w.seen()
-				if slow.Load() {
-					time.Sleep(time.Millisecond)
+				if since += k; since >= pace {
+					since = 0
+					if slow.Load() {
+						time.Sleep(2 * time.Millisecond)
+					}
 				}
 				if _, err := dst.Write(b[:k]); err != nil {
 					return
@@ -130,11 +138,16 @@ func newPassage(t *testing.T, p place) *passage {
 	return g
 }
 
+// heap is how many bytes are in use. What is allocated while that is found out counts, too: the least of some looks is nearest.
 func heap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
+	least := int64(math.MaxInt64)
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	for range 4 {
+		runtime.GC()
+		metrics.Read(live)
+		least = min(least, int64(live[0].Value.Uint64()))
+	}
+	return least
 }
 
 // TestTransfer has 50 MB pass in either direction, to a reader who is slow, and to one who is not: few of them are in Forebay at a
@@ -156,6 +169,17 @@ func TestTransfer(t *testing.T) {
 		}
 		transfer(t, p, "disable", fmt.Sprintf("SELECT TOP %d a.n, REPLICATE('x', 4096) AS s FROM dbo.n a CROSS JOIN dbo.n b", transferred/4096))
 	})
+}
+
+// filling has the scripted server send more than it keeps of what it has sent.
+var filling = fmt.Sprintf("SELECT REPLICATE(CAST('x' AS varchar(max)), %d)", 20<<20)
+
+func fill(t *testing.T, c *sql.Conn) {
+	t.Helper()
+	var all []byte
+	if err := c.QueryRowContext(t.Context(), filling).Scan(&all); err != nil || len(all) < 20<<20 {
+		t.Fatalf("%d bytes, %v", len(all), err)
+	}
 }
 
 func transfer(t *testing.T, p place, encrypt, query string) {
@@ -185,7 +209,7 @@ func transfer(t *testing.T, p place, encrypt, query string) {
 		}
 		return middle
 	}
-	read() // at full speed; the scripted server keeps what it has sent, up to a limit, beyond which it is now
+	fill(t, c)
 	before := heap()
 	g.near.slowDown.Store(true)
 	middle := read()
@@ -201,9 +225,11 @@ func transfer(t *testing.T, p place, encrypt, query string) {
 	}
 	func() { // so that nothing of it is left
 		large := bytes.Repeat([]byte("forebay."), transferred/8)
-		var got []byte
-		if err := c.QueryRowContext(t.Context(), "SELECT @p1", large).Scan(&got); err != nil || !bytes.Equal(got, large) {
-			t.Errorf("%d bytes have come back, %v", len(got), err)
+		if encrypt == "disable" { // once is enough
+			var got []byte
+			if err := c.QueryRowContext(t.Context(), "SELECT @p1", large).Scan(&got); err != nil || !bytes.Equal(got, large) {
+				t.Errorf("%d bytes have come back, %v", len(got), err)
+			}
 		}
 		g.far.slowUp.Store(true)
 		var n int
@@ -238,7 +264,7 @@ func TestIdle(t *testing.T) {
 		}
 	}
 	first := dialRaw(t, p, tds.V74)
-	first.do(fmt.Sprintf("SELECT REPLICATE(CAST('x' AS varchar(max)), %d)", 20<<20)) // the scripted server has recorded what it keeps
+	first.do(filling)
 	before := heap()
 	all := make([]*raw, clients)
 	for i := range all {
