@@ -193,6 +193,12 @@ func TestPostgresPinned(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	eventually(t, "Forebay has seen what they have", func() error { // a client hears of its statement before that
+		if n := s.fb.Plane.Collect().Proxies[0].Target.Engine.Pinned; n != 3 {
+			return fmt.Errorf("%d sessions are pinned", n)
+		}
+		return nil
+	})
 	s.set[0].Kill()
 	s.promote(t, 1)
 	for name, c := range clients {

@@ -1,0 +1,54 @@
+package mysql
+
+import (
+	"log/slog"
+	"testing"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/mysql/routines"
+	"forebay/internal/resource"
+)
+
+// After a change of routines, what a reader's catalog says of them does not count before readers are known to have the change: that
+// catalog may have been read before it came, and the routine may be another one by now.
+func TestRoutinesOfReaders(t *testing.T) {
+	t.Parallel()
+	e := New(slog.New(slog.DiscardHandler))
+	writers := e.Open(&resource.Proxy{}, engine.Key{User: "u"}, nil).(*database)
+	readers := e.Open(&resource.Proxy{}, engine.Key{User: "u", ReadOnly: true}, nil).(*database)
+	at := func(d *database, guarded bool) *session { return &session{l: &local{db: d}, guarded: guarded} }
+	read := func() *routines.Catalog { // as Maintain does
+		c := new(routines.Catalog)
+		for _, d := range []*database{writers, readers} {
+			_ = d.knownRoutines()
+			d.routines.Store(c)
+		}
+		return c
+	}
+	sessions := map[string]*session{"at the writer": at(writers, false), "at a reader": at(readers, false), "split off to one": at(writers, true)}
+	c := read()
+	for name, s := range sessions {
+		if s.knownRoutines() != c {
+			t.Errorf("%s: not known though nothing has changed", name)
+		}
+	}
+	writers.schemaChanged(true)
+	c = read()
+	for name, s := range sessions {
+		if got := s.knownRoutines() == c; got != (name == "at the writer") || s.unsettled() == got {
+			t.Errorf("%s, after a change: known %t", name, got)
+		}
+	}
+	for _, d := range []*database{writers, readers} {
+		d.Settled(d.Changed())
+	}
+	if readers.routines.Load() == c {
+		t.Error("what a reader has said before passes for known when it is settled")
+	}
+	c = read()
+	for name, s := range sessions {
+		if s.knownRoutines() != c {
+			t.Errorf("%s: not known though it is settled", name)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package postgres
+
+import (
+	"log/slog"
+	"testing"
+
+	"forebay/internal/engine"
+	"forebay/internal/engine/postgres/sqltext"
+	"forebay/internal/resource"
+)
+
+// After DDL that concerns routines, of whatever user, the catalog is another one for all users of the database; and one that was read at
+// a reader, or is to hold for one, does not count before readers are known to have the change.
+func TestRoutinesOfReaders(t *testing.T) {
+	t.Parallel()
+	e := New(slog.New(slog.DiscardHandler), nil)
+	open := func(user, name string, readOnly bool) *database {
+		return e.Open(&resource.Proxy{}, engine.Key{User: user, Database: name, ReadOnly: readOnly}, nil).(*database)
+	}
+	owner, app, readers, elsewhere := open("owner", "db", false), open("app", "db", false), open("app", "db", true), open("app", "other", false)
+	all := []*database{owner, app, readers, elsewhere}
+	r := sqltext.NewRoutines(sqltext.Catalog{})
+	read := func() { // as Maintain does
+		for _, d := range all {
+			_ = d.known(false)
+			d.routines.Store(r)
+		}
+	}
+	read()
+	for i, d := range all {
+		if d.known(false) != r || d.known(true) != r {
+			t.Errorf("%d: not known though nothing has changed", i)
+		}
+	}
+	owner.staleRoutines()
+	if owner.known(false) != nil || app.known(false) != nil || readers.known(false) != nil {
+		t.Error("what was known before passes for known after a change")
+	}
+	if elsewhere.known(false) != r {
+		t.Error("a change in another database counts")
+	}
+	read()
+	if owner.known(false) != r || app.known(false) != r {
+		t.Error("not known at the writer, though it was read again")
+	}
+	if readers.known(false) != nil || app.known(true) != nil {
+		t.Error("known at a reader, which may not have the change")
+	}
+	for _, d := range all {
+		d.Settled(d.Changed())
+	}
+	if app.known(true) != r {
+		t.Error("not known at a reader that has the change")
+	}
+	if readers.known(false) != nil {
+		t.Error("what a reader has said before passes for known when it is settled")
+	}
+	read()
+	if readers.known(false) != r {
+		t.Error("not known at readers, though it was read again")
+	}
+}
