@@ -82,6 +82,7 @@ var pinOf = [...]struct {
 // pinFor pins for what a text does.
 func (s *session) pinFor(e sqltext.Effects, more bool) {
 	digest := s.srv.cmd.digest
+	format := e&sqltext.FormatOnly != 0 && !s.pinnedFor(pinFixed)
 	for _, p := range pinOf {
 		if e&p.eff != 0 {
 			s.pin(p.reason, digest)
@@ -90,7 +91,25 @@ func (s *session) pinFor(e sqltext.Effects, more bool) {
 	if more {
 		s.pin(pinUnknown, digest)
 	}
-	if e&(sqltext.SettingLost|sqltext.Unknown|sqltext.Unclear|sqltext.Fixed) != 0 {
+	if e&(sqltext.SettingLost|sqltext.Unknown|sqltext.Unclear) != 0 || e&sqltext.Fixed != 0 && !format {
+		s.srv.unsure = true
+	}
+	if e&sqltext.Fixed != 0 {
+		s.format = format
+	}
+}
+
+// formatEnds ends the pin of a SET FMTONLY ON if the next request sets it OFF and leaves nothing else, as drivers do before a bulk
+// load. Any other one may have done what it says, or not.
+func (s *session) formatEnds() {
+	c := &s.srv.cmd
+	if !s.format || c.eff&sqltext.FormatOnly != 0 {
+		return
+	}
+	s.format = false
+	if c.eff&sqltext.FormatEnds != 0 && c.kind == tds.PacketSQLBatch && !c.failed {
+		s.unpin(pinFixed)
+	} else {
 		s.srv.unsure = true
 	}
 }
@@ -128,7 +147,10 @@ func (s *session) pin(r pinReason, digest string) {
 func (s *session) unpin(r pinReason) { s.pins.Remove(r, s.l.counters, s.l.db.log, s.id.PID) }
 
 // unpinAll ends all reasons: the state is gone, or the server connection will be made clean or closed.
-func (s *session) unpinAll() { s.pins.Clear(s.l.counters) }
+func (s *session) unpinAll() {
+	s.pins.Clear(s.l.counters)
+	s.format = false
+}
 
 func (s *session) pinnedFor(r pinReason) bool { return s.pins.For(r) }
 

@@ -362,6 +362,7 @@ func (s *session) replied(o *engine.Output) {
 	if c.eff&keeping != 0 {
 		s.keptEnds()
 	}
+	s.formatEnds()
 	if c.single {
 		s.singleEnds()
 	}

@@ -269,6 +269,40 @@ func TestPins(t *testing.T) {
 	}
 }
 
+// FMTONLY that is set ON by itself and OFF at the end of the next request, as drivers do before a bulk load, pins between the two. With
+// anything else it pins for good.
+func TestFormatOnly(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		texts []string
+		ends  bool
+	}{
+		{[]string{"SET FMTONLY ON", "SELECT 1 SET FMTONLY OFF"}, true},
+		{[]string{"SET FMTONLY ON", "SET FMTONLY OFF"}, true},
+		{[]string{"SET FMTONLY ON", "SET FMTONLY ON", "SET FMTONLY OFF"}, false},
+		{[]string{"SET FMTONLY ON", "SELECT 1", "SET FMTONLY OFF"}, false},
+		{[]string{"SET FMTONLY ON", "SET NOEXEC ON", "SET FMTONLY OFF"}, false},
+		{[]string{"SET NOEXEC ON", "SET FMTONLY ON", "SET FMTONLY OFF"}, false},
+		{[]string{"SET FMTONLY ON", "SELECT 1/0; SET FMTONLY OFF"}, false},
+		{[]string{"SET FMTONLY ON", "SET FMTONLY OFF; SELECT 1"}, false},
+		{[]string{"SELECT 1 SET FMTONLY ON", "SET FMTONLY OFF"}, false},
+	} {
+		w := newStage(t, setup{})
+		f := (*w.servers)[0].f
+		for _, text := range c.texts {
+			if w.ask(text); w.on == nil && text != c.texts[len(c.texts)-1] {
+				t.Errorf("%q: not pinned behind %s", c.texts, text)
+			}
+		}
+		if ends := w.s.Pinned() == "" && w.on == nil; ends != c.ends {
+			t.Errorf("%q: pinned: %q", c.texts, w.s.Pinned())
+		}
+		if kept := w.leave(); kept != c.ends || (*w.servers)[0].f == f != c.ends {
+			t.Errorf("%q: the server connection goes on: %v", c.texts, kept)
+		}
+	}
+}
+
 // Settings that a text does not tell are asked for, behind the transaction.
 func TestAskedSettings(t *testing.T) {
 	t.Parallel()

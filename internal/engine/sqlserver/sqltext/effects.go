@@ -49,6 +49,10 @@ const (
 	Fixed
 	// FixedEnds means that one of these is set OFF.
 	FixedEnds
+	// FormatOnly means that SET FMTONLY ON is all of the text.
+	FormatOnly
+	// FormatEnds means that the text surely ends with SET FMTONLY OFF, and leaves nothing else.
+	FormatEnds
 	// Resets means sp_reset_connection.
 	Resets
 	// Impersonates means EXECUTE AS, SETUSER, sp_setapprole.
@@ -159,7 +163,7 @@ const leaves = Assigns | SettingUnknown | SettingLost | ContextUnknown | Fixed |
 func (e Effects) Clean() bool { return e&leaves == 0 }
 
 // effectNames are the names of the bits, in their order.
-var effectNames = strings.Fields(`Assigns SettingUnknown SettingLost ContextUnknown Fixed FixedEnds Resets Impersonates Reverts TxBegin
+var effectNames = strings.Fields(`Assigns SettingUnknown SettingLost ContextUnknown Fixed FixedEnds FormatOnly FormatEnds Resets Impersonates Reverts TxBegin
 	TxCommit TxRollback TxSave Distributed BoundSession TempTable TempProcedure Cursor UsesCursor AppLock Key Trace Prepared
 	Document Ends Exec Dynamic Remote Writes DDL Triggers BulkLoad Admin Kill Waits WritesIdentity WritesScopeIdentity
 	ReadsIdentity ReadsScopeIdentity ReadsOwnIdentity ReadsRowCount ReadsError ReadsFetch ReadsTransaction ReadsContext

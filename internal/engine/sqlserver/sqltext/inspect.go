@@ -12,6 +12,12 @@ func Inspect(text []byte, m Mode, a *Analysis) {
 	if s.fixed != 0 || s.fixedUnknown {
 		a.Effects |= Fixed
 	}
+	switch {
+	case s.fixed == fixFmtOnly && !s.fixedUnknown && !s.within && a.Statements == 1 && a.Effects&leaves == Fixed:
+		a.Effects |= FormatOnly
+	case s.formatEnds && a.Effects&leaves == FixedEnds:
+		a.Effects |= FormatEnds
+	}
 	if a.Effects&(Fixed|FixedEnds) != 0 && a.Effects&Assigns != 0 {
 		a.Effects |= SettingUnknown | SettingLost // it may not have run
 	}
@@ -40,6 +46,7 @@ type scan struct {
 	inserted     bool // an INSERT ... VALUES has surely run
 	fixed        fixed
 	fixedUnknown bool
+	formatEnds   bool // the last statement sets FMTONLY OFF
 
 	region, regions int // of statements that run together; how many there are
 	jumps           int
@@ -97,6 +104,7 @@ func (s *scan) certain() bool { return s.cond == 0 && !s.jumped }
 // statement reads one statement. The first token was read, and at least one is passed. first says that the text begins
 // here.
 func (s *scan) statement(first bool) {
+	s.formatEnds = false
 	if s.depth >= maxDepth {
 		s.unclear = true
 		s.add(Unknown)

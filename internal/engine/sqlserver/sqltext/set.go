@@ -169,6 +169,7 @@ func (s *scan) fix(f fixed, on bool) {
 		s.add(FixedEnds)
 		if s.certain() {
 			s.fixed &^= f
+			s.formatEnds = f == fixFmtOnly && s.texts == 0 && !s.within
 		}
 	}
 }
