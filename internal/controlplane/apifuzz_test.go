@@ -183,8 +183,10 @@ func FuzzStranger(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, key := range []sigv4.Credentials{
-		{AccessKeyID: "AKIAROOT", SecretKey: "guessed"}, {AccessKeyID: "AKIANOBODY", SecretKey: "x"},
-		{AccessKeyID: session.AccessKeyID, SecretKey: "guessed", SessionToken: session.SessionToken}, {AccessKeyID: "AKIAROOT", SecretKey: "guessed", SessionToken: session.SessionToken},
+		{AccessKeyID: "AKIAROOT", SecretKey: "guessed"},
+		{AccessKeyID: "AKIANOBODY", SecretKey: "x"},
+		{AccessKeyID: session.AccessKeyID, SecretKey: "guessed", SessionToken: session.SessionToken},
+		{AccessKeyID: "AKIAROOT", SecretKey: "guessed", SessionToken: session.SessionToken},
 	} {
 		for service, body := range map[string]string{
 			"rds": "Action=DeleteDBProxy&Version=2014-10-31&DBProxyName=p", "sts": "Action=GetCallerIdentity&Version=2011-06-15",

@@ -62,14 +62,14 @@ func TestKeepsOnAnotherLoop(t *testing.T) {
 }
 
 // A session that has something to ask of its server connection asks when another one is to have that, and not before.
-func TestSettles(t *testing.T) {
+func TestInquires(t *testing.T) {
 	t.Parallel()
 	w := newToyWorld(t, toyOptions{pool: 1})
 	a, b := w.login("app toys 0 0 true true"), w.login("app toys 0")
 	for range 3 {
 		a.ask("who")
 	}
-	if n := w.eng.settles.Load(); n != 0 {
+	if n := w.eng.inquires.Load(); n != 0 {
 		t.Errorf("it has asked %d times while nobody else wanted the server connection", n)
 	}
 	for range 2 {
@@ -77,26 +77,26 @@ func TestSettles(t *testing.T) {
 			t.Errorf("the next client is told %q", got)
 		}
 	}
-	if n := w.eng.settles.Load(); n != 1 {
+	if n := w.eng.inquires.Load(); n != 1 {
 		t.Errorf("it has asked %d times, want once", n)
 	}
 	a.ask("who")
 	w.plane.KeepingAfter(61 * time.Second) // nobody has sent anything
 	w.eventually("it asks, and gives the connection back", func() bool {
-		return w.eng.settles.Load() == 2 && w.plane.Collect().Proxies[0].Target.Pool.Idle == 1
+		return w.eng.inquires.Load() == 2 && w.plane.Collect().Proxies[0].Target.Pool.Idle == 1
 	})
 	// One that leaves has nothing more to ask.
 	a.ask("who")
 	a.Close()
 	w.eventually("the kept connection is given back", func() bool { return w.plane.Collect().Proxies[0].Target.Pool.Idle == 1 })
-	if n := w.eng.settles.Load(); n != 2 {
+	if n := w.eng.inquires.Load(); n != 2 {
 		t.Errorf("a client that has left has asked %d times, want 2 of before", n)
 	}
 }
 
 // Many clients that have something to ask take turns at few server connections, on several loops, and each has the answers to its own
 // requests.
-func TestSettlesInTurn(t *testing.T) {
+func TestInquiriesInTurn(t *testing.T) {
 	t.Parallel()
 	w := newToyWorld(t, toyOptions{loops: 3, pool: 2})
 	clients := make([]*toyClient, 12)
@@ -116,7 +116,7 @@ func TestSettlesInTurn(t *testing.T) {
 			}
 		}
 	}
-	if w.eng.settles.Load() == 0 {
+	if w.eng.inquires.Load() == 0 {
 		t.Error("nobody has asked")
 	}
 }

@@ -29,14 +29,14 @@ import (
 
 // toyEngine speaks the toy protocol, whose server speaks first. Tests change its behaviour before clients come.
 type toyEngine struct {
-	knows   atomic.Bool // enough of the target to greet
-	greeted atomic.Int64
-	accepts atomic.Int64 // Accept calls
-	looks   atomic.Int64 // Maintain calls
-	settles atomic.Int64 // what settlers have asked
-	learned chan struct{}
-	servers sync.Map                     // the toyDBs of a cluster, by address
-	lease   atomic.Pointer[secret.Lease] // of the users of new server connections; nil: they do not end
+	knows    atomic.Bool // enough of the target to greet
+	greeted  atomic.Int64
+	accepts  atomic.Int64 // Accept calls
+	looks    atomic.Int64 // Maintain calls
+	inquires atomic.Int64 // what inquirers have asked
+	learned  chan struct{}
+	servers  sync.Map                     // the toyDBs of a cluster, by address
+	lease    atomic.Pointer[secret.Lease] // of the users of new server connections; nil: they do not end
 
 	monitors, closed atomic.Int64 // NewMonitor calls, and Close calls of what they made
 	asked            atomic.Int64 // Look calls
@@ -145,8 +145,8 @@ func (r *toyReader) line() (string, error) {
 // login reads what a client says of itself.
 func (e *toyEngine) login(r *toyReader, line string) (*engine.Login, error) {
 	var k engine.Key
-	gen, keeps, settles := 0, false, false
-	n, err := fmt.Sscanf(line, "%s %s %d %d %t %t", &k.User, &k.Database, &k.Protocol, &gen, &keeps, &settles)
+	gen, keeps, inquires := 0, false, false
+	n, err := fmt.Sscanf(line, "%s %s %d %d %t %t", &k.User, &k.Database, &k.Protocol, &gen, &keeps, &inquires)
 	if n < 3 && err != nil || k.User == "nobody" {
 		_, _ = io.WriteString(r, "denied\n")
 		return nil, toyRefusal{}
@@ -156,8 +156,8 @@ func (e *toyEngine) login(r *toyReader, line string) (*engine.Login, error) {
 		Conn: r.Conn, TLS: encrypted, Key: k, Buffered: r.rest,
 		NewSession: func(_ engine.Local, id engine.SessionID) engine.Session {
 			s := &toySession{eng: e, id: id, gen: gen, keeps: keeps}
-			if settles {
-				return &toySettler{toySession: s, settles: &e.settles}
+			if inquires {
+				return &toyInquirer{toySession: s, inquires: &e.inquires}
 			}
 			return s
 		},
@@ -443,38 +443,38 @@ func (s *toySession) Describe() engine.SessionInfo {
 	return engine.SessionInfo{PID: s.id.PID, State: "idle"}
 }
 
-// toySettler is a client that has something to ask before another one has its server connection.
-type toySettler struct {
+// toyInquirer is a client that has something to ask before another one has its server connection.
+type toyInquirer struct {
 	*toySession
-	settles *atomic.Int64
-	owes    bool
-	asks    bool
+	inquires *atomic.Int64
+	owes     bool
+	asks     bool
 }
 
 // FromClient implements engine.Session.
-func (s *toySettler) FromClient(b []byte, o *engine.Output) int {
+func (s *toyInquirer) FromClient(b []byte, o *engine.Output) int {
 	n := s.toySession.FromClient(b, o)
 	s.owes = s.owes || s.due > 0
 	return n
 }
 
-// Settle implements engine.Settler.
-func (s *toySettler) Settle(o *engine.Output) bool {
+// Inquire implements engine.Inquirer.
+func (s *toyInquirer) Inquire(o *engine.Output) bool {
 	if !s.owes {
 		return false
 	}
 	s.owes, s.asks = false, true
-	s.settles.Add(1)
+	s.inquires.Add(1)
 	s.due++
 	o.Server.Pass([]byte("who\n"))
 	return true
 }
 
 // Open implements engine.Session.
-func (s *toySettler) Open() bool { return !s.asks }
+func (s *toyInquirer) Open() bool { return !s.asks }
 
 // FromServer implements engine.Session.
-func (s *toySettler) FromServer(b []byte, o *engine.Output) int {
+func (s *toyInquirer) FromServer(b []byte, o *engine.Output) int {
 	if !s.asks {
 		return s.toySession.FromServer(b, o)
 	}
@@ -487,7 +487,7 @@ func (s *toySettler) FromServer(b []byte, o *engine.Output) int {
 }
 
 // Detach implements engine.Session.
-func (s *toySettler) Detach() {
+func (s *toyInquirer) Detach() {
 	s.toySession.Detach()
 	s.asks, s.owes = false, false
 }

@@ -283,11 +283,11 @@ type Guarded interface {
 	Guard()
 }
 
-// Settler is a Session that may have to ask its server connection something before another session has it.
-type Settler interface {
-	// Settle is called where the session is Done and its server connection is to be given back. It reports whether something is
-	// asked first: then the session is not Done until that has been answered, and Settle is called again.
-	Settle(o *Output) bool
+// Inquirer is a Session that may have to ask its server connection something before another session has it.
+type Inquirer interface {
+	// Inquire is called where the session is Done and its server connection is to be given back. It reports whether something is
+	// asked first: then the session is not Done until that has been answered, and Inquire is called again.
+	Inquire(o *Output) bool
 }
 
 // Withdrawer is a Session of a protocol in which a client withdraws its request over its own connection.

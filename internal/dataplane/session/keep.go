@@ -45,24 +45,24 @@ func (s *Session) unkeep() {
 // giveUp gives a kept server connection back, at once or as soon as the session has asked it what it has to.
 func (s *Session) giveUp() {
 	s.unkeep()
-	if !s.settle() {
+	if !s.inquire() {
 		s.release()
 	}
 }
 
-// settle has the session ask what only its server connection knows, before another session has that. It reports whether an answer is
+// inquire has the session ask what only its server connection knows, before another session has that. It reports whether an answer is
 // to come, with which giveBack is called again. What is asked of a connection that is to go anyway might never be answered.
-func (s *Session) settle() bool {
-	e, ok := s.eng.(engine.Settler)
+func (s *Session) inquire() bool {
+	e, ok := s.eng.(engine.Inquirer)
 	sv := s.server
 	if !ok || s.client == nil || sv.pool != s.pool || s.pool.ended || s.eng.Retire() || sv.retires() {
 		return false
 	}
 	o := s.w.output()
-	if !e.Settle(o) {
+	if !e.Inquire(o) {
 		return false
 	}
-	s.settled = true
+	s.inquired = true
 	sv.pool.stats.ServerBytesOut += uint64(o.Server.Len())
 	if err := sv.conn.Write(o.Server.Bytes()); err != nil {
 		sv.lost(err)

@@ -28,33 +28,33 @@ type Limits struct {
 type Session struct {
 	// What each transaction touches comes first, close together: with thousands of clients it is rarely in the processor's
 	// cache.
-	w       *Worker
-	pool    *Pool
-	client  *evloop.Conn // nil once gone
-	eng     engine.Session
-	server  *Server // borrowed
-	in      []byte  // the start of a message of the client's, not yet consumed
-	active  int64   // last byte of the client
-	queued  int64   // when it began to wait for a server connection
-	fed     bool    // the engine has seen in and wants more
-	keeping bool    // it has the server connection only for what its next request may ask
-	settled bool    // it has asked what it has to before it gives its server connection back
-	starved bool    // the engine, with a server connection at hand, has seen in and wants more
-	used    bool    // the server connection has been sent something since it was borrowed
-	waiting bool
-	started bool
-	killing bool  // it has asked for another's end
-	touched bool  // it has had a server connection
-	asking  bool  // it asks a pool for one: whoever does that goes on when it is refused
-	reads   bool  // the transaction under way declares that it only reads
-	strayed bool  // and may have written all the same
-	unfit   uint8 // server connections opened since it waits that it did not take
-	slot    uint32
-	waiter  pool.Waiter
-	waitsIn *Pool // where it waits
-	reader  *Pool // where a reader has last served it; nil: nowhere
-	readAt  int64 // when that has ended
-	wrote   int64 // when its last transaction that may have written has ended
+	w        *Worker
+	pool     *Pool
+	client   *evloop.Conn // nil once gone
+	eng      engine.Session
+	server   *Server // borrowed
+	in       []byte  // the start of a message of the client's, not yet consumed
+	active   int64   // last byte of the client
+	queued   int64   // when it began to wait for a server connection
+	fed      bool    // the engine has seen in and wants more
+	keeping  bool    // it has the server connection only for what its next request may ask
+	inquired bool    // it has asked what it has to before it gives its server connection back
+	starved  bool    // the engine, with a server connection at hand, has seen in and wants more
+	used     bool    // the server connection has been sent something since it was borrowed
+	waiting  bool
+	started  bool
+	killing  bool  // it has asked for another's end
+	touched  bool  // it has had a server connection
+	asking   bool  // it asks a pool for one: whoever does that goes on when it is refused
+	reads    bool  // the transaction under way declares that it only reads
+	strayed  bool  // and may have written all the same
+	unfit    uint8 // server connections opened since it waits that it did not take
+	slot     uint32
+	waiter   pool.Waiter
+	waitsIn  *Pool // where it waits
+	reader   *Pool // where a reader has last served it; nil: nowhere
+	readAt   int64 // when that has ended
+	wrote    int64 // when its last transaction that may have written has ended
 
 	limits     *Limits
 	closed     func()   // tells the plane that the client is gone
@@ -471,7 +471,7 @@ func (s *Session) from() *Pool {
 // attach links the server connection to the session.
 func (s *Session) attach(sv *Server) {
 	s.server, sv.session = sv, s
-	s.fed, s.used, s.touched, s.settled = false, false, true, false
+	s.fed, s.used, s.touched, s.inquired = false, false, true, false
 	if s.reads && sv.pool != s.pool {
 		if g, ok := s.eng.(engine.Guarded); ok {
 			g.Guard()
@@ -551,12 +551,12 @@ func (s *Session) giveBack() {
 		}
 		return
 	}
-	if !s.settled && s.mayKeep() {
+	if !s.inquired && s.mayKeep() {
 		s.keepServer()
 		return
 	}
 	s.unkeep()
-	if !s.settle() {
+	if !s.inquire() {
 		s.release()
 	}
 }

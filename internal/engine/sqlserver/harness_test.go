@@ -206,7 +206,7 @@ func (w *stage) attach() {
 // giveBack gives the server connection back, or has the session ask what it has to, before; then it reports true.
 func (w *stage) giveBack() bool {
 	w.t.Helper()
-	if w.o.Reset(); !w.s.Retire() && w.s.Settle(&w.o) {
+	if w.o.Reset(); !w.s.Retire() && w.s.Inquire(&w.o) {
 		w.took()
 		return true
 	}

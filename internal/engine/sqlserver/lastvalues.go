@@ -70,9 +70,9 @@ func (x *lastValues) lose() { x.lost = true }
 // askIdentity asks for the identities. In texts, since their type is numeric(38, 0).
 const askIdentity = "SELECT CAST(@@IDENTITY AS varchar(40)),CAST(SCOPE_IDENTITY() AS varchar(40))"
 
-// Settle implements engine.Settler: the identities are asked for before the server connection is another session's. A request that
+// Inquire implements engine.Inquirer: the identities are asked for before the server connection is another session's. A request that
 // has read them itself has told the client.
-func (s *session) Settle(o *engine.Output) bool {
+func (s *session) Inquire(o *engine.Output) bool {
 	v := s.srv
 	x := &s.values
 	if s.gone || v == nil || x.identityKnown || x.told || x.idTurn == 0 || v.idOwner != s || v.idTurn != x.idTurn {
