@@ -171,7 +171,7 @@ func TestOperator(t *testing.T) {
 			if got := o.metric("session_pins_total", `reason="`+c.reason+`"`); got != "1" {
 				t.Errorf("session_pins_total is %q", got)
 			}
-			eventually(t, "the pin is in the log", func() bool { return strings.Contains(o.log.String(), "session pinned") })
+			testkit.Eventually(t, "the pin is in the log", func() bool { return strings.Contains(o.log.String(), "session pinned") })
 			log := o.log.String()
 			for _, want := range []string{"level=WARN", "reason=" + c.reason, slogText("digest", c.digest), slogText("fix", fix), "proxy=test", "user=" + p.user} {
 				if !strings.Contains(log, want) {
@@ -190,7 +190,7 @@ func TestOperator(t *testing.T) {
 			if got := o.pinned(); len(got) != 0 {
 				t.Errorf("still pinned: %v", got)
 			}
-			eventually(t, "the end of the pin is in the log", func() bool { return strings.Contains(o.log.String(), "no longer pinned") })
+			testkit.Eventually(t, "the end of the pin is in the log", func() bool { return strings.Contains(o.log.String(), "no longer pinned") })
 			if got := o.metric("session_pins_total", `reason="`+c.reason+`"`); got != "1" {
 				t.Errorf("session_pins_total is %q afterwards", got)
 			}
@@ -251,7 +251,7 @@ func TestOperatorPools(t *testing.T) {
 					return cmp.Diff(x.want, got)
 				}
 				// The figures follow the client's answer.
-				eventually(t, fmt.Sprint(x.want), func() bool { return sees() == "" })
+				testkit.Eventually(t, fmt.Sprint(x.want), func() bool { return sees() == "" })
 				for name, k := range map[string]string{"database_connections_currently_in_transaction": "in_transaction", "database_connections_currently_session_pinned": "pinned"} {
 					want, ok := x.want[k]
 					if got := o.metric(name, `proxy="test"`); ok && got != fmt.Sprint(want) {

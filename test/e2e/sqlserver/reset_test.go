@@ -13,6 +13,7 @@ import (
 var returning = map[string]tdsserver.Options{
 	"silent":      {},
 	"told before": {ResetTells: tdsserver.ResetTellsBefore},
+	"told behind": {ResetTells: tdsserver.ResetTellsBehind},
 	"babelfish": {
 		ProgVersion: tdsserver.BabelfishProg, KeepsDatabase: true, KeepsContext: true, KeepsIsolation: true, NoTransactionEnv: true,
 		ResetAfterDone: true, SkipTransactionBad: true,

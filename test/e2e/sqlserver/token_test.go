@@ -186,11 +186,11 @@ func testTokens(t *testing.T, p place) {
 		}
 		return n
 	}
-	eventually(t, "all are counted", func() bool { n, refused := clients(); return n+sum(refused) >= let+sum(want) })
+	testkit.Eventually(t, "all are counted", func() bool { n, refused := clients(); return n+sum(refused) >= let+sum(want) })
 	if n, refused := clients(); n != let || refused != want {
 		t.Errorf("counted %d, %v; want %d, %v", n, refused, let, want)
 	}
-	eventually(t, "all is logged", func() bool { return strings.Contains(log.String(), "reason=malformed") })
+	testkit.Eventually(t, "all is logged", func() bool { return strings.Contains(log.String(), "reason=malformed") })
 	all := log.String()
 	for _, line := range []string{"client let in by a token", "reason=expired", "reason=endpoint", "reason=signature", "reason=no_tls", "user=" + p.user} {
 		if !strings.Contains(all, line) {
@@ -229,5 +229,5 @@ func TestTokenInTheClear(t *testing.T) {
 	}
 	dialRaw(t, p, tds.V74).expect("SELECT 'in'", "in") // by the password
 	refused := func() int64 { return f.Plane.Collect().Proxies[0].Clients.TokensRefused[engine.TokenNoTLS] }
-	eventually(t, "both are counted", func() bool { return refused() == 2 })
+	testkit.Eventually(t, "both are counted", func() bool { return refused() == 2 })
 }

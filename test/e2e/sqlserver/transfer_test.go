@@ -259,7 +259,7 @@ func TestIdle(t *testing.T) {
 		all[i] = dialRaw(t, p, tds.V74)
 		use(all[i])
 	}
-	eventually(t, "all are idle", func() bool { return f.Plane.Collect().Proxies[0].Target.Pool.Waiting == 0 })
+	testkit.Eventually(t, "all are idle", func() bool { return f.Plane.Collect().Proxies[0].Target.Pool.Waiting == 0 })
 	each := (heap() - before) / clients
 	t.Logf("%d bytes for an idle client", each)
 	if each > 7<<10 {

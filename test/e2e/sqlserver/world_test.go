@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"forebay/internal/testkit"
 	"forebay/internal/testkit/tdsserver"
@@ -70,17 +69,5 @@ func places(t *testing.T, o tdsserver.Options, test func(t *testing.T, p place))
 			t.Parallel()
 			test(t, way.open(t, o))
 		})
-	}
-}
-
-// eventually waits for what comes true by itself, absurdly long at most.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-		time.Sleep(2 * time.Millisecond)
 	}
 }
