@@ -366,6 +366,9 @@ func (s *session) request(msg []byte, h tds.Header, whole bool, o *engine.Output
 		}
 		ok = false
 	}
+	if ok && v.resetDue && v.isOf(s) && s.asksBeforeReset() {
+		ok = false
+	}
 	if ok && v.resetDue && c.eff&(sqltext.Assigns|sqltext.SettingUnknown|sqltext.SettingLost|sqltext.Unknown|sqltext.Resets) != 0 {
 		// It could not be told what of the answer is about the reset, and what about the request.
 		s.steps = append(s.steps, step{kind: stepSet, text: textNothing, reset: true})

@@ -78,8 +78,22 @@ func (s *session) Inquire(o *engine.Output) bool {
 	if s.gone || v == nil || x.identityKnown || x.told || x.idTurn == 0 || v.idOwner != s || v.idTurn != x.idTurn {
 		return false
 	}
+	v.resetDue = false // of a request that was refused: it would take away what is asked for
 	s.steps = append(s.steps, step{kind: stepIdentity, text: askIdentity})
 	s.next(o)
+	return true
+}
+
+// asksBeforeReset has the session's identities asked for, if a reset for the server connection's many handles would take them away. It
+// reports whether they are.
+func (s *session) asksBeforeReset() bool {
+	v := s.srv
+	x := &s.values
+	if x.identityKnown || x.told || x.idTurn == 0 || v.idOwner != s || v.idTurn != x.idTurn {
+		return false
+	}
+	v.resetDue = false // until it is known: adapt comes again
+	s.steps = append(s.steps, step{kind: stepIdentity, text: askIdentity})
 	return true
 }
 
@@ -140,12 +154,18 @@ const maxUnion = 64
 // readsLast has what a text reads of the last request be right. It reports false when steps go first, or the request is
 // refused.
 func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
-	if e&(readsIdentities|readsCounts) == 0 || s.restored {
+	if e&(readsIdentities|readsCounts) == 0 {
 		return true
 	}
 	v := s.srv
 	x := &s.values
-	here := v.lastOwner == s && v.lastTurn == x.countTurn
+	if v.resetDue && v.isOf(s) && v.fit == s.fit {
+		v.resetDue = false // it is for the handles alone: the next request may have it
+	}
+	if s.restored {
+		return true
+	}
+	here := v.lastOwner == s && v.lastTurn == x.countTurn && !v.resetDue // which would take away what is there
 	if e&readsCounts != 0 && x.countTurn == 0 {
 		here = true // it has run nothing yet: whatever there is
 		if v.owner != nil && v.owner != s {
@@ -153,7 +173,7 @@ func (s *session) readsLast(e sqltext.Effects, _ *engine.Output) bool {
 		}
 	}
 	needCounts := e&readsCounts != 0 && !here
-	hasID := v.idOwner == s && v.idTurn == x.idTurn || x.idTurn == 0 && v.idOwner == nil
+	hasID := v.idOwner == s && v.idTurn == x.idTurn && !v.resetDue || x.idTurn == 0 && v.idOwner == nil
 	needID := e&readsIdentities != 0 && !hasID
 	if e&readsIdentities != 0 && hasID && x.base != baseOwn {
 		s.steps = append(s.steps, step{kind: stepIdentity, text: askIdentity})

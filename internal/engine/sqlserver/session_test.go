@@ -917,3 +917,79 @@ func FuzzSession(f *testing.F) {
 		}
 	})
 }
+
+// A reset that is due for a server connection's many handles alone takes away nothing of what its session asks for.
+func TestLastValuesBehindManyHandles(t *testing.T) {
+	t.Parallel()
+	for _, set := range []string{"SELECT 1", "SET LOCK_TIMEOUT 500"} { // the latter goes with the reset, in a step
+		for _, c := range []struct{ last, read, want string }{
+			{"INSERT t VALUES (1)", "SELECT @@IDENTITY", "2 ."},
+			{"INSERT t VALUES (1)", "SELECT SCOPE_IDENTITY()", "2 ."},
+			{"UPDATE t SET a = 1", "SELECT @@IDENTITY", "1 ."}, // which a trigger may have set
+			{"UPDATE t SET a = 1", "SELECT @@ROWCOUNT", "5 ."},
+		} {
+			w := newStage(t, setup{})
+			w.keeps = true
+			w.ask(set)
+			w.ask("INSERT t VALUES (1)")
+			w.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", c.read}})
+			for range 4 {
+				w.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", "SELECT 5"}})
+			}
+			f := (*w.servers)[0].f
+			if w.on == nil || f.resets > 0 {
+				t.Fatalf("kept: %v, %d resets", w.on != nil, f.resets)
+			}
+			w.call(call{id: tds.ProcPrepExec, handle: -1, texts: []string{"", c.last}})
+			w.want(w.ask(c.read), c.want)
+			w.want(w.ask(strings.Replace(c.read, "@@ROWCOUNT", "5 ", 1)), strings.Replace(c.want, "5", "1", 1))
+			w.call(call{id: tds.ProcPrepExec, handle: -1, texts: []string{"", c.last}})
+			w.want(w.call(call{id: tds.ProcExecute, handle: 1}), strings.Replace(c.want, "2", "3", 1))
+			w.ask("SELECT 1")
+			w.ask("SELECT 1")
+			if f.resets == 0 || w.lost > 0 {
+				t.Errorf("%d resets, %d server connections lost", f.resets, w.lost)
+			}
+		}
+	}
+}
+
+// What a session has left is not there any more behind a reset that goes along for what another one has done since.
+func TestLastValuesBehindAnothersReset(t *testing.T) {
+	t.Parallel()
+	for read, want := range map[string]string{"SELECT @@IDENTITY": "1 .", "SELECT SCOPE_IDENTITY()": "1 .", "SELECT @@ROWCOUNT": "1 ."} {
+		a := newStage(t, setup{})
+		b := a.another()
+		a.ask("INSERT t VALUES (1)")
+		b.ask("SET DATEFORMAT @a") // which cannot be undone, and sets no identity
+		v := (*a.servers)[0].v
+		if !v.dirty || v.idOwner != a.s {
+			t.Fatalf("dirty %v, the session's identity %v", v.dirty, v.idOwner == a.s)
+		}
+		a.want(a.ask(read), want)
+		if f := (*a.servers)[0].f; f.resets != 1 {
+			t.Errorf("%d resets", f.resets)
+		}
+	}
+}
+
+// A request that is refused takes its reset with it: what is asked for behind it is there yet.
+func TestInquiryBehindRefusal(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{})
+	w.keeps = true
+	b := w.another()
+	for range 5 {
+		w.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", "SELECT 5"}})
+	}
+	w.call(call{id: tds.ProcPrepExec, handle: -1, texts: []string{"", "INSERT t VALUES (1)"}})
+	w.s.stmtBytes = refusedStmtBytes
+	w.want(w.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", "SELECT 5"}}), "error 701 .")
+	w.keeps = false
+	w.run(nil)
+	if w.on != nil {
+		t.Fatal("it keeps its server connection")
+	}
+	b.ask("INSERT t VALUES (1)")
+	w.want(w.ask("SELECT @@IDENTITY"), "1 .")
+}

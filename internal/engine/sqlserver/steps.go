@@ -205,6 +205,7 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 // adapt has the server connection made ready for a request of the session. It reports false when steps go first.
 func (s *session) adapt() bool {
 	v := s.srv
+	v.resetDue = false // or of a request that was refused
 	foreign := v.dirty && !v.isOf(s) || v.handles > v.db.maxPrepared() && len(s.pins) == 0
 	if v.fit == s.fit && !foreign && !v.bare {
 		return true
@@ -224,12 +225,16 @@ func (s *session) adapt() bool {
 	from := v.have
 	if reset {
 		from = v.have.Reset(v.login, v.survivors)
+		q := s.l.db.proxy.Load().Pool.InitQuery
+		if (from != s.want || q != "") && v.isOf(s) && s.asksBeforeReset() {
+			return false
+		}
 		if s.initAgain() {
 			return false
 		}
 	}
 	if from == s.want {
-		v.resetDue = v.resetDue || reset
+		v.resetDue = reset
 		return true
 	}
 	s.steps = append(s.steps, step{kind: stepSet, text: string(from.Text(s.want)), reset: reset})
