@@ -22,9 +22,6 @@ type Rotation struct {
 // maxRefusing is of how many members it is known since when they have refused a user: there are not that many.
 const maxRefusing = 1024
 
-// Succeeded is SucceededAt for a target of one server.
-func (r *Rotation) Succeeded() { r.SucceededAt("") }
-
 // SucceededAt says that a member has let the user in.
 func (r *Rotation) SucceededAt(member string) {
 	r.mu.Lock()
@@ -32,9 +29,6 @@ func (r *Rotation) SucceededAt(member string) {
 	delete(r.refused, member)
 	r.mu.Unlock()
 }
-
-// Refused is RefusedAt for a target of one server.
-func (r *Rotation) Refused() bool { return r.RefusedAt("") }
 
 // RefusedAt says that a member refuses every password known. It reports whether that may pass in a moment: what the others do, one of
 // which may refuse the user for good, is no matter.

@@ -92,26 +92,26 @@ func TestRotation(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var r engine.Rotation
-		if r.Refused() {
+		if r.RefusedAt("a") {
 			t.Error("who was never let in is to wait")
 		}
 		time.Sleep(time.Hour)
-		r.Succeeded()
+		r.SucceededAt("a")
 		for i := range 2 {
-			if !r.Refused() {
+			if !r.RefusedAt("a") {
 				t.Errorf("%d: refused at once after a success", i)
 			}
 			time.Sleep(14 * time.Second)
-			if !r.Refused() {
+			if !r.RefusedAt("a") {
 				t.Errorf("%d: refused within the grace", i)
 			}
 			time.Sleep(2 * time.Second)
 			for range 2 {
-				if r.Refused() {
+				if r.RefusedAt("a") {
 					t.Errorf("%d: still to wait", i)
 				}
 			}
-			r.Succeeded()
+			r.SucceededAt("a")
 		}
 		if !r.Say("1") || r.Say("1") || !r.Say("2") {
 			t.Error("Say: not once for each")

@@ -166,8 +166,8 @@ func (d *database) login(ctx context.Context, m resource.Member, transport func(
 	}
 	switch {
 	case err == nil:
-		d.rotation.Succeeded()
-	case login.PasswordRefused(err) && d.rotation.Refused():
+		d.rotation.SucceededAt(m.Address())
+	case login.PasswordRefused(err) && d.rotation.RefusedAt(m.Address()):
 		return nil, loggedIn{}, &loginError{err: err}
 	default:
 		return nil, loggedIn{}, wrapLogin(err)
