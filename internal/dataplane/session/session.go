@@ -658,9 +658,10 @@ func (s *Session) part(c *evloop.Conn) {
 			sv.drop(EndLost)
 			return
 		}
+	}
+	if s.giveBack(); s.server == sv { // something is to be answered yet, be it of before
 		sv.limit(cleanLimit)
 	}
-	s.giveBack()
 }
 
 // cleanLimit is how long making a server connection clean may take, after its client left.

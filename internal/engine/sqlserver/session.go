@@ -440,8 +440,15 @@ func (s *session) ClientGone(o *engine.Output) bool {
 	sticky := s.outlasts()
 	pinned := len(s.pins) > 0 // with what others may wait for: locks, ##t
 	s.unpinAll()
-	if v.step != 0 || s.streams || v.retire || sticky || v.bulk {
+	asks := v.step == stepIdentity && !v.cmd.active // before another session has the connection, or for a request that is not sent
+	if v.step != 0 && !asks || s.streams || v.retire || sticky || v.bulk {
 		return false
+	}
+	if asks { // stepped goes on behind the answer
+		s.cleaning = true
+		s.steps = s.steps[:1]
+		s.pending = false
+		return true
 	}
 	s.steps = nil
 	s.pending = false

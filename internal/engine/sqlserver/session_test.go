@@ -993,3 +993,41 @@ func TestInquiryBehindRefusal(t *testing.T) {
 	b.ask("INSERT t VALUES (1)")
 	w.want(w.ask("SELECT @@IDENTITY"), "1 .")
 }
+
+// A client that leaves while it is asked for its identities leaves its server connection to who waits for that, made clean.
+func TestClientGoneWithinInquiry(t *testing.T) {
+	t.Parallel()
+	for what, asks := range map[string]func(w *stage){
+		"for another session": func(w *stage) {
+			w.ask("INSERT t VALUES (1)")
+			if w.o.Reset(); !w.s.Inquire(&w.o) {
+				t.Fatal("nothing is asked for")
+			}
+			w.took()
+		},
+		"for its own request": func(w *stage) {
+			w.ask("BEGIN TRAN")
+			w.ask("EXEC inserts")
+			w.o.Reset()
+			w.s.FromClient(w.batchOf("SELECT @@IDENTITY", 0), &w.o)
+			w.took()
+		},
+	} {
+		w := newStage(t, setup{})
+		w.keeps = true
+		b := w.another()
+		f := (*w.servers)[0].f
+		asks(w)
+		if got := f.said[len(f.said)-1]; got != askIdentity || w.s.srv.step != stepIdentity {
+			t.Fatalf("%s: the server is asked %q", what, got)
+		}
+		if !w.leave() {
+			t.Errorf("%s: the server connection is closed", what)
+			continue
+		}
+		if p := f.pristine(); p != "" || f.resets != 1 || w.s.l.counters.InTransaction != 0 {
+			t.Errorf("%s: left %q, %d resets", what, p, f.resets)
+		}
+		b.want(b.ask("SELECT @@IDENTITY"), "NULL .")
+	}
+}

@@ -141,6 +141,10 @@ func (s *session) stepped(o *engine.Output) {
 	case stepReset:
 		o.CloseServer = v.inTx && !st.keep
 	case stepIdentity:
+		if s.gone {
+			s.cleanUp(o)
+			return
+		}
 		s.identityRead(o)
 	case stepRestore:
 		s.restored = true
