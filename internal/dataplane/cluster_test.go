@@ -2,6 +2,7 @@ package dataplane_test
 
 import (
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -786,14 +787,7 @@ func TestDiscoveredStranger(t *testing.T) {
 	}
 	c.dbs[0].is(ours)
 	c.role(2, engine.Reader)
-	c.eventually("the stranger is one", func() bool {
-		for _, h := range c.plane.TargetHealth() {
-			if h.Member.Name == "1" {
-				return h.Err != nil && strings.Contains(h.Err.Error(), "another database system")
-			}
-		}
-		return false
-	})
+	c.stranger(1)
 	if got := c.login("app toys 0").ask("where"); got != "0" {
 		t.Errorf("the writer is %s", got)
 	}
@@ -807,4 +801,81 @@ func TestDiscoveredStranger(t *testing.T) {
 	c.eventually("it waits", func() bool { return c.figures().Target.Pool.Waiting == 1 })
 	c.dbs[2].is(of(writer(2), "ours"))
 	waits.hears("2")
+}
+
+// stranger waits until a member is one.
+func (c *toyCluster) stranger(i int) {
+	c.t.Helper()
+	c.eventually("the stranger is one", func() bool {
+		for _, h := range c.plane.TargetHealth() {
+			if h.Member.Name == fmt.Sprint(i) {
+				return h.Err != nil && strings.Contains(h.Err.Error(), "another database system")
+			}
+		}
+		return false
+	})
+}
+
+// Members of another database system are not found by way of one of it that was.
+func TestStrangerNames(t *testing.T) {
+	t.Parallel()
+	of := func(s engine.Status, system string) engine.Status { s.System = system; return s }
+	c := newToyCluster(t, func(p *resource.Proxy) {
+		p.Target.Discover = true
+		p.Target.Members = p.Target.Members[:1]
+	}, of(writer(1), "ours"), of(reader(0), "another"), of(reader(0), "another"))
+	c.dbs[1].is(c.naming(of(reader(0), "another"), 2))
+	c.dbs[0].is(c.naming(of(writer(1), "ours"), 1))
+	c.stranger(1)
+	looks := c.eng.asked.Load()
+	c.eventually("the members are looked at again", func() bool { return c.eng.asked.Load() > looks+12 })
+	if slices.Contains(c.names(), "2") {
+		t.Errorf("members are %v", c.names())
+	}
+}
+
+// What a member has come to that no session is sent to keeps none from moving to another reader while the writer does not answer.
+func TestReadersMoveWithoutWriter(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		third engine.Status
+	}{
+		{"a stranger", engine.Status{Role: engine.Reader, System: "another"}},
+		{"one that is fenced", engine.Status{Role: engine.Writer, Term: 1, System: "ours"}},
+		{"one that cannot be used", engine.Status{Role: engine.Reader, System: "ours", Unusable: "not synced"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ours := func(s engine.Status) engine.Status { s.System = "ours"; return s }
+			tt.third.Position = toyPosition(9)
+			c := newToyCluster(t, func(p *resource.Proxy) {
+				p.Target.Discover = true
+				p.Target.Members = p.Target.Members[:3]
+			}, ours(writer(2)), ours(reader(0)), ours(reader(0)), tt.third)
+			c.dbs[0].is(c.naming(ours(writer(2)), 3))
+			c.role(1, engine.Reader)
+			c.role(2, engine.Reader)
+			c.eventually("the other one is not used", func() bool {
+				for _, h := range c.plane.TargetHealth() {
+					if h.Member.Name == "3" {
+						var u *dataplane.UnusableError
+						return errors.As(h.Err, &u)
+					}
+				}
+				return false
+			})
+			var r *toyClient
+			c.eventually("a session is at the reader that is to be lost", func() bool {
+				r = c.reads()
+				return r.ask("where") == "1"
+			})
+			c.dbs[0].die()
+			c.role(0, engine.RoleUnknown)
+			c.dbs[1].die()
+			c.role(1, engine.RoleUnknown)
+			r.say("where")
+			r.hears("2")
+		})
+	}
 }

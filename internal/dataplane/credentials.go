@@ -215,38 +215,29 @@ func (c *credentials) entry(ctx context.Context, user string) (resource.AuthEntr
 		auth, gen, before := c.auth, c.gen, c.whose
 		c.mu.Unlock()
 		byUser := make(map[string]resource.AuthEntry)
-		former := make(map[string]resource.AuthEntry) // of a rotation that alternates between two users
-		held := make(map[string]resource.AuthEntry)   // of secrets that cannot be read now
 		whose := make(map[string][]string)
 		var failed error
 		answers := c.askAll(all, auth)
 		for i, a := range auth {
 			s, err := answers[i].wait(all)
-			if err != nil {
-				failed = err
-				if !errors.Is(err, secret.ErrNotFound) {
-					whose[a.Secret] = before[a.Secret]
-					for _, user := range before[a.Secret] {
-						held[user] = a
-					}
-				}
-				continue
+			users := []string{s.Username}
+			switch {
+			case errors.Is(err, secret.ErrNotFound):
+				failed, users = err, nil
+			case err != nil:
+				failed, users = err, before[a.Secret]
+			case s.Previous != nil && s.Previous.Username != s.Username: // a rotation that alternates between two users
+				users = append(users, s.Previous.Username)
 			}
-			// Of two entries with one user the first counts: who may write another entry's secret must not become that user by it.
-			if _, has := byUser[s.Username]; !has {
-				byUser[s.Username] = a
-			}
-			whose[a.Secret] = []string{s.Username}
-			if p := s.Previous; p != nil && p.Username != s.Username {
-				former[p.Username] = a
-				whose[a.Secret] = append(whose[a.Secret], p.Username)
-			}
-		}
-		for _, others := range []map[string]resource.AuthEntry{former, held} {
-			for user, a := range others {
-				if _, current := byUser[user]; !current {
+			// Of two entries with one user the first counts, also while its secret cannot be read, and for the user of before a
+			// rotation: who may write another entry's secret must not become that user by it.
+			for _, user := range users {
+				if _, has := byUser[user]; !has {
 					byUser[user] = a
 				}
+			}
+			if len(users) > 0 {
+				whose[a.Secret] = users
 			}
 		}
 		c.mu.Lock()

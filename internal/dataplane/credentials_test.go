@@ -162,10 +162,13 @@ func TestAlternatingUsers(t *testing.T) {
 		look("app", "three")
 		look("app_clone", "two")
 
-		// Who has a secret of its own is not the former user of another.
+		// The first entry counts for either user.
 		store["other"] = secret.Secret{Name: "other", Version: "1", Username: "app_clone", Password: "own"}
 		time.Sleep(rereadAfter)
 		c.apply([]resource.AuthEntry{{Secret: "s"}, {Secret: "other"}}, false)
+		look("app_clone", "two")
+		look("app", "three")
+		c.apply([]resource.AuthEntry{{Secret: "other"}, {Secret: "s"}}, false)
 		look("app_clone", "own")
 		look("app", "three")
 
@@ -179,6 +182,51 @@ func TestAlternatingUsers(t *testing.T) {
 			t.Errorf("after the overlap: %+v, %v", s, err)
 		}
 	})
+}
+
+// Who may write the secret of a later entry becomes no user of an earlier one by it: not while that cannot be read, and not a user
+// that it has had before a rotation.
+func TestFirstEntryCounts(t *testing.T) {
+	t.Parallel()
+	down := errors.New("down")
+	alternating := secret.Secret{Name: "a", Username: "alice_clone", Previous: &secret.Previous{Username: "alice"}}
+	for _, tt := range []struct {
+		name    string
+		first   secret.Secret
+		down    error
+		claim   secret.Secret
+		user    string
+		want    string
+		wantErr error
+	}{
+		{"cannot be read", secret.Secret{Name: "a", Username: "alice"}, down, secret.Secret{Name: "b", Username: "alice"}, "alice", "a", down},
+		{"cannot be read, claimed as a former user", secret.Secret{Name: "a", Username: "alice"}, down, secret.Secret{Name: "b", Username: "bob", Previous: &secret.Previous{Username: "alice"}}, "alice", "a", down},
+		{"former user, cannot be read", alternating, down, secret.Secret{Name: "b", Username: "alice"}, "alice", "a", down},
+		{"former user", alternating, nil, secret.Secret{Name: "b", Username: "alice"}, "alice", "a", nil},
+		{"former user, claimed as one", alternating, nil, secret.Secret{Name: "b", Username: "bob", Previous: &secret.Previous{Username: "alice"}}, "alice", "a", nil},
+		{"a user of its own", secret.Secret{Name: "a", Username: "alice"}, down, secret.Secret{Name: "b", Username: "bob"}, "bob", "b", nil},
+		{"nobody's any more", secret.Secret{Name: "a", Username: "alice"}, secret.ErrNotFound, secret.Secret{Name: "b", Username: "alice"}, "alice", "b", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := doubtful{secrets: secrets{"a": tt.first, "b": {Name: "b", Username: "carol"}}, down: map[string]error{}}
+				c := newCredentials(store, []resource.AuthEntry{{Secret: "a"}, {Secret: "b"}})
+				if _, _, err := c.Lookup(t.Context(), "alice"); err != nil {
+					t.Fatal(err)
+				}
+				store.down["a"], store.secrets["b"] = tt.down, tt.claim
+				for range 3 { // what was known of the first entry is not forgotten while it cannot be read
+					time.Sleep(rereadAfter)
+					c.apply([]resource.AuthEntry{{Secret: "a"}, {Secret: "b"}}, false)
+					s, e, err := c.Lookup(t.Context(), tt.user)
+					if e.Secret != tt.want || !errors.Is(err, tt.wantErr) || err == nil && s.Name != tt.want {
+						t.Errorf("entry %q, secret %q, %v; want the entry %q, %v", e.Secret, s.Name, err, tt.want, tt.wantErr)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestLimits(t *testing.T) {

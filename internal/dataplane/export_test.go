@@ -14,6 +14,9 @@ func (p *Plane) Slots() (n int) {
 	return n
 }
 
+// LoopOf is where the session is that was greeted with that id.
+func LoopOf(pid uint32) int { loop, _ := placeOf(pid); return loop }
+
 // KeepingAfter has kept server connections looked at as if d had passed.
 func (p *Plane) KeepingAfter(d time.Duration) {
 	for i, l := range p.loops {

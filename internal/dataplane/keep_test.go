@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"forebay/internal/dataplane"
 )
 
 // A session keeps its server connection for its next request, while nobody else wants one.
@@ -119,4 +121,62 @@ func TestInquiriesInTurn(t *testing.T) {
 	if w.eng.inquires.Load() == 0 {
 		t.Error("nobody has asked")
 	}
+}
+
+// One client that waits has one server connection given up that is kept on another loop, however long that takes, and also after such a
+// one has been lost meanwhile.
+func TestInquiresForOne(t *testing.T) {
+	t.Parallel()
+	const kept = 3
+	w := newToyWorld(t, toyOptions{loops: 2, pool: kept})
+	on := func(loop int, as string) *toyClient {
+		for {
+			c := w.login(as)
+			if dataplane.LoopOf(c.pid) == loop {
+				return c
+			}
+			c.Close()
+		}
+	}
+	var keepers []*toyClient
+	for range kept {
+		keepers = append(keepers, on(1, "app toys 0 0 true true"))
+	}
+	waits := on(0, "app toys 0")
+	// given is how many server connections are about to be given up while the client waits; meanwhile happens then.
+	given := func(meanwhile func()) int64 {
+		w.eventually("all server connections are kept", func() bool {
+			for _, c := range keepers {
+				c.ask("who")
+			}
+			return w.plane.Collect().Proxies[0].Target.Pool.Borrowed == kept
+		})
+		before := w.eng.inquires.Load()
+		release := w.db.hold()
+		defer release()
+		waits.say("who")
+		w.eventually("a session asks", func() bool { return w.eng.inquires.Load() > before })
+		for range 200 { // the loops have taken many turns
+			w.plane.Collect()
+		}
+		n := w.eng.inquires.Load() - before
+		meanwhile()
+		release()
+		waits.line()
+		return n
+	}
+	// Every two seconds all that are kept are given up where anybody waits, which may fall into it.
+	one := func(when string) {
+		t.Helper()
+		var n int64
+		for range 8 {
+			if n = given(func() {}); n == 1 {
+				return
+			}
+		}
+		t.Errorf("%s: %d server connections are given up for one client", when, n)
+	}
+	one("at first")
+	given(w.db.drop)
+	one("after a loss")
 }

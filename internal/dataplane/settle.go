@@ -22,6 +22,7 @@ func (t *target) settle() {
 		at time.Time
 	}
 	var due []settled
+	t.deciding.Lock() // or a reader that decide has found, and that is not among the routes yet, would be missed
 	t.mu.Lock()
 	readers := t.routes.Load().readers
 	for _, d := range t.dbs {
@@ -45,6 +46,7 @@ func (t *target) settle() {
 		due = append(due, settled{f, at})
 	}
 	t.mu.Unlock()
+	t.deciding.Unlock()
 	for _, d := range due {
 		d.f.Settled(d.at)
 	}

@@ -166,6 +166,9 @@ func (t *target) observe(m *member, began time.Time, st engine.Status, err error
 	t.mu.Unlock()
 	if err == nil {
 		m.learn(st.Capacity)
+		if st.Unusable == errStranger {
+			st.Peers = nil // of another database system than ours, too
+		}
 		t.discover(m, st.Peers)
 	}
 	m.report(err)
@@ -344,7 +347,12 @@ func (t *target) movesLocked(was, r *routes, promoted bool) []*member {
 		}
 	}
 	if !t.wanted.IsZero() && !asks { // what is known has to do
+		served := was.serve(true)
 		for _, m := range append(slices.Clone(t.order), was.readers...) {
+			// Where no session has read, which no other member may ever cover.
+			if m.fenced || m.status.Unusable == errStranger || m.status.Unusable != "" && !slices.Contains(served, m) {
+				continue
+			}
 			if p := m.status.Position; p != nil && (t.floor == nil || p.Covers(t.floor)) {
 				t.floor = p
 			}

@@ -466,7 +466,7 @@ func (s *toyInquirer) Inquire(o *engine.Output) bool {
 	s.owes, s.asks = false, true
 	s.inquires.Add(1)
 	s.due++
-	o.Server.Pass([]byte("who\n"))
+	o.Server.Pass([]byte("recall\n"))
 	return true
 }
 
@@ -484,6 +484,14 @@ func (s *toyInquirer) FromServer(b []byte, o *engine.Output) int {
 		s.due--
 	}
 	return n
+}
+
+// ServerLost implements engine.Session: what it asks itself is answered to nobody.
+func (s *toyInquirer) ServerLost(err error, o *engine.Output) {
+	if s.asks {
+		s.due--
+	}
+	s.toySession.ServerLost(err, o)
 }
 
 // Detach implements engine.Session.

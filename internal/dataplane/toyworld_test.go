@@ -36,6 +36,7 @@ const toyLimit = 60 * time.Second
 //	read             ok: begins a transaction that only reads
 //	sleep            canceled, when another connection says "cancel NUMBER"
 //	mute ANYTHING    no answer
+//	recall           ok
 //	big NUMBER       so many bytes
 type toyDB struct {
 	l       net.Listener
@@ -48,7 +49,7 @@ type toyDB struct {
 	conns  map[net.Conn]bool
 	sleeps map[int]chan struct{} // by number
 	last   int
-	held   chan struct{} // not nil: cancel requests, and mute ones, are not heard before it is closed
+	held   chan struct{} // not nil: cancel requests, mute and recall are not heard before it is closed
 	asked  int           // cancel requests that have come
 	status engine.Status // what it says to monitors
 	name   string        // answers "where"
@@ -184,6 +185,8 @@ func (db *toyDB) serve(c net.Conn) {
 		case "mute":
 			db.wait()
 			continue
+		case "recall":
+			db.wait()
 		case "quit":
 			return
 		}
@@ -210,7 +213,7 @@ func (db *toyDB) wait() {
 	}
 }
 
-// hold leaves cancel requests, and what has no answer, unheard until release is called.
+// hold leaves cancel requests, what has no answer, and what inquirers ask unheard until release is called.
 func (db *toyDB) hold() (release func()) {
 	db.mu.Lock()
 	defer db.mu.Unlock()

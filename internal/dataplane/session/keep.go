@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"forebay/internal/engine"
-	"forebay/internal/pool"
 )
 
 // A session that is done with its server connection may keep it, while nobody else wants one: its next request may ask for
@@ -71,21 +70,41 @@ func (s *Session) inquire() bool {
 }
 
 // giveUpFor has the session give its kept connection up that has kept one longest, of those behind the same limit as a
-// session that has to wait. It reports whether there is one: it may have something to ask before, and come then.
-func (w *Worker) giveUpFor(b *pool.Budget) bool {
+// session of p that has to wait. It reports whether there is one, and whether that has something to ask first: then p is told when the
+// connection has been given back, or lost.
+func (w *Worker) giveUpFor(p *Pool) (found, later bool) {
 	for _, s := range w.keeping {
-		if s.server != nil && s.server.pool.budget == b {
+		if sv := s.server; sv != nil && sv.pool.budget == p.budget {
 			s.giveUp()
-			return true
+			if later = s.server == sv && s.inquired; later {
+				s.wanted = p
+			}
+			return true, later
 		}
 	}
-	return false
+	return false, false
 }
 
-// ask has a kept server connection given up on another loop, where a session of p waits that no new one is on its way for.
-// One is asked for at a time; whether more is needed is seen when it has come.
+// want has a kept server connection given up, on this loop or another one, where a session of p waits that no new one is on its way
+// for.
+func (p *Pool) want() {
+	found, later := p.w.giveUpFor(p)
+	if later {
+		p.coming++
+	}
+	if !found {
+		p.ask()
+	}
+}
+
+// ask has a kept server connection given up on another loop, where a session of p waits that none is on its way for: no new one, and
+// none that is given up as soon as its session has asked it something. One is asked for at a time; whether more is needed is seen when
+// it has come.
 func (p *Pool) ask() {
 	if p.asking || !p.shard.Short() {
+		return
+	}
+	if st := p.shard.Stats(); st.Waiting-st.Opening <= p.coming {
 		return
 	}
 	p.asking = true
@@ -101,21 +120,41 @@ func (p *Pool) askFrom(i int) {
 			continue
 		}
 		if peer.Loop.Post(func() {
-			if !peer.giveUpFor(p.budget) {
+			switch found, later := peer.giveUpFor(p); {
+			case !found:
 				p.askFrom(i + 1)
-				return
+			case later:
+				p.w.Loop.Post(func() {
+					p.asking = false
+					p.coming++
+					p.ask()
+				})
+			default:
+				p.came(peer, func() { p.asking = false })
 			}
-			at := peer.Loop.Nanos()
-			p.w.Loop.Post(func() {
-				p.asking = false
-				p.shard.LookAround(max(at, p.w.Loop.Nanos())) // or it would find the connection too fresh
-				p.ask()
-			})
 		}) {
 			return
 		}
 	}
 	p.w.Loop.Post(func() { p.asking = false })
+}
+
+// came has p look for what has been given up on another loop, or the same, after it has called noted. Called on that loop.
+func (p *Pool) came(from *Worker, noted func()) {
+	at := from.Loop.Nanos()
+	p.w.Loop.Post(func() {
+		noted()
+		p.shard.LookAround(max(at, p.w.Loop.Nanos())) // or it would find the connection too fresh
+		p.ask()
+	})
+}
+
+// gaveUp tells the pool that has wanted the session's server connection, if there is one, that it has been given back, or is no more.
+func (s *Session) gaveUp() {
+	if p := s.wanted; p != nil {
+		s.wanted = nil
+		p.came(s.w, func() { p.coming-- })
+	}
 }
 
 // TickKeeping gives back what has been kept for long, now, or is wanted by sessions of another loop. Owned by loop.

@@ -215,9 +215,12 @@ func (sv *Server) drop(why Ending) {
 	if sv.conn.Closed() {
 		return
 	}
-	if s := sv.session; s != nil && s.client == nil {
-		s.eng.Detach()
-		s.server = nil
+	if s := sv.session; s != nil {
+		if s.client == nil {
+			s.eng.Detach()
+			s.server = nil
+		}
+		defer s.gaveUp()
 	}
 	sv.session = nil
 	sv.conn.Close()

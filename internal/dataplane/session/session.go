@@ -52,6 +52,7 @@ type Session struct {
 	slot     uint32
 	waiter   pool.Waiter
 	waitsIn  *Pool // where it waits
+	wanted   *Pool // whose session waits for the server connection that it has inquired to give up; nil: nobody's
 	reader   *Pool // where a reader has last served it; nil: nowhere
 	readAt   int64 // when that has ended
 	wrote    int64 // when its last transaction that may have written has ended
@@ -257,6 +258,7 @@ func (s *Session) feed(b []byte) bool {
 	if s.reads && s.used && !s.eng.Busy() {
 		s.reads = false // it has kept its server connection beyond the transaction that only read: this may write
 	}
+	s.gaveUp() // in case: it goes on with what it was to give back
 	o := s.w.output()
 	queries := s.pool.Counters.Queries
 	n := s.eng.FromClient(b, o)
@@ -429,9 +431,7 @@ func (s *Session) borrow() bool {
 		if c == nil {
 			s.shrink()
 			if p.shard.Short() { // no new one is on its way for it
-				if !s.w.giveUpFor(p.budget) {
-					p.ask()
-				}
+				p.want()
 			}
 			return s.server != nil
 		}
@@ -574,6 +574,7 @@ func (s *Session) release() {
 	}
 	if retire {
 		sv.bye(EndState)
+		s.gaveUp()
 		return
 	}
 	sv.slot.Fit = sv.eng.Fit()
@@ -582,6 +583,7 @@ func (s *Session) release() {
 		s.w.Loop.Again(sv.conn) // before it may move, which takes it out of that queue
 	}
 	sv.pool.shard.Return(&sv.slot, s.w.Loop.Nanos())
+	s.gaveUp()
 }
 
 // ran notes the end of what the session has had a server connection for, which may have written: a reader that is to serve it has

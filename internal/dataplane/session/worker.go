@@ -186,6 +186,7 @@ type Pool struct {
 	clients *atomic.Int64 // of all pools at the member
 	host    Host
 	asking  bool // another loop has been asked to give a server connection up
+	coming  int  // server connections that are given up for it as soon as their sessions have asked them something
 	ended   bool // dropped once it has no server connection left
 	splits  bool // transactions that only read may go to readers
 	stats   PoolStats
