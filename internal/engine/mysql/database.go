@@ -37,7 +37,7 @@ type database struct {
 	print    atomic.Pointer[string]           // what the routines were read with; written under mu
 	seen     atomic.Uint64                    // target.changes when the routines were read, or forgotten
 	forgets  atomic.Uint64                    // counts the times that routines were forgotten; written under mu
-	settled  atomic.Int64                     // readers have what the writer had at that time, in Unix nanoseconds
+	settled  engine.Moment                    // readers have what the writer had then
 	loadMu   sync.Mutex                       // one read of the routines at a time
 	initial  atomic.Pointer[settings]         // what init_query sets; nil: nothing, or not known yet
 	rotation engine.Rotation
@@ -476,27 +476,18 @@ func (d *database) forgetRoutines() {
 func (d *database) schemaChanged(program bool) {
 	d.target.generation.Add(1)
 	if program {
-		d.target.at.Store(time.Now().UnixNano())
+		d.target.at.Advance(time.Now())
 		d.target.changes.Add(1)
 		d.forgetRoutines()
 	}
 }
 
 // Changed implements engine.Follower.
-func (d *database) Changed() time.Time {
-	if at := d.target.at.Load(); at != 0 {
-		return time.Unix(0, at)
-	}
-	return time.Time{}
-}
+func (d *database) Changed() time.Time { return d.target.at.Time() }
 
 // Settled implements engine.Follower. What a reader has said of its routines before may be out of date.
 func (d *database) Settled(at time.Time) {
-	if at.UnixNano() <= d.settled.Load() {
-		return
-	}
-	d.settled.Store(at.UnixNano())
-	if d.key.ReadOnly {
+	if d.settled.Advance(at) && d.key.ReadOnly {
 		d.forgetRoutines()
 	}
 }
@@ -505,7 +496,7 @@ func (d *database) Settled(at time.Time) {
 // come.
 func (s *session) unsettled() bool {
 	d := s.l.db
-	return (d.key.ReadOnly || s.guarded) && d.target.at.Load() > d.settled.Load()
+	return (d.key.ReadOnly || s.guarded) && d.target.at.After(&d.settled)
 }
 
 // knownRoutines are those that are known where the session is.

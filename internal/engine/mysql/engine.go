@@ -39,7 +39,7 @@ type target struct {
 
 	generation atomic.Uint64 // counts statements that may have changed what prepared ones mean
 	changes    atomic.Uint64 // counts statements that may have changed routines, triggers or views
-	at         atomic.Int64  // when the last of these was seen to end, in Unix nanoseconds; 0: there was none
+	at         engine.Moment // when the last of these was seen to end
 	underway   atomic.Int64  // such statements that run now
 	once       sync.Once
 

@@ -2,7 +2,9 @@ package mysql
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
+	"time"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/routines"
@@ -50,5 +52,21 @@ func TestRoutinesOfReaders(t *testing.T) {
 		if s.knownRoutines() != c {
 			t.Errorf("%s: not known though it is settled", name)
 		}
+	}
+}
+
+// When a change was is a time of the monotonic clock, as those are that it is compared with: a clock that steps makes none older.
+func TestChangedIsMonotonic(t *testing.T) {
+	t.Parallel()
+	d := New(slog.New(slog.DiscardHandler)).Open(&resource.Proxy{}, engine.Key{User: "u"}, nil).(*database)
+	before := time.Now()
+	d.schemaChanged(true)
+	if at := d.Changed(); at.Before(before) || !strings.Contains(at.String(), " m=") {
+		t.Errorf("changed at %v", at)
+	}
+	d.Settled(d.Changed())
+	d.Settled(before)
+	if d.target.at.After(&d.settled) {
+		t.Error("what is settled is unsettled by one who comes late")
 	}
 }
