@@ -201,6 +201,7 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		return engine.Dialed{}, wrapLogin(err)
 	}
 	d.sayDefault(facts)
+	v.standby = facts.standby
 	if facts.standby == d.key.ReadOnly || d.base.Load() == nil { // else it only serves what may also go to a reader
 		now := v.reported // a copy: the connection's own changes, on its loop
 		if old := d.base.Swap(&now); old != nil && *old != now {
