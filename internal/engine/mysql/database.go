@@ -124,6 +124,7 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		}
 		return engine.Dialed{}, err
 	}
+	d.target.note(s.FullVersion, s.Offered)
 	if lacks := d.lacks(s.Capabilities); lacks != 0 {
 		s.Close()
 		return engine.Dialed{}, &loginError{permanent: true, err: fmt.Errorf("mysql: server %s cannot talk to these clients, who have logged in when it was a newer one: it lacks the capabilities %#x", s.Version, uint64(lacks))}
