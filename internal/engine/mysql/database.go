@@ -34,6 +34,7 @@ type database struct {
 
 	proxy    atomic.Pointer[resource.Proxy]
 	routines atomic.Pointer[routines.Catalog] // written under mu
+	less     atomic.Pointer[less]             // of routines, where readers may have others; nil: not needed yet
 	print    atomic.Pointer[string]           // what the routines were read with; written under mu
 	seen     atomic.Uint64                    // target.changes when the routines were read, or forgotten
 	forgets  atomic.Uint64                    // counts the times that routines were forgotten; written under mu
@@ -502,12 +503,21 @@ func (s *session) unsettled() bool {
 
 // knownRoutines are those that are known where the session is.
 func (s *session) knownRoutines() *routines.Catalog {
-	c := s.l.db.knownRoutines()
-	if s.unsettled() {
-		return c.WithoutRoutines()
+	d := s.l.db
+	c := d.knownRoutines()
+	if c == nil || !s.unsettled() {
+		return c
 	}
-	return c
+	l := d.less.Load()
+	if l == nil || l.of != c {
+		l = &less{of: c, has: c.WithoutRoutines()}
+		d.less.Store(l)
+	}
+	return l.has
 }
+
+// less is a catalog without its routines.
+type less struct{ of, has *routines.Catalog }
 
 // loginError is a failed log-in to a server. Permanent ones fail the clients that wait; others are tried again until
 // their borrow timeout.

@@ -41,6 +41,9 @@ func TestRoutinesOfReaders(t *testing.T) {
 			t.Errorf("%s, after a change: known %t", name, got)
 		}
 	}
+	if s := sessions["at a reader"]; s.knownRoutines() != s.knownRoutines() {
+		t.Error("what is left of the catalog is made anew each time")
+	}
 	for _, d := range []*database{writers, readers} {
 		d.Settled(d.Changed())
 	}
