@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -64,9 +65,9 @@ func TestVersionThatCannotServe(t *testing.T) {
 	d := e.Open(p, engine.Key{User: "u", Protocol: uint64(attributes|mysqlwire.ClientDeprecateEOF) | client}, oneUser{}).(*database)
 	near, far := net.Pipe()
 	defer near.Close()
+	defer far.Close()
 	served := make(chan error, 1)
 	go func() {
-		defer far.Close()
 		h := login.NewHello("8.0.11", 1, false)
 		h.Capabilities, h.Plugin = offered&^attributes|always, mysqlwire.PluginNative
 		c, err := login.Accept(context.Background(), far, login.AcceptOptions{Hello: h, Lookup: func(_ context.Context, user string) (*login.Verifier, error) {
@@ -75,7 +76,9 @@ func TestVersionThatCannotServe(t *testing.T) {
 		if err == nil {
 			ok, at := mysqlwire.BeginPacket(c.Greeting)
 			ok, _ = mysqlwire.EndPacket(mysqlwire.OK{Status: mysqlwire.StatusAutocommit}.Append(ok, c.Capabilities), at, c.Sequence)
-			_, err = c.Conn.Write(ok)
+			if _, err = c.Conn.Write(ok); err == nil {
+				_, _ = io.Copy(io.Discard, far) // its farewell
+			}
 		}
 		served <- err
 	}()
