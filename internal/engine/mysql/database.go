@@ -34,10 +34,11 @@ type database struct {
 
 	proxy    atomic.Pointer[resource.Proxy]
 	routines atomic.Pointer[routines.Catalog] // written under mu
+	less     atomic.Pointer[less]             // of routines, where readers may have others; nil: not needed yet
 	print    atomic.Pointer[string]           // what the routines were read with; written under mu
 	seen     atomic.Uint64                    // target.changes when the routines were read, or forgotten
 	forgets  atomic.Uint64                    // counts the times that routines were forgotten; written under mu
-	settled  atomic.Int64                     // readers have what the writer had at that time, in Unix nanoseconds
+	settled  engine.Moment                    // readers have what the writer had then
 	loadMu   sync.Mutex                       // one read of the routines at a time
 	initial  atomic.Pointer[settings]         // what init_query sets; nil: nothing, or not known yet
 	rotation engine.Rotation
@@ -124,6 +125,7 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		}
 		return engine.Dialed{}, err
 	}
+	d.target.note(s.FullVersion, s.Offered)
 	if lacks := d.lacks(s.Capabilities); lacks != 0 {
 		s.Close()
 		return engine.Dialed{}, &loginError{permanent: true, err: fmt.Errorf("mysql: server %s cannot talk to these clients, who have logged in when it was a newer one: it lacks the capabilities %#x", s.Version, uint64(lacks))}
@@ -476,27 +478,18 @@ func (d *database) forgetRoutines() {
 func (d *database) schemaChanged(program bool) {
 	d.target.generation.Add(1)
 	if program {
-		d.target.at.Store(time.Now().UnixNano())
+		d.target.at.Advance(time.Now())
 		d.target.changes.Add(1)
 		d.forgetRoutines()
 	}
 }
 
 // Changed implements engine.Follower.
-func (d *database) Changed() time.Time {
-	if at := d.target.at.Load(); at != 0 {
-		return time.Unix(0, at)
-	}
-	return time.Time{}
-}
+func (d *database) Changed() time.Time { return d.target.at.Time() }
 
 // Settled implements engine.Follower. What a reader has said of its routines before may be out of date.
 func (d *database) Settled(at time.Time) {
-	if at.UnixNano() <= d.settled.Load() {
-		return
-	}
-	d.settled.Store(at.UnixNano())
-	if d.key.ReadOnly {
+	if d.settled.Advance(at) && d.key.ReadOnly {
 		d.forgetRoutines()
 	}
 }
@@ -505,17 +498,26 @@ func (d *database) Settled(at time.Time) {
 // come.
 func (s *session) unsettled() bool {
 	d := s.l.db
-	return (d.key.ReadOnly || s.guarded) && d.target.at.Load() > d.settled.Load()
+	return (d.key.ReadOnly || s.guarded) && d.target.at.After(&d.settled)
 }
 
 // knownRoutines are those that are known where the session is.
 func (s *session) knownRoutines() *routines.Catalog {
-	c := s.l.db.knownRoutines()
-	if s.unsettled() {
-		return c.WithoutRoutines()
+	d := s.l.db
+	c := d.knownRoutines()
+	if c == nil || !s.unsettled() {
+		return c
 	}
-	return c
+	l := d.less.Load()
+	if l == nil || l.of != c {
+		l = &less{of: c, has: c.WithoutRoutines()}
+		d.less.Store(l)
+	}
+	return l.has
 }
+
+// less is a catalog without its routines.
+type less struct{ of, has *routines.Catalog }
 
 // loginError is a failed log-in to a server. Permanent ones fail the clients that wait; others are tried again until
 // their borrow timeout.

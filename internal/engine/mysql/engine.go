@@ -39,7 +39,7 @@ type target struct {
 
 	generation atomic.Uint64 // counts statements that may have changed what prepared ones mean
 	changes    atomic.Uint64 // counts statements that may have changed routines, triggers or views
-	at         atomic.Int64  // when the last of these was seen to end, in Unix nanoseconds; 0: there was none
+	at         engine.Moment // when the last of these was seen to end
 	underway   atomic.Int64  // such statements that run now
 	once       sync.Once
 
@@ -54,22 +54,49 @@ const offeredFor = 10 * time.Minute
 // all of them have, so that each can serve them.
 func (t *target) learn(f *facts) {
 	t.mu.Lock()
-	now := time.Now()
-	if t.versions == nil {
-		t.versions = make(map[string]version)
-	}
-	t.versions[f.version] = version{f.has, now}
-	f.offered = f.has
-	for name, v := range t.versions {
-		if now.Sub(v.seen) > offeredFor {
-			delete(t.versions, name)
-			continue
-		}
-		f.offered &= v.offered
-	}
+	t.seenLocked(f.version, f.has)
+	f.offered = t.commonLocked(f.has)
 	t.facts.Store(f)
 	t.mu.Unlock()
 	t.once.Do(func() { close(t.known) })
+}
+
+// note says that a member of a version has let somebody in, or greeted him: clients that come are offered no more than it has.
+func (t *target) note(name string, has mysqlwire.Capability) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seenLocked(name, has)
+	for _, p := range []*atomic.Pointer[facts]{&t.facts, &t.heard} {
+		f := p.Load()
+		if f == nil {
+			continue
+		}
+		if common := t.commonLocked(f.has); common != f.offered {
+			now := *f
+			now.offered = common
+			p.Store(&now)
+		}
+	}
+}
+
+// seenLocked notes what a version offers. t.mu is held.
+func (t *target) seenLocked(name string, has mysqlwire.Capability) {
+	if t.versions == nil {
+		t.versions = make(map[string]version)
+	}
+	t.versions[name] = version{has, time.Now()}
+}
+
+// commonLocked is what has and all versions offer that were seen lately. t.mu is held.
+func (t *target) commonLocked(has mysqlwire.Capability) mysqlwire.Capability {
+	for name, v := range t.versions {
+		if time.Since(v.seen) > offeredFor {
+			delete(t.versions, name)
+			continue
+		}
+		has &= v.offered
+	}
+	return has
 }
 
 // version is what one version of the server offers, and when it was seen last.
@@ -80,7 +107,11 @@ type version struct {
 
 // hear takes over what a greeting says.
 func (t *target) hear(f *facts) {
+	t.mu.Lock()
+	t.seenLocked(f.version, f.has)
+	f.offered = t.commonLocked(f.has)
 	t.heard.Store(f)
+	t.mu.Unlock()
 	t.once.Do(func() { close(t.known) })
 }
 

@@ -18,7 +18,7 @@ type facts struct {
 	number   uint32 // as in an executable comment: 80036
 	mariaDB  bool
 	has      mysqlwire.Capability // as in the greeting
-	offered  mysqlwire.Capability // of that, what all members of the target have; set by learn
+	offered  mysqlwire.Capability // of that, what all members of the target have: see target.learn
 	charset  uint8
 	status   mysqlwire.Status // of a new session: autocommit or not
 	plugin   string

@@ -33,6 +33,10 @@ func (s *session) Guard() { s.guarded = s.declared != declaredNothing }
 // errReadOnly is what a command gets that would write, or could, in a transaction that has been declared READ ONLY.
 var errReadOnly = mysqlwire.Error{Code: 1792, SQLState: "25006", Message: "Cannot execute statement in a READ ONLY transaction."}
 
+// errAtReader is what a command gets that would begin a transaction that may write, or end one, where the session is kept at a reader
+// beyond the one that has been declared READ ONLY. It has the code of a server that is read_only.
+var errAtReader = mysqlwire.Error{Code: 1290, SQLState: "HY000", Message: "This session is kept at a reader by what it holds there: until that is given up only START TRANSACTION READ ONLY begins a transaction."}
+
 // within looks at a text that is about to run in a transaction that has been declared READ ONLY. What ends that and begins another,
 // or has a statement behind its end, may write all the same. At a reader it is refused: that may take writes, by mistake or since
 // the user may write there whatever read_only says. What a procedure or a prepared text does is not known here.
@@ -51,7 +55,13 @@ func (s *session) within(eff sqltext.Effects, statements int, text []byte, mode 
 		return nil
 	}
 	if s.guarded && eff&ends != 0 {
-		return &errReadOnly
+		switch {
+		case s.srv.inTransaction():
+			return &errReadOnly
+		case sqltext.DeclaresReadOnly(text, mode):
+			return nil
+		}
+		return &errAtReader
 	}
 	o.Writes = true
 	return nil

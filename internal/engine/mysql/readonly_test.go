@@ -3,6 +3,8 @@ package mysql
 import (
 	"bytes"
 	"testing"
+
+	"forebay/internal/wire/mysqlwire"
 )
 
 // What is sent in a transaction that has been declared READ ONLY, and may write all the same, is told. At a reader it is refused
@@ -45,12 +47,32 @@ func TestWritesInReadOnly(t *testing.T) {
 			}
 			w.s.cmd.active = false // as if it was answered
 			w.s.srv.r.state = replyNone
+			w.s.srv.status |= mysqlwire.StatusInTrans
 			w.o.Reset()
 			w.s.FromClient(say(w.setup.caps, func(t *talk) { t.query(text) }), &w.o)
 			refused := bytes.Contains(w.o.Client.Bytes(), []byte(errReadOnly.Message))
 			if refused != (guarded && want.refused) || refused == (w.o.Server.Len() > 0) || w.o.Writes != (want.writes && !refused) {
 				t.Errorf("%s, at a reader: %t: writes %t, refused %t", text, guarded, w.o.Writes, refused)
 			}
+		}
+	}
+}
+
+// A session that is kept at a reader beyond its transaction is told why it can begin no other one there, but for one that only reads.
+func TestBehindReadOnlyAtReader(t *testing.T) {
+	t.Parallel()
+	for text, refused := range map[string]bool{
+		"BEGIN": true, "SET autocommit = 0": true, "START TRANSACTION": true, "TRUNCATE t": true,
+		"START TRANSACTION READ ONLY": false, "SELECT 1": false, "COMMIT": false,
+	} {
+		w := newStage(t, setup{servers: 1, prepared: 10, mariaDB: true})
+		w.attach()
+		w.s.declared, w.s.guarded = declaredReadOnly, true
+		w.o.Reset()
+		w.s.FromClient(say(w.setup.caps, func(t *talk) { t.query(text) }), &w.o)
+		got := bytes.Contains(w.o.Client.Bytes(), []byte(errAtReader.Message))
+		if got != refused || got == (w.o.Server.Len() > 0) || bytes.Contains(w.o.Client.Bytes(), []byte(errReadOnly.Message)) {
+			t.Errorf("%s: the client is told %q", text, w.o.Client.Bytes())
 		}
 	}
 }

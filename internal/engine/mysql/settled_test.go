@@ -2,7 +2,9 @@ package mysql
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
+	"time"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/routines"
@@ -39,6 +41,9 @@ func TestRoutinesOfReaders(t *testing.T) {
 			t.Errorf("%s, after a change: known %t", name, got)
 		}
 	}
+	if s := sessions["at a reader"]; s.knownRoutines() != s.knownRoutines() {
+		t.Error("what is left of the catalog is made anew each time")
+	}
 	for _, d := range []*database{writers, readers} {
 		d.Settled(d.Changed())
 	}
@@ -50,5 +55,21 @@ func TestRoutinesOfReaders(t *testing.T) {
 		if s.knownRoutines() != c {
 			t.Errorf("%s: not known though it is settled", name)
 		}
+	}
+}
+
+// When a change was is a time of the monotonic clock, as those are that it is compared with: a clock that steps makes none older.
+func TestChangedIsMonotonic(t *testing.T) {
+	t.Parallel()
+	d := New(slog.New(slog.DiscardHandler)).Open(&resource.Proxy{}, engine.Key{User: "u"}, nil).(*database)
+	before := time.Now()
+	d.schemaChanged(true)
+	if at := d.Changed(); at.Before(before) || !strings.Contains(at.String(), " m=") {
+		t.Errorf("changed at %v", at)
+	}
+	d.Settled(d.Changed())
+	d.Settled(before)
+	if d.target.at.After(&d.settled) {
+		t.Error("what is settled is unsettled by one who comes late")
 	}
 }

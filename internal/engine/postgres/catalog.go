@@ -1,9 +1,13 @@
 package postgres
 
 import (
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
+	"forebay/internal/engine"
 	"forebay/internal/engine/postgres/sqltext"
 	"forebay/internal/resource"
 )
@@ -11,17 +15,42 @@ import (
 // schema is what those who use one database of a target, whoever they log in as, tell each other.
 type schema struct {
 	changes atomic.Uint64 // counts transactions that may have changed what the catalog of routines says
-	at      atomic.Int64  // when the last of these was seen to end, in Unix nanoseconds; 0: there was none
+	at      engine.Moment // when the last of these was seen to end
 }
 
-// schemaOf is that of one database.
-func (e *Engine) schemaOf(p *resource.Proxy, database string) *schema {
-	key := p.Target.Identity() + "\x00" + database
-	if s, ok := e.schemas.Load(key); ok {
-		return s.(*schema)
+// schemas are those of all databases that somebody has open: a client says what its database is called, and may name any.
+type schemas struct {
+	byName sync.Map      // target and database -> weak.Pointer[schema]
+	last   engine.Moment // what has changed last, anywhere
+}
+
+// of is that of one database. One that is new begins with the last change of all: nobody knows any more of its own.
+func (all *schemas) of(p *resource.Proxy, database string) *schema {
+	name := p.Target.Identity() + "\x00" + database
+	var made *schema
+	for {
+		old, there := all.byName.Load(name)
+		if there {
+			if s := old.(weak.Pointer[schema]).Value(); s != nil {
+				return s
+			}
+		}
+		if made == nil {
+			made = new(schema)
+			made.at.Advance(all.last.Time())
+		}
+		w := weak.Make(made)
+		if there && all.byName.CompareAndSwap(name, old, w) || !there && all.put(name, w) {
+			runtime.AddCleanup(made, func(w weak.Pointer[schema]) { all.byName.CompareAndDelete(name, w) }, w)
+			return made
+		}
 	}
-	s, _ := e.schemas.LoadOrStore(key, new(schema))
-	return s.(*schema)
+}
+
+// put reports whether it is the first to put one there.
+func (all *schemas) put(name string, w weak.Pointer[schema]) bool {
+	_, there := all.byName.LoadOrStore(name, w)
+	return !there
 }
 
 // known are the routines, nil where any may do anything: since one may be another now, or, where a reader is to run it, since it
@@ -31,7 +60,7 @@ func (d *database) known(reader bool) *sqltext.Routines {
 	if d.seen.Load() != sc.changes.Load() {
 		d.forgetRoutines()
 	}
-	if (reader || d.key.ReadOnly) && sc.at.Load() > d.settled.Load() {
+	if (reader || d.key.ReadOnly) && sc.at.After(&d.settled) {
 		return nil
 	}
 	return d.routines.Load()
@@ -40,7 +69,9 @@ func (d *database) known(reader bool) *sqltext.Routines {
 // staleRoutines has the catalog read again soon, by all who use the database; until then every routine may do anything.
 func (d *database) staleRoutines() {
 	sc := d.schema.Load()
-	sc.at.Store(time.Now().UnixNano())
+	now := time.Now()
+	sc.at.Advance(now)
+	d.eng.schemas.last.Advance(now)
 	sc.changes.Add(1)
 	d.forgetRoutines()
 }
@@ -56,20 +87,11 @@ func (d *database) forgetRoutines() {
 }
 
 // Changed implements engine.Follower.
-func (d *database) Changed() time.Time {
-	if at := d.schema.Load().at.Load(); at != 0 {
-		return time.Unix(0, at)
-	}
-	return time.Time{}
-}
+func (d *database) Changed() time.Time { return d.schema.Load().at.Time() }
 
 // Settled implements engine.Follower. What a reader's catalog has said before may be out of date.
 func (d *database) Settled(at time.Time) {
-	if at.UnixNano() <= d.settled.Load() {
-		return
-	}
-	d.settled.Store(at.UnixNano())
-	if d.key.ReadOnly {
+	if d.settled.Advance(at) && d.key.ReadOnly {
 		d.forgetRoutines()
 	}
 }

@@ -2,7 +2,11 @@ package postgres
 
 import (
 	"log/slog"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/postgres/sqltext"
@@ -58,5 +62,52 @@ func TestRoutinesOfReaders(t *testing.T) {
 	read()
 	if readers.known(false) != r {
 		t.Error("not known at readers, though it was read again")
+	}
+}
+
+// Clients name databases as they like: what is kept of one ends with the last who has it open, and not before.
+func TestSchemasEnd(t *testing.T) {
+	t.Parallel()
+	e := New(slog.New(slog.DiscardHandler), nil)
+	open := func(user, name string) *database {
+		return e.Open(&resource.Proxy{}, engine.Key{User: user, Database: name}, nil).(*database)
+	}
+	kept := open("app", "kept")
+	kept.staleRoutines()
+	for i := range 1000 {
+		open("app", "none"+strconv.Itoa(i))
+	}
+	number := func() (n int) {
+		e.schemas.byName.Range(func(any, any) bool { n++; return true })
+		return n
+	}
+	for deadline := time.Now().Add(30 * time.Second); number() > 1; runtime.Gosched() {
+		if runtime.GC(); time.Now().After(deadline) {
+			t.Fatalf("%d are kept", number())
+		}
+	}
+	if other := open("other", "kept"); other.schema.Load() != kept.schema.Load() {
+		t.Error("users of one database do not hear of each other")
+	}
+	// Nobody knows when a database was changed last that nobody has had open: its readers may have yet to get that.
+	if back := open("app", "none1"); !back.Changed().Equal(kept.Changed()) {
+		t.Errorf("the last change is of %v, not %v", back.Changed(), kept.Changed())
+	}
+	runtime.KeepAlive(kept)
+}
+
+// When a change was is a time of the monotonic clock, as those are that it is compared with: a clock that steps makes none older.
+func TestChangedIsMonotonic(t *testing.T) {
+	t.Parallel()
+	d := New(slog.New(slog.DiscardHandler), nil).Open(&resource.Proxy{}, engine.Key{Database: "db"}, nil).(*database)
+	before := time.Now()
+	d.staleRoutines()
+	if at := d.Changed(); at.Before(before) || !strings.Contains(at.String(), " m=") {
+		t.Errorf("changed at %v", at)
+	}
+	d.Settled(d.Changed())
+	d.Settled(before)
+	if d.schema.Load().at.After(&d.settled) {
+		t.Error("what is settled is unsettled by one who comes late")
 	}
 }

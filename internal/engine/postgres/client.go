@@ -268,10 +268,11 @@ func (s *session) reading() sqltext.Mode {
 }
 
 // unreadable accounts for a statement too large to be looked at: afterwards the session's settings are asked for, and the
-// server connection is used by nobody else.
+// server connection is used by nobody else. Whether it changes routines, which all users of the database hear of, its answer says.
 func (s *session) unreadable() {
 	v := s.srv
-	v.effects |= sqltext.Look | sqltext.SequenceWrite | sqltext.DDL | sqltext.RoutineDDL | sqltext.Ends
+	v.effects |= sqltext.Look | sqltext.SequenceWrite | sqltext.DDL | sqltext.Ends
+	v.unread = true
 	v.seqOwner, s.seqAt = s, v
 	v.retire = true
 }

@@ -35,7 +35,7 @@ type database struct {
 	changes       atomic.Uint64                    // counts the times that routines were forgotten; written under mu, with routines
 	schema        atomic.Pointer[schema]           // shared with the other users of the database
 	seen          atomic.Uint64                    // of its changes; written under mu
-	settled       atomic.Int64                     // readers have what the writer had at that time, in Unix nanoseconds
+	settled       engine.Moment                    // readers have what the writer had then
 	loadMu        sync.Mutex                       // one look at the catalog at a time
 	generation    atomic.Uint64                    // of the schema: counts changes that may invalidate prepared statements
 	base          atomic.Pointer[reported]         // what a new server connection reports
@@ -119,7 +119,7 @@ func (d *database) maxPrepared() int { return d.proxy.Load().Pool.MaxPreparedSta
 // Apply implements engine.Database.
 func (d *database) Apply(p *resource.Proxy) {
 	d.proxy.Store(p)
-	if sc := d.eng.schemaOf(p, d.key.Database); d.schema.Swap(sc) != sc { // it is another target now
+	if sc := d.eng.schemas.of(p, d.key.Database); d.schema.Swap(sc) != sc { // it is another target now
 		d.forgetRoutines()
 	}
 }
@@ -201,6 +201,7 @@ func (d *database) Dial(ctx context.Context, m resource.Member, transport func(c
 		return engine.Dialed{}, wrapLogin(err)
 	}
 	d.sayDefault(facts)
+	v.standby = facts.standby
 	if facts.standby == d.key.ReadOnly || d.base.Load() == nil { // else it only serves what may also go to a reader
 		now := v.reported // a copy: the connection's own changes, on its loop
 		if old := d.base.Swap(&now); old != nil && *old != now {

@@ -22,7 +22,7 @@ type Engine struct {
 	log       *slog.Logger
 	verifiers *login.Verifiers
 	tls       sync.Map // *tls.Config -> *login.ServerTLS
-	schemas   sync.Map // target and database -> *schema
+	schemas   schemas
 }
 
 // New makes the engine. Verifiers are derived from the secrets of store.
@@ -153,7 +153,7 @@ func (e *Engine) Open(p *resource.Proxy, k engine.Key, c engine.Credentials) eng
 		welcomes: make(map[engine.Fit]welcome),
 	}
 	d.proxy.Store(p)
-	d.schema.Store(e.schemaOf(p, k.Database))
+	d.schema.Store(e.schemas.of(p, k.Database))
 	d.seen.Store(d.schema.Load().changes.Load())
 	return d
 }

@@ -194,12 +194,12 @@ func (p *probeResult) finish(user string) {
 // look decides, with the session idle, whether the server has to be asked what the session holds.
 func (s *session) look(o *engine.Output) {
 	v := s.srv
-	eff := v.effects
-	v.effects, v.unseen = 0, false
+	eff, stale := v.effects, s.changesRoutines()
+	v.effects, v.unseen, v.routineDDL = 0, false, false
 	if eff&sqltext.DDL != 0 {
 		s.l.db.generation.Add(1)
 	}
-	if eff&sqltext.RoutineDDL != 0 {
+	if stale {
 		s.l.db.staleRoutines()
 	}
 	if s.gone && !s.cleaning {

@@ -161,6 +161,9 @@ func (s *session) completed(set *setting, body []byte) {
 		} // else it is not seen, and the server will be asked
 		return
 	}
+	if v.unread || s.atReader() {
+		s.tagged(body)
+	}
 	if len(body) < 8 || body[0] != 'D' {
 		return
 	}
@@ -245,6 +248,9 @@ func (s *session) failed(body []byte, o *engine.Output) (withheld bool) {
 		}
 	}
 	v.failed = true
+	if v.unread && v.tx == pgwire.Idle && !s.atReader() {
+		v.effects |= sqltext.RoutineDDL // a DO may have committed before
+	}
 	head := v.q.peek()
 	if head == 0 || head.endsCycle() {
 		return false

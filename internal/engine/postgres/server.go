@@ -20,6 +20,7 @@ type server struct {
 	secret    []byte
 	probeName string
 	encoding  string // client_encoding after log-in
+	standby   bool   // the server was one at log-in
 
 	// What the connection's session has now.
 	fit         engine.Fit // settings that differ from those after log-in
@@ -55,6 +56,8 @@ type server struct {
 	hiddenErr  *pgwire.Error // error of the hidden request under way
 	applying   engine.Fit    // what hiddenApply makes
 	since      int64         // when the cycle's first request was sent, by the loop's clock
+	unread     bool          // it has got texts too large to be looked at: see ddl.go
+	routineDDL bool          // a command has succeeded that may change routines, though effects do not say so
 	oldest     uint64        // schema generation from which on a prepared statement is known to be good
 	reused     bool          // the client's bytes just taken use a statement prepared before
 	replay     []byte        // the client's bytes of this cycle, if they may be sent once more: see heal.go

@@ -116,7 +116,7 @@ func (s *session) Killed(bool, *engine.Output) {}
 func (s *session) Attach(sv engine.Server, o *engine.Output) {
 	v := sv.(*server)
 	s.srv = v
-	v.effects, v.unseen = 0, false
+	v.effects, v.unseen, v.routineDDL = 0, false, false
 	v.since = *s.l.counters.Now // making it ready is part of the database's time
 	if v.sqlOwner != nil && (v.sqlOwner != s || v.sqlState != s.sqlState) {
 		v.dropSQLStatements(o)
@@ -148,7 +148,7 @@ func (s *session) Detach() {
 	if s.srv != nil && s.srv.tx != pgwire.Idle {
 		s.l.counters.InTransaction-- // it is closed with its transaction open
 	}
-	if s.srv != nil && s.srv.effects&sqltext.RoutineDDL != 0 { // how it ends will not be known
+	if s.srv != nil && (s.changesRoutines() || s.awaitsUnread()) { // how it ends will not be known
 		s.l.db.staleRoutines()
 	}
 	s.srv = nil
