@@ -156,7 +156,7 @@ func TestInquiresForOne(t *testing.T) {
 		defer release()
 		waits.say("who")
 		w.eventually("a session asks", func() bool { return w.eng.inquires.Load() > before })
-		for range 200 { // the loops have taken many turns
+		for range 20 { // the loops have taken some turns
 			w.plane.Collect()
 		}
 		n := w.eng.inquires.Load() - before

@@ -41,7 +41,8 @@ func TestRoutinesOfReaders(t *testing.T) {
 			t.Errorf("%s, after a change: known %t", name, got)
 		}
 	}
-	if s := sessions["at a reader"]; s.knownRoutines() != s.knownRoutines() {
+	s := sessions["at a reader"]
+	if first := s.knownRoutines(); first != s.knownRoutines() {
 		t.Error("what is left of the catalog is made anew each time")
 	}
 	for _, d := range []*database{writers, readers} {
