@@ -69,6 +69,19 @@ type SecretVersionOutput struct {
 
 var nameRule = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`)
 
+// checkMetadata holds what is said of a secret, beside its content, to what there is and to AWS's lengths.
+func checkMetadata(kind, description, kmsKeyID *string) error {
+	switch {
+	case kind != nil:
+		return invalid("Forebay has no managed external secrets: leave Type out.")
+	case len(awsapi.Value(description)) > 2048:
+		return invalid("The description must have at most 2048 characters.")
+	case len(awsapi.Value(kmsKeyID)) > 2048:
+		return invalid("The KmsKeyId must have at most 2048 characters.")
+	}
+	return nil
+}
+
 // CreateSecret makes a secret, with a first version if there is a content.
 func (a *API) CreateSecret(ctx context.Context, c *awsapi.Call, in *CreateSecretInput) (*SecretVersionOutput, error) {
 	text, binary, err := Content{in.SecretString, in.SecretBinary}.read()
@@ -79,12 +92,9 @@ func (a *API) CreateSecret(ctx context.Context, c *awsapi.Call, in *CreateSecret
 		return nil, invalid("Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")
 	case len(in.AddReplicaRegions) > 0 || in.ForceOverwriteReplicaSecret != nil && *in.ForceOverwriteReplicaSecret:
 		return nil, invalid("Forebay keeps no replicas of secrets in other Regions: leave AddReplicaRegions out.")
-	case in.Type != nil:
-		return nil, invalid("Forebay has no managed external secrets: leave Type out.")
-	case in.Description != nil && len(*in.Description) > 2048:
-		return nil, invalid("The description must have at most 2048 characters.")
-	case in.KmsKeyID != nil && len(*in.KmsKeyID) > 2048:
-		return nil, invalid("The KmsKeyId must have at most 2048 characters.")
+	}
+	if err := checkMetadata(in.Type, in.Description, in.KmsKeyID); err != nil {
+		return nil, err
 	}
 	if err := checkTags(nil, in.Tags); err != nil {
 		return nil, err

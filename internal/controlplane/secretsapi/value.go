@@ -200,15 +200,11 @@ type UpdateSecretInput struct {
 // UpdateSecret changes the description, and adds a version if there is a content.
 func (a *API) UpdateSecret(ctx context.Context, c *awsapi.Call, in *UpdateSecretInput) (*SecretVersionOutput, error) {
 	text, binary, err := Content{in.SecretString, in.SecretBinary}.read()
-	switch {
-	case err != nil:
+	if err == nil {
+		err = checkMetadata(in.Type, in.Description, in.KmsKeyID)
+	}
+	if err != nil {
 		return nil, err
-	case in.Type != nil:
-		return nil, invalid("Forebay has no managed external secrets: leave Type out.")
-	case in.Description != nil && len(*in.Description) > 2048:
-		return nil, invalid("The description must have at most 2048 characters.")
-	case in.KmsKeyID != nil && len(*in.KmsKeyID) > 2048:
-		return nil, invalid("The KmsKeyId must have at most 2048 characters.")
 	}
 	id, err := versionID(in.ClientRequestToken)
 	if err != nil {
