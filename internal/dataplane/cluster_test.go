@@ -30,6 +30,19 @@ func reader(at int) engine.Status {
 	return engine.Status{Role: engine.Reader, Position: toyPosition(at), LagBytes: -1}
 }
 
+// at is a status with another position.
+func at(s engine.Status, n int) engine.Status { s.Position = toyPosition(n); return s }
+
+// of is a status with another database system.
+func of(s engine.Status, system string) engine.Status { s.System = system; return s }
+
+// reads has the client read in a transaction that declares it, and returns the name of the server that it was at.
+func reads(s *toyClient) string {
+	s.ask("read")
+	defer s.ask("commit")
+	return s.ask("where")
+}
+
 // toyCluster is a toyWorld in front of several servers, whose names are their numbers.
 type toyCluster struct {
 	*toyWorld
@@ -412,42 +425,34 @@ func TestPatroniAuthority(t *testing.T) {
 // written, and never before.
 func TestSplitReads(t *testing.T) {
 	t.Parallel()
-	at := func(s engine.Status, n int) engine.Status { s.Position = toyPosition(n); return s }
 	c := newToyCluster(t, func(p *resource.Proxy) { p.SplitReads = true }, at(writer(1), 1), reader(1), reader(0))
 	c.role(1, engine.Reader)
 	c.role(2, engine.Reader)
 	s := c.login("app toys 0")
-	reads := func() string {
-		t.Helper()
-		s.ask("read")
-		where := s.ask("where")
-		s.ask("commit")
-		return where
-	}
-	c.eventually("a reader serves", func() bool { return reads() == "1" })
+	c.eventually("a reader serves", func() bool { return reads(s) == "1" })
 	if got := s.ask("where"); got != "0" { // which may have written
 		t.Errorf("a statement is at %s, want the writer", got)
 	}
 	c.dbs[0].is(at(writer(1), 2))
 	for range 3 { // the reader does not have it
-		if got := reads(); got != "0" {
+		if got := reads(s); got != "0" {
 			t.Errorf("a transaction that reads is at %s, which may not have what has been written", got)
 		}
 		time.Sleep(300 * time.Millisecond)
 	}
 	c.dbs[1].is(reader(2))
-	c.eventually("the reader serves again", func() bool { return reads() == "1" })
+	c.eventually("the reader serves again", func() bool { return reads(s) == "1" })
 	if n := c.figures().Target.Session.SplitReads; n < 2 {
 		t.Errorf("%d transactions counted", n)
 	}
 	// A reader that is lost: the next one may not be older than what has been read. Until then there is the writer.
 	c.dbs[1].die()
 	c.role(1, engine.RoleUnknown)
-	if got := reads(); got != "0" {
+	if got := reads(s); got != "0" {
 		t.Errorf("a transaction that reads is at %s, which is behind", got)
 	}
 	c.dbs[2].is(reader(2))
-	c.eventually("the other reader serves", func() bool { return reads() == "2" })
+	c.eventually("the other reader serves", func() bool { return reads(s) == "2" })
 }
 
 // While there is no writer all members are looked at often, however seldom that is otherwise.
@@ -651,14 +656,8 @@ func TestReadersAfterLoss(t *testing.T) {
 // has that.
 func TestSplitReadsAfterLoss(t *testing.T) {
 	t.Parallel()
-	at := func(s engine.Status, n int) engine.Status { s.Position = toyPosition(n); return s }
 	c := newToyCluster(t, func(p *resource.Proxy) { p.SplitReads = true }, at(writer(1), 1), reader(1))
 	c.role(1, engine.Reader)
-	reads := func(s *toyClient) string {
-		s.ask("read")
-		defer s.ask("commit")
-		return s.ask("where")
-	}
 	other := c.login("app toys 0")
 	c.eventually("a reader serves", func() bool { return reads(other) == "1" })
 	s := c.login("app toys 0 0 true") // keeps its server connection
@@ -702,11 +701,6 @@ func TestSplitReadDenied(t *testing.T) {
 	t.Parallel()
 	c := newToyCluster(t, func(p *resource.Proxy) { p.SplitReads = true }, writer(1), reader(0))
 	c.role(1, engine.Reader)
-	reads := func(s *toyClient) string {
-		s.ask("read")
-		defer s.ask("commit")
-		return s.ask("where")
-	}
 	s := c.login("app toys 0")
 	c.eventually("the reader serves", func() bool { return reads(s) == "1" })
 	c.dbs[1].denies.Store(true)
@@ -775,7 +769,6 @@ func TestPromotedPace(t *testing.T) {
 // A member that is discovered and is of another database system is not used, whatever it says.
 func TestDiscoveredStranger(t *testing.T) {
 	t.Parallel()
-	of := func(s engine.Status, system string) engine.Status { s.System = system; return s }
 	c := newToyCluster(t, func(p *resource.Proxy) {
 		p.Target.Discover = true
 		p.Target.Members = p.Target.Members[:1]
@@ -819,7 +812,6 @@ func (c *toyCluster) stranger(i int) {
 // Members of another database system are not found by way of one of it that was.
 func TestStrangerNames(t *testing.T) {
 	t.Parallel()
-	of := func(s engine.Status, system string) engine.Status { s.System = system; return s }
 	c := newToyCluster(t, func(p *resource.Proxy) {
 		p.Target.Discover = true
 		p.Target.Members = p.Target.Members[:1]

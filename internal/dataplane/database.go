@@ -134,11 +134,11 @@ func (b *branch) Open(p *session.Pool, done func(session.Opened, error)) {
 
 // serves reports whether sessions may still be at the member.
 func (b *branch) serves() bool {
-	return !b.db.target.routes.Load().paused && !b.Left(nil)
+	return !b.db.target.routes.Load().paused && !b.Left()
 }
 
 // Left implements session.Host.
-func (b *branch) Left(*session.Pool) bool {
+func (b *branch) Left() bool {
 	r := b.db.target.routes.Load()
 	reads := b.db.key.ReadOnly || splits(b.db.target.px.cfg.Load())
 	return !slices.Contains(r.serve(b.db.key.ReadOnly), b.member) && !(reads && slices.Contains(r.readers, b.member))

@@ -86,14 +86,8 @@ func TestPinnedTransactionEnds(t *testing.T) {
 // A client that logs in once more over its connection still sees what it has written.
 func TestSplitReadsAfterRelogin(t *testing.T) {
 	t.Parallel()
-	at := func(s engine.Status, n int) engine.Status { s.Position = toyPosition(n); return s }
 	c := newToyCluster(t, func(p *resource.Proxy) { p.SplitReads = true }, at(writer(1), 1), reader(1))
 	c.role(1, engine.Reader)
-	reads := func(s *toyClient) string {
-		s.ask("read")
-		defer s.ask("commit")
-		return s.ask("where")
-	}
 	other := c.login("app toys 0")
 	c.eventually("a reader serves", func() bool { return reads(other) == "1" })
 	s := c.login("app toys 0")
@@ -112,14 +106,8 @@ func TestSplitReadsAfterRelogin(t *testing.T) {
 // A transaction that has declared that it only reads, and writes all the same, counts as one that writes.
 func TestSplitReadStrays(t *testing.T) {
 	t.Parallel()
-	at := func(s engine.Status, n int) engine.Status { s.Position = toyPosition(n); return s }
 	c := newToyCluster(t, func(p *resource.Proxy) { p.SplitReads = true }, at(writer(1), 1), reader(1))
 	c.role(1, engine.Reader)
-	reads := func(s *toyClient) string {
-		s.ask("read")
-		defer s.ask("commit")
-		return s.ask("where")
-	}
 	other, s := c.login("app toys 0"), c.login("app toys 0")
 	c.eventually("a reader serves", func() bool { return reads(other) == "1" })
 	c.dbs[0].is(at(writer(1), 2))
@@ -145,7 +133,6 @@ func TestSplitReadStrays(t *testing.T) {
 // before it has it, too.
 func TestSettled(t *testing.T) {
 	t.Parallel()
-	at := func(s engine.Status, n int) engine.Status { s.Position = toyPosition(n); return s }
 	late := reader(1)
 	late.Lag = time.Minute
 	c := newToyCluster(t, func(p *resource.Proxy) { p.Target.MaxReplicaLag = time.Second }, at(writer(1), 1), reader(1), late)

@@ -251,8 +251,8 @@ func (s *Shard) Wanted() bool { return s.queue.n > 0 || s.b.pressure.Load() != 0
 // Waiting is how many wait.
 func (s *Shard) Waiting() int { return s.queue.n }
 
-// Short reports whether more wait than connections are being opened.
-func (s *Shard) Short() bool { return s.queue.n > s.opening }
+// Short is how many more wait than connections are being opened; 0 or less: none.
+func (s *Shard) Short() int { return s.queue.n - s.opening }
 
 // Resting reports whether there is no connection, and none is being opened for now, since that has failed a moment ago.
 func (s *Shard) Resting(now int64) bool { return s.open == 0 && now < s.retryAt }

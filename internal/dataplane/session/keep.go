@@ -101,10 +101,7 @@ func (p *Pool) want() {
 // none that is given up as soon as its session has asked it something. One is asked for at a time; whether more is needed is seen when
 // it has come.
 func (p *Pool) ask() {
-	if p.asking || !p.shard.Short() {
-		return
-	}
-	if st := p.shard.Stats(); st.Waiting-st.Opening <= p.coming {
+	if p.asking || p.shard.Short() <= p.coming {
 		return
 	}
 	p.asking = true

@@ -430,7 +430,7 @@ func (s *Session) borrow() bool {
 		s.asking = was
 		if c == nil {
 			s.shrink()
-			if p.shard.Short() { // no new one is on its way for it
+			if p.shard.Short() > 0 { // no new one is on its way for it
 				p.want()
 			}
 			return s.server != nil
@@ -546,7 +546,7 @@ func (s *Session) giveBack() {
 	}
 	if !s.eng.Done() {
 		// A transaction that could end where the session belongs no more has ended, and has left something that pins.
-		if sv.pool != s.pool && s.client != nil && !s.killing && !s.eng.Busy() && sv.pool.host.Left(sv.pool) {
+		if sv.pool != s.pool && s.client != nil && !s.killing && !s.eng.Busy() && sv.pool.host.Left() {
 			sv.lost(engine.ErrFailover)
 		}
 		return

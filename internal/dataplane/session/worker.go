@@ -246,8 +246,8 @@ type Host interface {
 	// that the writer had at that time, by the loops' clock. last is where the session's last such transaction was, or nil:
 	// it had better be that. nil: there is none.
 	Reader(p, last *Pool, since int64) *Pool
-	// Left says that no session of p's may be at its member any more.
-	Left(p *Pool) bool
+	// Left says that no session of the pool's may be at its member any more.
+	Left() bool
 	// Kill ends what another session runs, or that session. done is called on the loop, not at once: found says whether there
 	// is such a session that s may end.
 	Kill(s *Session, k engine.Kill, done func(found bool))

@@ -366,7 +366,7 @@ func (s *session) request(msg []byte, h tds.Header, whole bool, o *engine.Output
 		}
 		ok = false
 	}
-	if ok && v.resetDue && v.isOf(s) && s.asksBeforeReset() {
+	if ok && v.resetDue && v.isOf(s) && s.asksIdentity() {
 		ok = false
 	}
 	if ok && v.resetDue && c.eff&(sqltext.Assigns|sqltext.SettingUnknown|sqltext.SettingLost|sqltext.Unknown|sqltext.Resets) != 0 {

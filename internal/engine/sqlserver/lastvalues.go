@@ -70,29 +70,24 @@ func (x *lastValues) lose() { x.lost = true }
 // askIdentity asks for the identities. In texts, since their type is numeric(38, 0).
 const askIdentity = "SELECT CAST(@@IDENTITY AS varchar(40)),CAST(SCOPE_IDENTITY() AS varchar(40))"
 
-// Inquire implements engine.Inquirer: the identities are asked for before the server connection is another session's. A request that
-// has read them itself has told the client.
+// Inquire implements engine.Inquirer: the identities are asked for before the server connection is another session's.
 func (s *session) Inquire(o *engine.Output) bool {
-	v := s.srv
-	x := &s.values
-	if s.gone || v == nil || x.identityKnown || x.told || x.idTurn == 0 || v.idOwner != s || v.idTurn != x.idTurn {
+	if s.gone || s.srv == nil || !s.asksIdentity() {
 		return false
 	}
-	v.resetDue = false // of a request that was refused: it would take away what is asked for
-	s.steps = append(s.steps, step{kind: stepIdentity, text: askIdentity})
 	s.next(o)
 	return true
 }
 
-// asksBeforeReset has the session's identities asked for, if a reset for the server connection's many handles would take them away. It
-// reports whether they are.
-func (s *session) asksBeforeReset() bool {
+// asksIdentity has the session's identities asked for, if its server connection alone has them: a request that has read them itself has
+// told the client. It reports whether they are. A reset that is due would take them away: adapt comes again for that.
+func (s *session) asksIdentity() bool {
 	v := s.srv
 	x := &s.values
 	if x.identityKnown || x.told || x.idTurn == 0 || v.idOwner != s || v.idTurn != x.idTurn {
 		return false
 	}
-	v.resetDue = false // until it is known: adapt comes again
+	v.resetDue = false
 	s.steps = append(s.steps, step{kind: stepIdentity, text: askIdentity})
 	return true
 }

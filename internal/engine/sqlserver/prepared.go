@@ -191,7 +191,7 @@ func (s *session) handleCall(r *tds.RPC, first bool, o *engine.Output) (op, bool
 	}
 	own, ok := v.prepared[t.key]
 	if !ok || v.resetDue { // the reset, which goes with the step, takes away what there is
-		if v.resetDue && v.isOf(s) && s.asksBeforeReset() {
+		if v.resetDue && v.isOf(s) && s.asksIdentity() {
 			return op{}, false
 		}
 		s.prepareAgain(t)

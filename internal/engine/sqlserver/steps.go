@@ -230,7 +230,7 @@ func (s *session) adapt() bool {
 	if reset {
 		from = v.have.Reset(v.login, v.survivors)
 		q := s.l.db.proxy.Load().Pool.InitQuery
-		if (from != s.want || q != "") && v.isOf(s) && s.asksBeforeReset() {
+		if (from != s.want || q != "") && v.isOf(s) && s.asksIdentity() {
 			return false
 		}
 		if s.initAgain() {
