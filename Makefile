@@ -15,7 +15,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint cross unit race fmt fuzz bench bench-failover profile conformance servers clean
+.PHONY: help build demo test lint cross unit portable race fmt fuzz bench bench-failover profile conformance servers clean
 
 help: ## list the targets and what they do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ test: ## everything CI does: lint, build, cross-build, all tests with the race d
 	@scripts/install-servers psycopg jdbc node-postgres mysql2 sequelize pymysql mariadb-jdbc || echo 'some drivers are missing: their tests are skipped'
 	@scripts/install-servers freetds pymssql pyodbc tedious jtds || echo 'some drivers of SQL Server are missing: their tests are skipped'
 	@scripts/install-servers awscli boto3 || echo 'the AWS CLI or boto3 is missing: their tests are skipped'
-	@$(MAKE) --no-print-directory lint build cross race
+	@$(MAKE) --no-print-directory lint build cross portable race
 
 lint: ## go vet, staticcheck (staticcheck.conf) and gofumpt
 	$(GO) vet -pgo=off ./...
@@ -58,10 +58,16 @@ cross: ## build and vet for the other platforms: Linux on arm64, macOS on arm64
 unit: ## the tests below internal/ and cmd/, without the race detector: the quick round while working
 	$(GO) test -pgo=off ./cmd/... ./internal/...
 
+# Reports go test -race in short: what and which packages is the caller's.
+RACE = @$(GO) build -o bin/testreport ./internal/testreport && \
+	echo '$(GO) test -race -pgo=off $(1)' && \
+	set -o pipefail && CGO_ENABLED=1 $(GO) test -race -pgo=off -timeout $(TEST_TIMEOUT) -json $(1) | bin/testreport
+
+portable: ## the event loops and the data plane once more, with the poller of systems without epoll
+	$(call RACE,-tags forebay_poll ./internal/evloop ./internal/dataplane/...)
+
 race: ## all tests (unit, fuzz seeds, integration, end to end) with the race detector, reported in short
-	@$(GO) build -o bin/testreport ./internal/testreport
-	@echo '$(GO) test -race -pgo=off ./...'; \
-	set -o pipefail; CGO_ENABLED=1 $(GO) test -race -pgo=off -timeout $(TEST_TIMEOUT) -json ./... | bin/testreport
+	$(call RACE,./...)
 
 fuzz: ## each fuzz test for FUZZTIME (10s)
 	@GO='$(GO)' scripts/fuzz $(FUZZTIME)

@@ -161,6 +161,45 @@ func TestHangUpOfAnUnreadClient(t *testing.T) {
 	}
 }
 
+// Of what happened meanwhile the loop tells of closed peers first: a server connection that has ended must not be lent to the
+// client whose request came with it.
+func TestHangUpsComeFirst(t *testing.T) {
+	t.Parallel()
+	if !hearsHangUp {
+		t.Skip("this system tells of a hang-up only when what came before was read")
+	}
+	loops := startLoops(t, 1)
+	arrived := make(chan evloop.Accepted, 2)
+	l := serve(t, loops, func(a evloop.Accepted) { arrived <- a })
+	told := make(chan string, 2)
+	begin := func(name string) net.Conn {
+		peer := connect(t, l)
+		a := <-arrived
+		start(a, a.Net, handlerFunc(func(c *evloop.Conn) {
+			if c.HungUp() && !c.Closed() {
+				c.Close()
+				told <- name + " hung up"
+			} else if n, err := c.Read(make([]byte, 100)); err == nil && n > 0 {
+				told <- name + " spoke"
+			}
+		}))
+		return peer
+	}
+	speaks, leaves := begin("the first"), begin("the second")
+	loops[0].Call(func() { // both happen while the loop is busy
+		if _, err := speaks.Write([]byte("a request")); err != nil {
+			t.Error(err)
+		}
+		leaves.Close()
+	})
+	if got := <-told; got != "the second hung up" {
+		t.Errorf("at first: %s", got)
+	}
+	if got := <-told; got != "the first spoke" {
+		t.Errorf("then: %s", got)
+	}
+}
+
 func TestPeerResets(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)

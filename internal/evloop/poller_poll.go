@@ -112,12 +112,18 @@ func (p *pollPoller) dispatch(n int, l *Loop) {
 		// The byte may have come after the work that it announced was done: then nobody else would take it.
 		p.drainWake()
 	}
-	for i, f := range p.fds[1:] { // p.who has grown, at most, since it was asked about
-		if f.Revents == 0 || f.Fd < 0 {
-			continue
+	// Closed peers first, as with epoll: a server connection that ends in this batch must not be lent in it.
+	for _, closed := range []bool{true, false} {
+		for i, f := range p.fds[1:] { // p.who has grown, at most, since it was asked about
+			if f.Revents == 0 || f.Fd < 0 {
+				continue
+			}
+			gone := f.Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+			if hup := gone || f.Revents&pollHangUp != 0; hup == closed {
+				w := p.who[i]
+				l.event(w.slot, w.gen, f.Revents&unix.POLLIN != 0, gone || f.Revents&unix.POLLOUT != 0, hup)
+			}
 		}
-		w, gone := p.who[i], f.Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
-		l.event(w.slot, w.gen, f.Revents&unix.POLLIN != 0, gone || f.Revents&unix.POLLOUT != 0, gone || f.Revents&pollHangUp != 0)
 	}
 }
 
