@@ -35,6 +35,7 @@ demo: ## private databases, a storm of clients without and with Forebay, then RD
 test: ## everything CI does: lint, build, cross-build, all tests with the race detector on real servers
 	@scripts/install-servers postgresql mariadb gcc node || test "$(FOREBAY_REQUIRE_SERVERS)" != 1
 	@scripts/install-servers galera || echo 'Galera is missing: its tests are skipped'
+	@scripts/install-servers patroni || echo 'Patroni is missing: its test is skipped'
 	@scripts/install-servers psycopg jdbc node-postgres mysql2 sequelize pymysql mariadb-jdbc || echo 'some drivers are missing: their tests are skipped'
 	@scripts/install-servers freetds pymssql pyodbc tedious jtds || echo 'some drivers of SQL Server are missing: their tests are skipped'
 	@scripts/install-servers awscli boto3 || echo 'the AWS CLI or boto3 is missing: their tests are skipped'

@@ -421,6 +421,35 @@ func TestPatroniAuthority(t *testing.T) {
 	c.eventually("its member is found", func() bool { return slices.Equal(c.names(), []string{"0", "found"}) })
 }
 
+// A member that has Patroni's tag noloadbalance is not read at, until the tag is gone.
+func TestPatroniTag(t *testing.T) {
+	t.Parallel()
+	var answer atomic.Value
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer.Load().(string)) }))
+	t.Cleanup(api.Close)
+	c := newToyCluster(t, nil, writer(1), reader(0), reader(0))
+	c.role(1, engine.Reader)
+	c.role(2, engine.Reader)
+	r := c.reads()
+	at, other := r.ask("where"), "2"
+	of := c.dbs[1].member()
+	if at == "2" {
+		other, of = "1", c.dbs[2].member()
+	}
+	says := `{"members":[{"name":"tagged","host":%q,"port":%d,"role":"replica","state":"streaming","tags":{"noloadbalance":%t}}]}`
+	answer.Store(fmt.Sprintf(says, of.Host, of.Port, true))
+	c.proxy.Target.Patroni = []string{api.URL}
+	c.apply()
+	c.eventually("its session is moved", func() bool { return r.ask("where") == other })
+	for range 2 {
+		if got := c.reads().ask("where"); got != other {
+			t.Errorf("at %s, which is not to be read at", got)
+		}
+	}
+	answer.Store(fmt.Sprintf(says, of.Host, of.Port, false))
+	c.eventually("it is read at again", func() bool { return c.reads().ask("where") == at })
+}
+
 // With split reads, a transaction that declares that it only reads goes to a reader, as soon as that has what the session has
 // written, and never before.
 func TestSplitReads(t *testing.T) {

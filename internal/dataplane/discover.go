@@ -211,6 +211,7 @@ func (t *target) setPatroni(cluster patroni.Cluster) {
 		like = all[0] // reached in the same way
 	}
 	var found []resource.Member
+	var spared []string
 	for _, p := range cluster.Members {
 		if p.Host == "" {
 			continue
@@ -218,13 +219,24 @@ func (t *target) setPatroni(cluster patroni.Cluster) {
 		m := like
 		m.Name, m.ResourceID, m.Host, m.Port = p.Name, "", p.Host, p.Port
 		found = append(found, m)
+		if p.NoLoadBalance {
+			spared = append(spared, m.Address())
+		}
 	}
-	same := slices.Equal(found, t.patroni)
-	t.patroni = found
+	same, still := slices.Equal(found, t.patroni), slices.Equal(spared, t.spared)
+	t.patroni, t.spared = found, spared
 	t.mu.Unlock()
 	if !same {
 		t.rediscover()
 	}
+	if !still {
+		t.decide()
+	}
+}
+
+// sparedLocked reports whether Patroni says that the member is not to be read at. t.mu is held.
+func (m *member) sparedLocked() bool {
+	return slices.ContainsFunc(m.addressesLocked(), func(a string) bool { return slices.Contains(m.t.spared, a) })
 }
 
 // resolveEvery is the time between two looks at what a member's name stands for.

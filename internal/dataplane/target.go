@@ -39,6 +39,7 @@ type target struct {
 	wanted      time.Time                // guarded by mu; the floor is to be the writer's position after that; zero: it is there
 	dbs         map[engine.Key]*database // guarded by mu
 	patroni     []resource.Member        // guarded by mu; those that Patroni names
+	spared      []string                 // guarded by mu; addresses, host:port, of those that Patroni's tag noloadbalance keeps readers away from
 	patroniAt   []string                 // guarded by mu; its URLs, as it is asked now
 	patroniCA   string                   // guarded by mu; and what its certificates are checked against
 	stopPatroni context.CancelFunc       // guarded by mu; nil while it is not asked

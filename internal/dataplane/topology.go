@@ -279,7 +279,7 @@ func (t *target) decide() {
 			views[i] = view{member: m, answers: m.health == nil || patient, checked: !m.answeredAt.IsZero(), status: m.status, declared: i, at: m.addressesLocked()}
 		}
 		v = judge(views, t.writer, t.newest, cfg.Target.MaxReplicaLag)
-		v.readers = slices.DeleteFunc(v.readers, (*member).owesLocked)
+		v.readers = slices.DeleteFunc(v.readers, func(m *member) bool { return m.owesLocked() || m.sparedLocked() })
 		for _, m := range t.order {
 			was := m.fenced
 			if m.fenced = slices.Contains(v.fenced, m); m.fenced && !was {

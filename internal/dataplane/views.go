@@ -209,6 +209,8 @@ func (t *target) memberViews() []MemberView {
 			v.Reason = m.health.Error()
 		case m.fenced:
 			v.Reason = t.conflict
+		case t.roleLocked(m) == engine.Reader && m.sparedLocked():
+			v.Reason = "Patroni's tag noloadbalance keeps readers away"
 		}
 		all = append(all, v)
 	}

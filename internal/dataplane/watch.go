@@ -248,7 +248,7 @@ func (t *target) monitorAll() {
 			ctx, t.stopPatroni = context.WithCancel(t.ctx)
 			t.tasks.Go(func() { t.askPatroni(ctx, patroni.Options{URLs: urls, CAFile: ca}) })
 		} else {
-			t.patroni = nil
+			t.patroni, t.spared = nil, nil
 		}
 	}
 	cluster, as := t.cfg.Target.IsCluster(), t.cfg.Target.Monitor

@@ -22,7 +22,7 @@ type Child struct {
 // removes it. What the program prints goes to the file "log" in that folder. If StartChild fails, dir is removed.
 func StartChild(cmd *exec.Cmd, dir string) (c *Child, err error) {
 	pidFile := filepath.Join(dir, "pid")
-	w, err := startWatchdog(dir, pidFile, syscall.SIGQUIT)
+	w, err := startWatchdog(dir, pidFile, syscall.SIGQUIT, diesWithParent)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err

@@ -16,11 +16,12 @@ const (
 	ProductPostgres = "PostgreSQL"
 	ProductMariaDB  = "MariaDB"
 	ProductMySQL    = "MySQL"
+	ProductPatroni  = "Patroni" // which runs PostgreSQL servers
 )
 
 // Install is one installed release of a database server.
 type Install struct {
-	Product string // ProductPostgres, ProductMariaDB or ProductMySQL
+	Product string // such as ProductPostgres
 	Version string // as the server prints it, such as "15.14", "18beta1" or "10.11.19"
 	Major   int
 	Minor   int    // MySQL and MariaDB: the second number of a release series, such as 11 of 10.11; PostgreSQL: 0
@@ -57,8 +58,11 @@ type kind struct {
 }
 
 func (in Install) kind() *kind {
-	if in.Product == ProductPostgres {
+	switch in.Product {
+	case ProductPostgres:
 		return &postgresKind
+	case ProductPatroni:
+		return &patroniKind
 	}
 	return &mysqlKind
 }

@@ -53,6 +53,7 @@ type habits struct {
 	users   []string         // accounts to run as, if we are root: the first that exists
 	stop    []syscall.Signal // ask for an end in order, the politest first
 	orphan  syscall.Signal   // for a server whose starter died: the fastest end that leaves no process behind
+	server  syscall.Signal   // the same for the server of the pid file, where that is not the program but lives on without it; 0: it is
 }
 
 // place says where an instance goes.
@@ -81,7 +82,12 @@ func (i *instance) open(in Install, p place) error {
 	if err != nil {
 		return err
 	}
-	w, err := startWatchdog(base, filepath.Join(base, in.habits().pidFile), in.habits().orphan)
+	h := in.habits()
+	orphan, dies := h.orphan, diesWithParent
+	if h.server != 0 {
+		orphan, dies = h.server, false
+	}
+	w, err := startWatchdog(base, filepath.Join(base, h.pidFile), orphan, dies)
 	if err != nil {
 		os.RemoveAll(base)
 		return err
@@ -166,8 +172,7 @@ func (i *instance) startLocked(ctx context.Context) error {
 		return err
 	}
 	if err := i.awaitReady(ctx, proc); err != nil {
-		proc.killTree(i.install.habits().orphan)
-		<-proc.done
+		i.kill(proc)
 		return err
 	}
 	i.process, i.frozen = proc, false
@@ -226,9 +231,19 @@ func (i *instance) Kill() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.process != nil {
-		i.process.killTree(i.install.habits().orphan)
-		<-i.process.done
+		i.kill(i.process)
 		i.process = nil
+	}
+}
+
+// kill ends the program at once, and the server that would live on without it.
+func (i *instance) kill(p *process) {
+	h := i.install.habits()
+	p.killTree(h.orphan)
+	<-p.done
+	if h.server != 0 {
+		pidFile := i.path(h.pidFile)
+		killDetached(pidFile, filepath.Dir(pidFile))
 	}
 }
 
@@ -273,8 +288,7 @@ func (i *instance) endLocked() {
 		case <-time.After(10 * time.Second):
 		}
 	}
-	i.process.killTree(i.install.habits().orphan)
-	<-i.process.done
+	i.kill(i.process)
 	i.process = nil
 }
 

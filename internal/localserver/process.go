@@ -71,10 +71,10 @@ while [ -e "$2" ] && kill -0 "$pid" 2>/dev/null && [ "$n" -lt 100 ]; do sleep 0.
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 `
 
-// startWatchdog starts the watchdog over dir. The server there is ended by the signal orphan.
-func startWatchdog(dir, pidFile string, orphan syscall.Signal) (*watchdog, error) {
+// startWatchdog starts the watchdog over dir. The server there is ended by the signal orphan, unless it dies with us by itself.
+func startWatchdog(dir, pidFile string, orphan syscall.Signal, dies bool) (*watchdog, error) {
 	number := strconv.Itoa(int(orphan))
-	if diesWithParent {
+	if dies {
 		number = ""
 	}
 	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "forebay-watchdog", dir, pidFile, number)

@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // diesWithParent says that the system stops the server when we die.
@@ -27,13 +29,45 @@ func chrootAttr(chroot string) *syscall.SysProcAttr { return &syscall.SysProcAtt
 
 // killTree kills the process and its children at once. The parent is stopped first, so that it starts no more. (The signal
 // is for systems where the children cannot be listed.)
-func (p *process) killTree(syscall.Signal) {
-	pid := p.cmd.Process.Pid
-	p.signal(syscall.SIGSTOP)
+func (p *process) killTree(syscall.Signal) { killTree(p.cmd.Process.Pid, p.signal) }
+
+// killTree is that for a process which takes signals by send.
+func killTree(pid int, send func(syscall.Signal) error) {
+	send(syscall.SIGSTOP)
 	for _, child := range childrenOf(pid) {
 		syscall.Kill(child, syscall.SIGKILL)
 	}
-	p.signal(syscall.SIGKILL)
+	send(syscall.SIGKILL)
+}
+
+// killDetached kills the server at once that runs in dir and is no child of ours, with its children. The pid file of one that
+// was killed before may name another process by now.
+func killDetached(pidFile, dir string) {
+	pid, err := readPID(pidFile)
+	if err != nil {
+		return
+	}
+	runs := func() bool {
+		at, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+		return err == nil && at == dir // PostgreSQL works in its data directory
+	}
+	if !runs() {
+		return
+	}
+	killTree(pid, func(s syscall.Signal) error { return syscall.Kill(pid, s) })
+	for runs() {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// readPID reads a process identifier, a file's first line.
+func readPID(name string) (int, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return strconv.Atoi(strings.TrimSpace(line))
 }
 
 // childrenOf lists the direct children of a process.

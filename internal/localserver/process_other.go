@@ -30,6 +30,9 @@ func (p *process) killTree(end syscall.Signal) {
 	p.signal(syscall.SIGCONT) // it may be frozen
 }
 
+// killDetached is for Patroni, which is not started here.
+func killDetached(string, string) {}
+
 // childrenOf lists the direct children of a process.
 func childrenOf(pid int) []int {
 	all, err := exec.Command("ps", "-A", "-o", "pid=", "-o", "ppid=").Output()

@@ -54,6 +54,23 @@ func StartForebay(t testing.TB, pg *localserver.Postgres, o ForebayOptions) *For
 	return start(t, resource.PostgreSQL, resource.PostgresSCRAM, pg.Host(), pg.Port(), o)
 }
 
+// StartForebayPatroni puts a Forebay in front of the first node of p, which finds the others by asking Patroni, and closes it with the
+// test.
+func StartForebayPatroni(t testing.TB, p *localserver.Patroni, o ForebayOptions) *Forebay {
+	t.Helper()
+	if o.Users == nil {
+		o.Users = map[string]string{"postgres": p.Password()}
+	}
+	change := o.Change
+	o.Change = func(px *resource.Proxy) {
+		px.Target.Patroni, px.Target.PatroniCAFile = p.URLs(), p.CAFile()
+		if change != nil {
+			change(px)
+		}
+	}
+	return start(t, resource.PostgreSQL, resource.PostgresSCRAM, p.Nodes[0].Host(), p.Nodes[0].Port(), o)
+}
+
 // StartForebayMySQL puts a Forebay in front of m, and closes it with the test.
 func StartForebayMySQL(t testing.TB, m *localserver.MySQL, o ForebayOptions) *Forebay {
 	t.Helper()

@@ -37,6 +37,25 @@ func PostgresSet(t testing.TB, o localserver.PostgresOptions, standbys int) []*l
 	return set
 }
 
+// Patroni starts a cluster of n PostgreSQL servers under Patroni for this test alone, which agree by an etcd at that address. It stops
+// with the test. Without Patroni or PostgreSQL on the machine the test is skipped, like Postgres.
+func Patroni(t testing.TB, etcd string, n int) *localserver.Patroni {
+	t.Helper()
+	p, err := localserver.StartPatroni(t.Context(), etcd, n)
+	if err != nil {
+		noServer(t, err)
+	}
+	t.Cleanup(p.Stop)
+	t.Cleanup(func() {
+		for _, n := range p.Nodes {
+			if t.Failed() {
+				t.Logf("%s: %s", n.Name, n.Log())
+			}
+		}
+	})
+	return p
+}
+
 // EachPostgresRelease runs a subtest, side by side with others, for each major version of PostgreSQL that is on the
 // machine, with options to start servers of it. It skips as EachPostgres does.
 func EachPostgresRelease(t *testing.T, test func(t *testing.T, o localserver.PostgresOptions)) {
