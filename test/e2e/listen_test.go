@@ -26,3 +26,36 @@ func TestNotificationRightAfterListen(t *testing.T) {
 		listener.must("UNLISTEN news")
 	}
 }
+
+// Clients tell their own notifications from others' by the process id that they were given at log-in.
+func TestOwnNotificationsHaveTheClientsPID(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 3})
+	listener, other := w.open(), w.open()
+	for i, tt := range []struct {
+		notifier *client
+		sql      []string
+	}{
+		{listener, []string{"BEGIN", "LISTEN news", "NOTIFY news", "COMMIT"}},
+		{listener, []string{"NOTIFY news"}},
+		{other, []string{"NOTIFY news"}},
+		{listener, []string{"UNLISTEN news", "SELECT 1", "LISTEN news", "SELECT pg_notify('news', 'x')"}},
+	} {
+		for _, sql := range tt.sql {
+			tt.notifier.must(sql)
+		}
+		for len(listener.notifications) <= i {
+			ctx, cancel := context.WithTimeout(context.Background(), watchdog)
+			err := listener.WaitForNotification(ctx)
+			cancel()
+			if err != nil {
+				t.Fatalf("notification %d was lost: %v", i, err)
+			}
+		}
+		own := listener.notifications[i].PID == listener.PID()
+		if want := tt.notifier == listener; own != want {
+			t.Errorf("notification %d has process id %d, the listener %d: own %v, want %v",
+				i, listener.notifications[i].PID, listener.PID(), own, want)
+		}
+	}
+}

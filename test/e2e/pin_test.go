@@ -207,3 +207,35 @@ func TestLargeStatementPins(t *testing.T) {
 		t.Error("the server connection was lent again")
 	}
 }
+
+// Code that puts SQL together, as triggers for audits and partitions do, may read what was drawn from sequences. That makes nobody
+// a reader: who inserts is pinned from the first call of currval or lastval on, and not before.
+func TestSequencesPinWhereTheyAreRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 2})
+	w.super("CREATE TABLE public.audit (id serial, t text); CREATE TABLE public.t (id serial, a text); GRANT ALL ON ALL TABLES IN SCHEMA public TO public; " +
+		"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO public; " +
+		"CREATE FUNCTION public.audit() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN EXECUTE format('INSERT INTO public.audit (t) VALUES (%L)', NEW.a); RETURN NEW; END$$; " +
+		"CREATE TRIGGER audit AFTER INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.audit()")
+	const insert = "INSERT INTO public.t (a) VALUES ('x')"
+	c := w.open()
+	for range 2 {
+		c.must(insert)
+		c.must("DO $$BEGIN EXECUTE 'INSERT INTO public.t (a) VALUES (''y'')'; END$$")
+	}
+	if got := w.pins(c); len(got) > 0 {
+		t.Errorf("pinned for %q before anybody has read a sequence", got)
+	}
+	reader := w.open()
+	reader.exec("SELECT lastval()")
+	c.must(insert)
+	if got := w.pins(c); !slices.Equal(got, []string{"sequence_state"}) {
+		t.Errorf("pinned for %q once lastval is used, want sequence_state", got)
+	}
+	if got := w.log.digest(); !strings.HasPrefix(got, "insert into public.t") {
+		t.Errorf("the pin is put down to %q, want the insert", got)
+	}
+	if got := c.must("SELECT lastval()"); got != "5" {
+		t.Errorf("lastval() is %s, want 5: the value that the trigger's insert drew", got)
+	}
+}

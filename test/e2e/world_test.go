@@ -270,6 +270,7 @@ type pinLog struct {
 	mu   sync.Mutex
 	pins map[uint32][]string // guarded by mu; by the client's pid
 	seen map[string]int      // guarded by mu; how often for which reason
+	last string              // guarded by mu; the statement that the last pin was put down to
 	runs []string            // guarded by mu; digests of statements, with debug_logging
 }
 
@@ -278,6 +279,13 @@ func (l *pinLog) total() map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return maps.Clone(l.seen)
+}
+
+// digest returns the statement that the last pin was put down to.
+func (l *pinLog) digest() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
 }
 
 // of returns the reasons for which a client is pinned, sorted.
@@ -320,6 +328,7 @@ func (h pinHandler) Handle(_ context.Context, r slog.Record) error {
 	case "session pinned to its server connection":
 		l.pins[pid] = append(l.pins[pid], reason)
 		l.seen[reason]++
+		l.last = digest
 	case "session no longer pinned for this reason":
 		l.pins[pid] = slices.DeleteFunc(l.pins[pid], func(p string) bool { return p == reason })
 	case "statement":

@@ -285,8 +285,8 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 		v.retire = true
 	}
 	if eff&sqltext.SequenceRead != 0 {
-		if eff&(sqltext.Unknown|sqltext.RoutineDDL|sqltext.UnknownSetting) == 0 {
-			s.l.db.sequences.Store(true) // said in so many words, not merely possible
+		if eff&sqltext.SequenceNamed != 0 {
+			s.l.db.sequences.Store(true)
 		}
 		if v.seqOwner != s || s.seqAt != v { // another session's values, or older ones of its own
 			v.forgetSequences(s, o)
@@ -316,7 +316,7 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 	if eff&sqltext.SequenceWrite != 0 {
 		v.seqOwner, s.seqAt = s, v
 	}
-	if eff&noteworthy != 0 {
+	if eff&noteworthy != 0 || eff&sqltext.SequenceWrite != 0 && s.l.db.sequences.Load() {
 		v.digest = sqltext.AppendDigest(v.digest[:0], text)
 		for i := range a.SettingsLen() {
 			if !s.mention(string(a.Setting(i))) {

@@ -118,6 +118,12 @@ func (s *session) FromServer(b []byte, o *engine.Output) int {
 				from = i
 				continue
 			}
+			if len(body) >= 4 && binary.BigEndian.Uint32(body) == v.pid {
+				// The session's own: it comes from the process id that the client was told at log-in.
+				o.Client.Pass(b[from : i+pgwire.HeaderLen])
+				o.Client.Set(binary.BigEndian.AppendUint32(o.Client.Grow(), s.id.PID))
+				from = i + pgwire.HeaderLen + 4
+			}
 		}
 		i += size
 		if release {

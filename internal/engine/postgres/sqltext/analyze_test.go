@@ -189,7 +189,7 @@ func TestAnalyzeEffects(t *testing.T) {
 		// Sequences.
 		{"select nextval('s')", SequenceWrite},
 		{"select setval('s', 1)", SequenceWrite},
-		{"select currval('s'), lastval()", SequenceRead},
+		{"select currval('s'), lastval()", SequenceRead | SequenceNamed},
 
 		// What only the server can list, or nobody.
 		{"listen a", Look},

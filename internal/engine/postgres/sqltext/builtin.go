@@ -25,8 +25,8 @@ var builtinEffects = map[string]Effects{
 
 	"nextval": SequenceWrite,
 	"setval":  SequenceWrite,
-	"currval": SequenceRead,
-	"lastval": SequenceRead,
+	"currval": SequenceRead | SequenceNamed,
+	"lastval": SequenceRead | SequenceNamed,
 	"autoinc": SequenceWrite, // spi/autoinc: a trigger that calls nextval
 
 	// A backup runs in a session and ends with it; no view shows whose it is.

@@ -320,10 +320,10 @@ func (s *bodyScan) fixedSQL() bool {
 		}
 		x.next()
 	}
-	if x.kind != kString && x.kind != kDollar || !x.plain {
+	if x.kind != kString && x.kind != kDollar {
 		return false
 	}
-	in := lexer{text: x.text[x.from:x.to]}
+	in := lexer{text: x.text[x.from:x.to]} // doubled quotes come behind the first word
 	if in.next(); in.kind != kWord {
 		return false
 	}
@@ -332,6 +332,9 @@ func (s *bodyScan) fixedSQL() bool {
 		wGrant, wRevoke, wComment, wLock, wNotify, wCluster, wCopy:
 		return true
 	case wSet, wReset:
+		if !x.plain {
+			return false
+		}
 		// The literal has the whole name: SET app.tenant = ...
 		var a Analysis
 		inner := scan{lexer: in, r: nothingKnown, a: &a}

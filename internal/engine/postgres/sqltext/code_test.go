@@ -38,6 +38,8 @@ func TestReadBody(t *testing.T) {
 		{"SELECT set_config(n, $1, true)", Look | UnknownSetting, nil},
 		{"BEGIN EXECUTE q; END", dyn | UnknownSetting, nil},
 		{"BEGIN EXECUTE format('DROP TABLE %I', x); END", dyn | DDL, nil},
+		{"BEGIN EXECUTE 'INSERT INTO t VALUES (''x'')'; END", dyn, nil},
+		{"BEGIN EXECUTE 'SET a.b'\n'c = 1'; END", dyn | UnknownSetting, nil},
 		{"BEGIN EXECUTE 'SET a.b = ' || quote_literal(x); END", dyn, []string{"a.b"}},
 		{"BEGIN EXECUTE 'SELECT set_config(''a.b'', $1, false)' USING x; END", dyn | UnknownSetting, []string{"a.b"}},
 		{"BEGIN EXECUTE 'CREATE TEMP TABLE x AS SELECT 1'; END", dyn | DDL, nil},

@@ -34,6 +34,9 @@ const (
 	SequenceWrite
 	// SequenceRead means that the result depends on an earlier SequenceWrite of this session: currval, lastval.
 	SequenceRead
+	// SequenceNamed comes with SequenceRead where currval or lastval is called by name, in the text or in what it reaches.
+	// Without it, SequenceRead is merely possible: in code that cannot be read, or that is put together as it runs.
+	SequenceNamed
 	// Load means LOAD: the library stays in the process for good, and nothing lists it.
 	Load
 	// Opaque means state that the server cannot be asked about, nor relied on to reset: see builtinEffects.
@@ -79,7 +82,7 @@ const unknownRoutine = Look | SequenceWrite | SequenceRead | Unknown
 
 // effectNames are in the order of the bits.
 var effectNames = [...]string{
-	"Look", "SequenceWrite", "SequenceRead", "Load", "Opaque", "DDL", "RoutineDDL", "Ends", "UsesPrepared",
+	"Look", "SequenceWrite", "SequenceRead", "SequenceNamed", "Load", "Opaque", "DDL", "RoutineDDL", "Ends", "UsesPrepared",
 	"DropsPrepared", "TxControl", "Unknown", "UnknownSetting", "Unclear",
 }
 
