@@ -523,6 +523,8 @@ func (s *session) ran(text []byte, a *analysis, alone bool) {
 		c.digest = string(sqltext.AppendDigest(nil, text, s.want.Options&settings.QuotedIdentifier != 0, maxDigest))
 		s.pinFor(e, a.MoreObjects)
 		if unknown {
+			c.lone = (c.kind == tds.PacketSQLBatch || c.called) && a.Statements == 1 && a.CallLen() == 1 && !a.MoreCalls &&
+				e&^(sqltext.Exec|sqltext.WritesIdentity) == 0 && !s.pinnedFor(pinProcedure)
 			s.pin(pinProcedure, c.digest)
 		}
 	}

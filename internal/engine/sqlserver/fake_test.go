@@ -184,6 +184,15 @@ func (r *reply) err(number int) *reply {
 	return r
 }
 
+// noProcedure says that there is no procedure: the one that is called, or one that hidden.vain calls.
+func (r *reply) noProcedure(called string) {
+	m := &tds.Message{Number: errorNoProcedure, State: 62, Class: 16, Text: "no"}
+	if called == "hidden.vain" {
+		m.Procedure = "vain"
+	}
+	r.b = m.Append(r.b, tds.V74)
+}
+
 func (f *fake) send(r *reply) {
 	f.out = tds.AppendMessage(f.out, tds.PacketReply, 0, f.size, 51, r.b)
 }
@@ -487,6 +496,9 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			case "sp_reset_connection": // no text can call it
 				r.err(2812)
 				status |= tds.DoneError
+			case "nowhere", "hidden.vain":
+				r.noProcedure(words[1])
+				status |= tds.DoneError
 			case "inserts", "fails", "closes":
 				if words[1] == "inserts" {
 					*f.next++
@@ -615,6 +627,9 @@ func (f *fake) rpc(r *reply, body []byte) {
 				r.u8(0x79).u32(0)
 			case "leaks":
 				f.vars["leak"] = "1"
+			case "nowhere", "hidden.vain":
+				r.noProcedure(tds.DecodeText(c.Name))
+				status |= tds.DoneError
 			case "sp_reset_connection":
 				f.resetState()
 			case "options":

@@ -102,6 +102,9 @@ type command struct {
 	kept     [sqltext.Kinds]sqltext.Balance
 	lock     int32 // the same of application locks, by a call
 	digest   string
+	lone     bool // it calls one procedure and does no more, of which nothing is known: for that alone it is pinned as procedure
+	errors   int  // in the answer, and whether that has more than errors and ends of statements
+	more     bool
 
 	failing     sqltext.Effects  // what modules leave that it runs, if it fails
 	failObjects []sqltext.Object // and the names of it
