@@ -100,6 +100,10 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			break
 		}
 		if !s.request(b[i:i+n], h, whole, o) {
+			if s.moves { // the request comes again
+				s.moves, o.CloseServer = false, true
+				return i
+			}
 			if s.refuse != nil && len(s.steps) == 0 {
 				continue // which answers it
 			}

@@ -41,7 +41,7 @@ type fake struct {
 	resets        int
 	mute          bool // it does not tell settings
 	keepsIdentity bool // a reset does not take it away
-	keepsContext  bool // nor session_context, as on Babelfish
+	keepsContext  bool // nor CONTEXT_INFO and session_context, as on Babelfish, which also knows no SET TEXTSIZE -1
 	tellsBehind   int  // how long the texts are by which it tells of the database behind a reset; 0: it does not
 	noReset       bool // it does not acknowledge resets
 	failing       bool // some procedures fail
@@ -244,7 +244,7 @@ func (f *fake) message(t tds.PacketType, data []byte) {
 			f.identity = id
 		}
 		for name, v := range vars {
-			if f.keepsContext && strings.HasPrefix(name, "context:") {
+			if f.keepsContext && (strings.HasPrefix(name, "context:") || name == "CONTEXT_INFO") {
 				f.vars[name] = v
 			}
 		}
@@ -455,6 +455,9 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			r.text(tds.EnvDatabase, f.db, old).info(5701, "Changed database context")
 		case strings.HasPrefix(s, "EXECUTE AS"), words[0] == "REVERT", words[0] == "IF", words[0] == "OPEN", words[0] == "CLOSE",
 			words[0] == "SETUSER", words[0] == "DBCC", s == "BEGIN DISTRIBUTED TRAN", s == "SET CONTEXT_INFO @a":
+		case s == "SET TEXTSIZE -1" && f.keepsContext:
+			r.err(33557097)
+			status |= tds.DoneError
 		case words[0] == "SET" && !within:
 			name := words[1]
 			if name == "TRANSACTION" {

@@ -633,6 +633,60 @@ func TestSessionContextBehindReset(t *testing.T) {
 	}
 }
 
+// Where a reset leaves CONTEXT_INFO, which no statement takes away, a client's own reset has its request run on another server connection:
+// on the one that it has it would see what another session has set, or itself before.
+func TestContextInfoBehindOwnReset(t *testing.T) {
+	t.Parallel()
+	for _, u := range []setup{{babelfish: true}, {babelfish: true, initQuery: "EXEC init"}} {
+		a := newStage(t, u)
+		b := a.another()
+		a.want(a.ask("SET CONTEXT_INFO 0x0A"), ".")
+		b.want(b.ask("SET CONTEXT_INFO 0x0B"), ".")
+		a.want(a.exchange(a.batchOf("SELECT VAR CONTEXT_INFO", tds.StatusResetConnection)), "env 18 NULL .")
+		if a.lost+b.lost != 1 {
+			t.Errorf("init_query %q: %d server connections are lost, want one", u.initQuery, a.lost+b.lost)
+		}
+		a.want(a.ask("SELECT 1"), "1 .") // and nothing is refused
+	}
+	// Its own, within a transaction, which that ends.
+	a := newStage(t, setup{babelfish: true})
+	a.ask("SET CONTEXT_INFO 0x0A")
+	a.ask("BEGIN TRAN")
+	a.want(a.exchange(a.batchOf("SELECT VAR CONTEXT_INFO", tds.StatusResetConnection)), "env 10 env 18 NULL .")
+	// By the procedure: what comes with it in one piece is run behind it.
+	a = newStage(t, setup{babelfish: true})
+	a.ask("SET CONTEXT_INFO 0x0A")
+	a.exchange(append(a.calls(0, call{name: "sp_reset_connection"}), a.batchOf("SELECT VAR CONTEXT_INFO", 0)...))
+	a.want(seen(t, a.client, 4096), ". NULL .")
+}
+
+// init_query is run again behind a reset, which leaves what other sessions have set.
+func TestInitQueryBehindReset(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{babelfish: true, initQuery: "EXEC init"})
+	b := a.another()
+	a.ask("EXEC sp_set_session_context N'k', N'a'")
+	a.ask("SELECT f()")
+	a.ask("INSERT t VALUES (1)")
+	b.want(b.ask("SELECT VAR context:k"), "NULL .")
+	a.want(a.ask("SELECT VAR context:k"), "a .")
+	if a.lost+b.lost > 0 {
+		t.Error("the server connection is closed")
+	}
+}
+
+// What no statement sets on Babelfish a reset does.
+func TestTextSizeWithoutLimit(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{babelfish: true})
+	b := a.another()
+	a.ask("SET TEXTSIZE 4096")
+	b.want(b.ask("SELECT VAR TEXTSIZE"), "NULL .")
+	if f := (*a.servers)[0].f; a.lost+b.lost > 0 || f.resets != 1 {
+		t.Errorf("%d resets, %d server connections are lost", f.resets, a.lost+b.lost)
+	}
+}
+
 // The reset that comes with a request which is too large to be kept, and is refused, is acknowledged with the error.
 func TestResetOfLargeUnsentRequest(t *testing.T) {
 	t.Parallel()

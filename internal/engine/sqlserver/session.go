@@ -49,6 +49,7 @@ type session struct {
 	insert   bool // the answer is to begin with the acknowledgement of a reset
 	askDue   bool // the server is to be asked for the session's settings, once no transaction is open
 	resetYet bool // the request's own reset has been made
+	moves    bool // the request needs another server connection: on this one its session cannot be as it is to be
 	format   bool // the last request was SET FMTONLY ON, for which alone it is pinned as show_plan
 	modules  bool // a request has changed procedures or the like, whose transaction may be open
 

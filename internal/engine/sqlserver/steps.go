@@ -117,6 +117,9 @@ func (s *session) stepped(o *engine.Output) {
 		s.l.counters.Replays++
 	case stepInit:
 		if initial, ok := s.l.db.begin(); ok {
+			if v.have.HasContextInfo && !initial.HasContextInfo { // of before the reset, which nothing has taken away
+				initial.HasContextInfo, initial.ContextInfo = true, v.have.ContextInfo
+			}
 			v.have = initial
 			v.fit = v.have.Fit()
 		}
@@ -222,13 +225,16 @@ func (s *session) adapt() bool {
 			return true
 		}
 	}
-	reset := foreign || !v.have.Reaches(s.want)
+	reset := foreign || !v.have.Reaches(s.want) || v.unsayable(s.want)
 	if v.inTx { // it is the session's own
 		reset = false
 	}
 	from := v.have
 	if reset {
-		from = v.have.Reset(v.login, v.survivors)
+		if from = v.have.Reset(v.login, v.survivors); !from.Reaches(s.want) {
+			s.moves = true
+			return false
+		}
 		q := s.l.db.proxy.Load().Pool.InitQuery
 		if (from != s.want || q != "") && v.isOf(s) && s.asksIdentity() {
 			return false
@@ -278,12 +284,19 @@ func (s *session) resetFor(skip bool) (now, bit bool) {
 		return true, false
 	}
 	s.clientResets()
+	after := v.have.Reset(v.login, v.survivors)
+	if !after.Reaches(s.want) && !(skip && v.inTx) {
+		s.moves = true // or it would see what another session has set, or itself before
+		s.untold(skip)
+		s.transaction(false) // the reset has ended that, and what rows were to come
+		v.bulk = false
+		return false, false
+	}
 	s.resetYet = true
 	if !v.inTx && !v.dirty && v.have == s.want {
 		s.insert = true // it is as a reset would leave it
 		return true, false
 	}
-	after := v.have.Reset(v.login, v.survivors)
 	if after == s.want && s.l.db.proxy.Load().Pool.InitQuery == "" {
 		return true, true
 	}
