@@ -303,6 +303,7 @@ func (s *session) bulk(msg []byte, h tds.Header, whole bool, o *engine.Output) {
 	}
 	if h.Status&(tds.StatusResetConnection|tds.StatusResetConnectionSkip) != 0 {
 		s.clientResets() // the server's session is, too, whatever becomes of the rows
+		v.retire = v.retire || v.inTx && v.survivors.TranCount
 	}
 	v.bulk = false
 	v.cmd = command{kind: h.Type, active: true, eff: sqltext.Writes | sqltext.WritesIdentity | sqltext.Triggers}

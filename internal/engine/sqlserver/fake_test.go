@@ -41,7 +41,8 @@ type fake struct {
 	resets        int
 	mute          bool // it does not tell settings
 	keepsIdentity bool // a reset does not take it away
-	keepsContext  bool // nor CONTEXT_INFO and session_context, as on Babelfish, which also knows no SET TEXTSIZE -1
+	keepsContext  bool // nor CONTEXT_INFO, session_context and @@TRANCOUNT, as on Babelfish, which also knows no SET TEXTSIZE -1
+	stale         int  // @@TRANCOUNT of transactions that resets have ended
 	tellsBehind   int  // how long the texts are by which it tells of the database behind a reset; 0: it does not
 	noReset       bool // it does not acknowledge resets
 	failing       bool // some procedures fail
@@ -69,6 +70,9 @@ func (f *fake) pristine() string {
 	}
 	if f.tran > 0 {
 		left = append(left, "a transaction")
+	}
+	if f.stale > 0 {
+		left = append(left, "the count of a transaction")
 	}
 	if f.locks > 0 {
 		left = append(left, "a lock")
@@ -239,6 +243,9 @@ func (f *fake) message(t tds.PacketType, data []byte) {
 		tran, desc := f.tran, f.desc
 		id := f.identity
 		vars := f.vars
+		if f.keepsContext {
+			f.stale += tran
+		}
 		f.resetState()
 		if f.keepsIdentity {
 			f.identity = id
@@ -345,6 +352,9 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 	if strings.HasPrefix(text, textNothing) {
 		if f.tran > 0 {
 			f.rollback(r, f.tells)
+		} else if f.stale > 0 {
+			r.err(3903).done(token, tds.DoneError, 0)
+			return
 		}
 		stmts = stmts[1:]
 		if len(stmts) == 0 {
@@ -376,7 +386,7 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			}
 			r.wide(f.db, "5496", "us_english", "mdy", "7", "2", lock, "-1", "0", "NULL")
 		case s == probePlain:
-			r.ints(f.tran)
+			r.ints(f.tran + f.stale)
 			count = 1
 		case s == askIdentity:
 			r.texts(f.identity, f.identity)

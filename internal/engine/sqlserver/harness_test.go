@@ -127,7 +127,7 @@ func (w *stage) newLink(d *database) *link {
 	l := &link{v: newServer(d, &s).(*server), f: f}
 	if w.setup.babelfish {
 		f.keepsContext = true
-		l.v.survivors = settings.Survivors{ContextInfo: true, Database: true, Isolation: true, SessionContext: true}
+		l.v.survivors = settings.Survivors{ContextInfo: true, Database: true, Isolation: true, SessionContext: true, TranCount: true}
 	}
 	return l
 }
@@ -175,8 +175,9 @@ func (w *stage) run(b []byte) {
 			used := w.s.FromClient(in, &w.o)
 			w.in = append(w.in[:0], in[used:]...)
 			w.used = w.used || used > 0
-			moved = moved || n > 0 || used > 0
+			lost := w.lost
 			w.took()
+			moved = moved || n > 0 || used > 0 || w.lost > lost
 		}
 		if w.on != nil && len(w.on.f.out) > 0 {
 			l := w.on

@@ -660,6 +660,44 @@ func TestContextInfoBehindOwnReset(t *testing.T) {
 	a.want(seen(t, a.client, 4096), ". NULL .")
 }
 
+// Where a reset leaves @@TRANCOUNT as it is, a transaction is ended before it, be it for a client's own reset or where a client leaves:
+// no other session finds a count of its transactions, and the server connection goes on.
+func TestTranCountBehindReset(t *testing.T) {
+	t.Parallel()
+	for _, silent := range []bool{false, true} {
+		told := "env 10 "
+		if silent {
+			told = ""
+		}
+		a := newStage(t, setup{babelfish: true, silent: silent})
+		b := a.another()
+		a.ask("BEGIN TRAN")
+		a.want(a.exchange(a.batchOf("SELECT @@TRANCOUNT", tds.StatusResetConnection)), told+"env 18 0 .")
+		b.want(b.ask("SELECT @@TRANCOUNT"), "0 .")
+		a.ask("BEGIN TRAN")
+		if !a.leave() {
+			t.Errorf("silent %v: the server connection is closed", silent)
+		}
+		b.want(b.ask("SELECT @@TRANCOUNT"), "0 .")
+		b.ask("BEGIN TRAN")
+		b.run(b.batchOf("WAITFOR DELAY '1:00'", 0))
+		if !b.leave() {
+			t.Errorf("silent %v: the server connection is closed behind an attention", silent)
+		}
+		if a.lost+b.lost > 0 {
+			t.Errorf("silent %v: %d server connections are lost", silent, a.lost+b.lost)
+		}
+		// With a request that is refused.
+		c := a.another()
+		c.ask("BEGIN TRAN")
+		c.s.Refuse(engine.ErrBorrowTimeout, &c.o)
+		c.want(c.exchange(c.batchOf("SELECT 1", tds.StatusResetConnection)), told+"env 18 error 49918 .")
+		if c.lost > 0 {
+			t.Errorf("silent %v: the server connection is closed with a refused request", silent)
+		}
+	}
+}
+
 // init_query is run again behind a reset, which leaves what other sessions have set.
 func TestInitQueryBehindReset(t *testing.T) {
 	t.Parallel()

@@ -65,7 +65,7 @@ type server struct {
 }
 
 // notBabelfishMajor is the first major version of SQL Server that Babelfish does not take itself for, where a reset leaves
-// CONTEXT_INFO, session_context and the database as they are. The isolation level may survive everywhere, as it did before SQL Server 2014.
+// CONTEXT_INFO, session_context, the database and @@TRANCOUNT as they are. The isolation level may survive everywhere, as it did before SQL Server 2014.
 const notBabelfishMajor = 13
 
 func newServer(db *database, s *login.Server) engine.Server {
@@ -74,7 +74,7 @@ func newServer(db *database, s *login.Server) engine.Server {
 		login: s.Settings, idNull: true,
 	}
 	perhaps := s.ProgVersion>>24 < notBabelfishMajor
-	v.survivors = settings.Survivors{Isolation: true, ContextInfo: perhaps, Database: perhaps, SessionContext: perhaps}
+	v.survivors = settings.Survivors{Isolation: true, ContextInfo: perhaps, Database: perhaps, SessionContext: perhaps, TranCount: perhaps}
 	v.have = v.login
 	if initial, ok := db.begin(); ok {
 		v.have = initial // init_query has run

@@ -480,6 +480,8 @@ func (s *session) clean() bool {
 func (s *session) cleanUp(o *engine.Output) {
 	s.forgetState()
 	s.cleaning = true
-	s.steps = append(s.steps[:0], step{kind: stepClean, text: textNothing + ";" + s.srv.relogin(), reset: true})
+	s.steps = nil
+	s.endsFirst() // whatever the client has been told last of a transaction
+	s.steps = append(s.steps, step{kind: stepClean, text: textNothing + ";" + s.srv.relogin(), reset: true})
 	s.next(o)
 }

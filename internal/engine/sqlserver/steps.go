@@ -49,6 +49,9 @@ const (
 	probePlain = "SELECT @@TRANCOUNT"
 )
 
+// probeEnds ends a transaction before a reset: Babelfish's ends that, too, but leaves @@TRANCOUNT, which no ROLLBACK brings down then.
+const probeEnds = textNothing + ";" + probePlain
+
 // textNothing does nothing: for a reset that goes on its own.
 const textNothing = "IF @@TRANCOUNT>0 ROLLBACK TRAN"
 
@@ -283,6 +286,10 @@ func (s *session) resetFor(skip bool) (now, bit bool) {
 	if s.resetYet {
 		return true, false
 	}
+	if v.inTx && !skip && s.endsFirst() {
+		s.untold(skip)
+		return false, false
+	}
 	s.clientResets()
 	after := v.have.Reset(v.login, v.survivors)
 	if !after.Reaches(s.want) && !(skip && v.inTx) {
@@ -311,6 +318,15 @@ func (s *session) resetFor(skip bool) (now, bit bool) {
 	}
 	s.steps = append(s.steps, step{kind: stepSet, text: string(after.Text(s.want)), reset: true, keep: skip && v.inTx})
 	return false, false
+}
+
+// endsFirst has a transaction that may be open end before a reset, where that leaves something of it. It reports whether it does.
+func (s *session) endsFirst() bool {
+	if !s.srv.survivors.TranCount {
+		return false
+	}
+	s.steps = append(s.steps, step{kind: stepProbe, text: probeEnds})
+	return true
 }
 
 // untold notes that a reset ends a transaction in the answer to a step, which the client does not see.
@@ -346,10 +362,14 @@ func (s *session) resetUnsent(h tds.Header, o *engine.Output) {
 	}
 	if v := s.srv; v != nil && (v.inTx || v.dirty) {
 		s.untold(skip)
-		s.steps = append(s.steps[:0], step{kind: stepReset, text: textNothing, reset: true, keep: skip && v.inTx})
+		s.steps = nil
+		st := step{kind: stepReset, text: textNothing, reset: true, keep: skip && v.inTx}
 		if skip {
-			s.steps[0].text = "SELECT 1"
+			st.text = "SELECT 1"
+		} else if v.inTx {
+			s.endsFirst()
 		}
+		s.steps = append(s.steps, st)
 		s.next(o)
 	}
 }
@@ -386,6 +406,10 @@ func (s *session) probed(st step, o *engine.Output) {
 		s.l.tells = tellsNothing
 	}
 	open := v.row[0][0]|v.row[0][1]|v.row[0][2]|v.row[0][3] != 0
+	if open && st.text == probeEnds {
+		o.CloseServer = true
+		return
+	}
 	if open && !v.inTx {
 		v.silent = true
 	}
