@@ -660,6 +660,30 @@ func TestContextInfoBehindOwnReset(t *testing.T) {
 	a.want(seen(t, a.client, 4096), ". NULL .")
 }
 
+// Where a reset leaves CONTEXT_INFO and session_context, a server connection is closed whose client leaves before it is known what it
+// has set.
+func TestContextOfLeaver(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"SET CONTEXT_INFO 0x0A", "EXEC sp_set_session_context N'k', N'a'"} {
+		a := newStage(t, setup{babelfish: true})
+		a.run(a.batchOf(text+"; WAITFOR DELAY '1:00'", 0))
+		if a.leave() {
+			t.Errorf("%s: the server connection goes on", text)
+		}
+	}
+	a := newStage(t, setup{babelfish: true})
+	a.ask("BEGIN TRAN")
+	a.ask("EXEC context") // which is asked for behind the transaction
+	if a.leave() {
+		t.Error("the server connection of which something is to be asked goes on")
+	}
+	a = newStage(t, setup{babelfish: true})
+	a.run(a.batchOf("SELECT 1; WAITFOR DELAY '1:00'", 0))
+	if !a.leave() {
+		t.Error("the server connection of a client that has set nothing is closed")
+	}
+}
+
 // Where a reset leaves @@TRANCOUNT as it is, a transaction is ended before it, be it for a client's own reset or where a client leaves:
 // no other session finds a count of its transactions, and the server connection goes on.
 func TestTranCountBehindReset(t *testing.T) {
