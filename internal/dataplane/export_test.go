@@ -24,6 +24,13 @@ func (p *Plane) KeepingAfter(d time.Duration) {
 	}
 }
 
+// SessionsAfter has sessions looked at as if d had passed.
+func (p *Plane) SessionsAfter(d time.Duration) {
+	for i, l := range p.loops {
+		l.Call(func() { p.workers[i].TickSessions(l.Nanos() + int64(d)) })
+	}
+}
+
 // MovedFrom has all members' names looked up as if they had stood for that address until now.
 func (p *Plane) MovedFrom(address string) {
 	for _, t := range p.targets() {

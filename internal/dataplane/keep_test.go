@@ -96,6 +96,37 @@ func TestInquires(t *testing.T) {
 	}
 }
 
+// A server that does not answer what a session asks before it gives its server connection back has that for so long, and no longer;
+// the session goes on with another one, be its client there or not.
+func TestInquiryUnanswered(t *testing.T) {
+	t.Parallel()
+	for _, leaves := range []bool{false, true} {
+		w := newToyWorld(t, toyOptions{pool: 1})
+		a, b := w.login("app toys 0 0 true true"), w.login("app toys 0")
+		a.ask("who")
+		release := w.db.hold()
+		defer release()
+		b.say("who")
+		w.eventually("it asks", func() bool { return w.eng.inquires.Load() == 1 })
+		if leaves {
+			a.Close()
+		}
+		w.plane.SessionsAfter(9 * time.Second)
+		if p := w.plane.Collect().Proxies[0].Target.Pool; p.Borrowed != 1 {
+			t.Errorf("the server connection has gone too soon: %+v", p)
+		}
+		w.plane.SessionsAfter(20 * time.Second)
+		if got := b.line(); got != "2" {
+			t.Errorf("the client that waits has server connection %s, want another one", got)
+		}
+		if !leaves {
+			if got := a.ask("who"); got != "2" {
+				t.Errorf("the session has server connection %s, want the other one", got)
+			}
+		}
+	}
+}
+
 // Many clients that have something to ask take turns at few server connections, on several loops, and each has the answers to its own
 // requests.
 func TestInquiriesInTurn(t *testing.T) {

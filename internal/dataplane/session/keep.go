@@ -62,6 +62,7 @@ func (s *Session) inquire() bool {
 		return false
 	}
 	s.inquired = true
+	sv.asked = s.w.Loop.Nanos()
 	sv.pool.stats.ServerBytesOut += uint64(o.Server.Len())
 	if err := sv.conn.Write(o.Server.Bytes()); err != nil {
 		sv.lost(err)

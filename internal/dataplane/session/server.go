@@ -24,6 +24,7 @@ type Server struct {
 	tls      bool
 	lease    *secret.Lease // of its user, which it holds; nil: that has no end, or it is closed
 	returned int64         // when it was last given back
+	asked    int64         // when its session asked it something before it gives it back; 0: it did not, or has had an answer
 	cancels  int           // cancel requests under way: until they have arrived nobody else may have the connection
 	relaying bool          // what it has read is being passed on: it cannot be given back yet
 }
@@ -94,6 +95,7 @@ func (sv *Server) pump() bool {
 			werr = sv.conn.Write(o.Server.Bytes())
 		}
 		s.fed = false
+		sv.asked = 0
 		s.sendClient(o) // from here on o may be somebody else's
 		if sv.conn.Closed() {
 			return false

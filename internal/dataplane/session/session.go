@@ -666,7 +666,8 @@ func (s *Session) part(c *evloop.Conn) {
 	}
 }
 
-// cleanLimit is how long making a server connection clean may take, after its client left.
+// cleanLimit is how long making a server connection clean may take, after its client left, and what a session has to ask before it
+// gives one back.
 const cleanLimit = 10 * time.Second
 
 // End closes the client's connection with an error in its own protocol. Owned by loop.
@@ -683,8 +684,13 @@ func (s *Session) End(err error) {
 // Busy reports whether the session has something under way. Owned by loop.
 func (s *Session) Busy() bool { return s.eng.Busy() || s.waiting || s.killing || len(s.in) > 0 }
 
-// checkAge closes the client if it has been idle, or connected, for too long.
+// checkAge closes the client if it has been idle, or connected, for too long, and its server connection if that does not answer what
+// has to be asked before it is given back. Meanwhile the client is not read: it may have hung up.
 func (s *Session) checkAge(now int64) {
+	if sv := s.server; sv != nil && sv.asked != 0 && now-sv.asked >= int64(cleanLimit) {
+		sv.lost(engine.ErrUnsure)
+		return
+	}
 	if s.Busy() {
 		s.active = max(s.active, now) // it is the database that takes its time
 		return

@@ -10,10 +10,10 @@ const (
 // idleChecks bounds the sessions looked at in one tick.
 const idleChecks = 4096
 
-// tickSessions closes clients that have been idle, or connected, for too long. Sessions are in a list by when they were
+// TickSessions closes clients that have been idle, or connected, for too long, now, and server connections that owe an answer to what
+// their sessions have asked them before they give them back: sooner or later nobody may be there to wait for it. Sessions are in a list by when they were
 // last looked at; one that was active since goes to its end, so that activity itself costs nothing.
-func (w *Worker) tickSessions() {
-	now := w.Loop.Nanos()
+func (w *Worker) TickSessions(now int64) {
 	for range idleChecks {
 		s := w.oldest
 		if s == nil || now-s.checked < int64(tickSlow) {

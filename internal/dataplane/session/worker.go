@@ -40,7 +40,7 @@ func NewWorker(l *evloop.Loop, log *slog.Logger) *Worker {
 	l.Every(tickFast, func() bool { return w.waiting() }, func(time.Time) { w.tickPools() })
 	l.Every(tickSlow, func() bool { return w.oldest != nil || w.open() }, func(time.Time) {
 		w.tickPools()
-		w.tickSessions()
+		w.TickSessions(l.Nanos())
 		w.TickKeeping(l.Nanos())
 		w.tickLeases(l.Now())
 	})

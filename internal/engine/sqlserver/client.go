@@ -100,6 +100,10 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 			break
 		}
 		if !s.request(b[i:i+n], h, whole, o) {
+			if s.moves { // the request comes again
+				s.moves, o.CloseServer = false, true
+				return i
+			}
 			if s.refuse != nil && len(s.steps) == 0 {
 				continue // which answers it
 			}
@@ -299,6 +303,7 @@ func (s *session) bulk(msg []byte, h tds.Header, whole bool, o *engine.Output) {
 	}
 	if h.Status&(tds.StatusResetConnection|tds.StatusResetConnectionSkip) != 0 {
 		s.clientResets() // the server's session is, too, whatever becomes of the rows
+		v.retire = v.retire || v.inTx && v.survivors.TranCount
 	}
 	v.bulk = false
 	v.cmd = command{kind: h.Type, active: true, eff: sqltext.Writes | sqltext.WritesIdentity | sqltext.Triggers}
@@ -523,6 +528,8 @@ func (s *session) ran(text []byte, a *analysis, alone bool) {
 		c.digest = string(sqltext.AppendDigest(nil, text, s.want.Options&settings.QuotedIdentifier != 0, maxDigest))
 		s.pinFor(e, a.MoreObjects)
 		if unknown {
+			c.lone = (c.kind == tds.PacketSQLBatch || c.called) && a.Statements == 1 && a.CallLen() == 1 && !a.MoreCalls &&
+				e&^(sqltext.Exec|sqltext.WritesIdentity) == 0 && !s.pinnedFor(pinProcedure)
 			s.pin(pinProcedure, c.digest)
 		}
 	}

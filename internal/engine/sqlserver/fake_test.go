@@ -41,7 +41,8 @@ type fake struct {
 	resets        int
 	mute          bool // it does not tell settings
 	keepsIdentity bool // a reset does not take it away
-	keepsContext  bool // nor session_context, as on Babelfish
+	keepsContext  bool // nor CONTEXT_INFO, session_context and @@TRANCOUNT, as on Babelfish, which also knows no SET TEXTSIZE -1
+	stale         int  // @@TRANCOUNT of transactions that resets have ended
 	tellsBehind   int  // how long the texts are by which it tells of the database behind a reset; 0: it does not
 	noReset       bool // it does not acknowledge resets
 	failing       bool // some procedures fail
@@ -69,6 +70,9 @@ func (f *fake) pristine() string {
 	}
 	if f.tran > 0 {
 		left = append(left, "a transaction")
+	}
+	if f.stale > 0 {
+		left = append(left, "the count of a transaction")
 	}
 	if f.locks > 0 {
 		left = append(left, "a lock")
@@ -184,6 +188,15 @@ func (r *reply) err(number int) *reply {
 	return r
 }
 
+// noProcedure says that there is no procedure: the one that is called, or one that hidden.vain calls.
+func (r *reply) noProcedure(called string) {
+	m := &tds.Message{Number: errorNoProcedure, State: 62, Class: 16, Text: "no"}
+	if called == "hidden.vain" {
+		m.Procedure = "vain"
+	}
+	r.b = m.Append(r.b, tds.V74)
+}
+
 func (f *fake) send(r *reply) {
 	f.out = tds.AppendMessage(f.out, tds.PacketReply, 0, f.size, 51, r.b)
 }
@@ -230,12 +243,15 @@ func (f *fake) message(t tds.PacketType, data []byte) {
 		tran, desc := f.tran, f.desc
 		id := f.identity
 		vars := f.vars
+		if f.keepsContext {
+			f.stale += tran
+		}
 		f.resetState()
 		if f.keepsIdentity {
 			f.identity = id
 		}
 		for name, v := range vars {
-			if f.keepsContext && strings.HasPrefix(name, "context:") {
+			if f.keepsContext && (strings.HasPrefix(name, "context:") || name == "CONTEXT_INFO") {
 				f.vars[name] = v
 			}
 		}
@@ -336,6 +352,9 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 	if strings.HasPrefix(text, textNothing) {
 		if f.tran > 0 {
 			f.rollback(r, f.tells)
+		} else if f.stale > 0 {
+			r.err(3903).done(token, tds.DoneError, 0)
+			return
 		}
 		stmts = stmts[1:]
 		if len(stmts) == 0 {
@@ -367,7 +386,7 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			}
 			r.wide(f.db, "5496", "us_english", "mdy", "7", "2", lock, "-1", "0", "NULL")
 		case s == probePlain:
-			r.ints(f.tran)
+			r.ints(f.tran + f.stale)
 			count = 1
 		case s == askIdentity:
 			r.texts(f.identity, f.identity)
@@ -446,6 +465,9 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 			r.text(tds.EnvDatabase, f.db, old).info(5701, "Changed database context")
 		case strings.HasPrefix(s, "EXECUTE AS"), words[0] == "REVERT", words[0] == "IF", words[0] == "OPEN", words[0] == "CLOSE",
 			words[0] == "SETUSER", words[0] == "DBCC", s == "BEGIN DISTRIBUTED TRAN", s == "SET CONTEXT_INFO @a":
+		case s == "SET TEXTSIZE -1" && f.keepsContext:
+			r.err(33557097)
+			status |= tds.DoneError
 		case words[0] == "SET" && !within:
 			name := words[1]
 			if name == "TRANSACTION" {
@@ -486,6 +508,9 @@ func (f *fake) batch(r *reply, text string, token byte, within bool) {
 				}
 			case "sp_reset_connection": // no text can call it
 				r.err(2812)
+				status |= tds.DoneError
+			case "nowhere", "hidden.vain":
+				r.noProcedure(words[1])
 				status |= tds.DoneError
 			case "inserts", "fails", "closes":
 				if words[1] == "inserts" {
@@ -615,6 +640,9 @@ func (f *fake) rpc(r *reply, body []byte) {
 				r.u8(0x79).u32(0)
 			case "leaks":
 				f.vars["leak"] = "1"
+			case "nowhere", "hidden.vain":
+				r.noProcedure(tds.DecodeText(c.Name))
+				status |= tds.DoneError
 			case "sp_reset_connection":
 				f.resetState()
 			case "options":

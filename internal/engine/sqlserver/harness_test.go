@@ -42,6 +42,7 @@ type setup struct {
 	serverSize int
 	silent     bool // servers do not tell of transactions that texts begin
 	initQuery  string
+	babelfish  bool // a reset leaves what Babelfish's does
 	next       *int
 }
 
@@ -123,7 +124,12 @@ func (w *stage) newLink(d *database) *link {
 	f.tells = !w.setup.silent
 	s := *d.last.Load()
 	s.PacketSize, s.SPID = w.setup.serverSize, 51
-	return &link{v: newServer(d, &s).(*server), f: f}
+	l := &link{v: newServer(d, &s).(*server), f: f}
+	if w.setup.babelfish {
+		f.keepsContext = true
+		l.v.survivors = settings.Survivors{ContextInfo: true, Database: true, Isolation: true, SessionContext: true, TranCount: true}
+	}
+	return l
 }
 
 // took takes over the output of a call.
@@ -169,8 +175,9 @@ func (w *stage) run(b []byte) {
 			used := w.s.FromClient(in, &w.o)
 			w.in = append(w.in[:0], in[used:]...)
 			w.used = w.used || used > 0
-			moved = moved || n > 0 || used > 0
+			lost := w.lost
 			w.took()
+			moved = moved || n > 0 || used > 0 || w.lost > lost
 		}
 		if w.on != nil && len(w.on.f.out) > 0 {
 			l := w.on

@@ -633,6 +633,122 @@ func TestSessionContextBehindReset(t *testing.T) {
 	}
 }
 
+// Where a reset leaves CONTEXT_INFO, which no statement takes away, a client's own reset has its request run on another server connection:
+// on the one that it has it would see what another session has set, or itself before.
+func TestContextInfoBehindOwnReset(t *testing.T) {
+	t.Parallel()
+	for _, u := range []setup{{babelfish: true}, {babelfish: true, initQuery: "EXEC init"}} {
+		a := newStage(t, u)
+		b := a.another()
+		a.want(a.ask("SET CONTEXT_INFO 0x0A"), ".")
+		b.want(b.ask("SET CONTEXT_INFO 0x0B"), ".")
+		a.want(a.exchange(a.batchOf("SELECT VAR CONTEXT_INFO", tds.StatusResetConnection)), "env 18 NULL .")
+		if a.lost+b.lost != 1 {
+			t.Errorf("init_query %q: %d server connections are lost, want one", u.initQuery, a.lost+b.lost)
+		}
+		a.want(a.ask("SELECT 1"), "1 .") // and nothing is refused
+	}
+	// Its own, within a transaction, which that ends.
+	a := newStage(t, setup{babelfish: true})
+	a.ask("SET CONTEXT_INFO 0x0A")
+	a.ask("BEGIN TRAN")
+	a.want(a.exchange(a.batchOf("SELECT VAR CONTEXT_INFO", tds.StatusResetConnection)), "env 10 env 18 NULL .")
+	// By the procedure: what comes with it in one piece is run behind it.
+	a = newStage(t, setup{babelfish: true})
+	a.ask("SET CONTEXT_INFO 0x0A")
+	a.exchange(append(a.calls(0, call{name: "sp_reset_connection"}), a.batchOf("SELECT VAR CONTEXT_INFO", 0)...))
+	a.want(seen(t, a.client, 4096), ". NULL .")
+}
+
+// Where a reset leaves CONTEXT_INFO and session_context, a server connection is closed whose client leaves before it is known what it
+// has set.
+func TestContextOfLeaver(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"SET CONTEXT_INFO 0x0A", "EXEC sp_set_session_context N'k', N'a'"} {
+		a := newStage(t, setup{babelfish: true})
+		a.run(a.batchOf(text+"; WAITFOR DELAY '1:00'", 0))
+		if a.leave() {
+			t.Errorf("%s: the server connection goes on", text)
+		}
+	}
+	a := newStage(t, setup{babelfish: true})
+	a.ask("BEGIN TRAN")
+	a.ask("EXEC context") // which is asked for behind the transaction
+	if a.leave() {
+		t.Error("the server connection of which something is to be asked goes on")
+	}
+	a = newStage(t, setup{babelfish: true})
+	a.run(a.batchOf("SELECT 1; WAITFOR DELAY '1:00'", 0))
+	if !a.leave() {
+		t.Error("the server connection of a client that has set nothing is closed")
+	}
+}
+
+// Where a reset leaves @@TRANCOUNT as it is, a transaction is ended before it, be it for a client's own reset or where a client leaves:
+// no other session finds a count of its transactions, and the server connection goes on.
+func TestTranCountBehindReset(t *testing.T) {
+	t.Parallel()
+	for _, silent := range []bool{false, true} {
+		told := "env 10 "
+		if silent {
+			told = ""
+		}
+		a := newStage(t, setup{babelfish: true, silent: silent})
+		b := a.another()
+		a.ask("BEGIN TRAN")
+		a.want(a.exchange(a.batchOf("SELECT @@TRANCOUNT", tds.StatusResetConnection)), told+"env 18 0 .")
+		b.want(b.ask("SELECT @@TRANCOUNT"), "0 .")
+		a.ask("BEGIN TRAN")
+		if !a.leave() {
+			t.Errorf("silent %v: the server connection is closed", silent)
+		}
+		b.want(b.ask("SELECT @@TRANCOUNT"), "0 .")
+		b.ask("BEGIN TRAN")
+		b.run(b.batchOf("WAITFOR DELAY '1:00'", 0))
+		if !b.leave() {
+			t.Errorf("silent %v: the server connection is closed behind an attention", silent)
+		}
+		if a.lost+b.lost > 0 {
+			t.Errorf("silent %v: %d server connections are lost", silent, a.lost+b.lost)
+		}
+		// With a request that is refused.
+		c := a.another()
+		c.ask("BEGIN TRAN")
+		c.s.Refuse(engine.ErrBorrowTimeout, &c.o)
+		c.want(c.exchange(c.batchOf("SELECT 1", tds.StatusResetConnection)), told+"env 18 error 49918 .")
+		if c.lost > 0 {
+			t.Errorf("silent %v: the server connection is closed with a refused request", silent)
+		}
+	}
+}
+
+// init_query is run again behind a reset, which leaves what other sessions have set.
+func TestInitQueryBehindReset(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{babelfish: true, initQuery: "EXEC init"})
+	b := a.another()
+	a.ask("EXEC sp_set_session_context N'k', N'a'")
+	a.ask("SELECT f()")
+	a.ask("INSERT t VALUES (1)")
+	b.want(b.ask("SELECT VAR context:k"), "NULL .")
+	a.want(a.ask("SELECT VAR context:k"), "a .")
+	if a.lost+b.lost > 0 {
+		t.Error("the server connection is closed")
+	}
+}
+
+// What no statement sets on Babelfish a reset does.
+func TestTextSizeWithoutLimit(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{babelfish: true})
+	b := a.another()
+	a.ask("SET TEXTSIZE 4096")
+	b.want(b.ask("SELECT VAR TEXTSIZE"), "NULL .")
+	if f := (*a.servers)[0].f; a.lost+b.lost > 0 || f.resets != 1 {
+		t.Errorf("%d resets, %d server connections are lost", f.resets, a.lost+b.lost)
+	}
+}
+
 // The reset that comes with a request which is too large to be kept, and is refused, is acknowledged with the error.
 func TestResetOfLargeUnsentRequest(t *testing.T) {
 	t.Parallel()

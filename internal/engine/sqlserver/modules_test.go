@@ -30,7 +30,7 @@ func TestProcedures(t *testing.T) {
 		{"leaks", "", 1},   // the server's own
 		{"global", pinTemporary, -1},
 		{"hidden", pinProcedure, -1},
-		{"nowhere", pinProcedure, -1},
+		{"nothing", pinProcedure, -1}, // not known: it might have been made a moment ago
 		{"other.dbo.clean", pinProcedure, -1},
 		{"puts", pinDynamic, -1},
 	} {
@@ -83,6 +83,42 @@ func TestProcedureFails(t *testing.T) {
 	a.ask("DEALLOCATE c")
 	if got := a.s.Pinned(); got != "" {
 		t.Errorf("pinned %q", got)
+	}
+}
+
+// TestNoProcedure calls a procedure that there is not: nothing has run, unless another one has called it, or something else has.
+func TestNoProcedure(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text    string
+		keeps   bool // a reset does not undo all
+		pinned  bool
+		byName  bool
+		earlier string
+	}{
+		{text: "EXEC nowhere"},
+		{text: "nowhere", byName: true},
+		{text: "EXEC nowhere", keeps: true, pinned: true},
+		{text: "EXEC hidden; EXEC nowhere", pinned: true},
+		{text: "EXEC nowhere; EXEC nowhere", pinned: true},
+		{text: "EXEC hidden.vain", pinned: true},
+		{text: "hidden.vain", byName: true, pinned: true},
+		{text: "EXEC nowhere", earlier: "EXEC hidden", pinned: true},
+	} {
+		a := newStage(t, setup{})
+		a.ask("SELECT 1")
+		(*a.servers)[0].v.survivors.ContextInfo = c.keeps
+		if c.earlier != "" {
+			a.ask(c.earlier)
+		}
+		if c.byName {
+			a.call(call{name: c.text})
+		} else {
+			a.ask(c.text)
+		}
+		if got := a.s.Pinned() != ""; got != c.pinned {
+			t.Errorf("%+v: pinned %v", c, got)
+		}
 	}
 }
 

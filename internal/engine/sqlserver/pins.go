@@ -157,8 +157,16 @@ func (s *session) pinnedFor(r pinReason) bool { return s.pins.For(r) }
 // outlasts reports whether the session may have left something on its server connection that outlasts a reset.
 func (s *session) outlasts() bool {
 	v := s.srv
-	return (v.unsure || s.pinnedFor(pinContext) || s.pinnedFor(pinProcedure) || s.pinnedFor(pinDynamic)) && v.survivors.ContextInfo || s.sticky() ||
-		v.cmd.active && v.cmd.eff&sqltext.Impersonates != 0
+	c := &v.cmd
+	if s.sticky() || c.active && c.eff&sqltext.Impersonates != 0 {
+		return true
+	}
+	if !v.survivors.ContextInfo {
+		return false
+	}
+	// What a request under way may have set, or is yet to be asked for, nobody will know.
+	return v.unsure || s.pinnedFor(pinContext) || s.pinnedFor(pinProcedure) || s.pinnedFor(pinDynamic) ||
+		s.askDue || c.active && c.eff&(sqltext.Assigns|sqltext.SettingUnknown) != 0
 }
 
 // sticky reports whether something was done to the server connection that a reset may not undo.

@@ -163,13 +163,18 @@ func (s *session) event(ev tds.Event, o *engine.Output) {
 			return
 		}
 		c.failed, c.number = true, m.Number
+		c.errors++
+		c.more = c.more || m.Procedure
 		if m.Number == errorReadOnly || m.Number == errorSecondary {
 			o.ReadOnly = true
 		}
 		if m.Class >= classFatal {
 			v.retire, c.fatal = true, true
 		}
+	case tds.EventReturnStatus, tds.EventColumns:
+		c.more = true
 	case tds.EventReturnValue:
+		c.more = true
 		s.returned()
 	case tds.EventRow:
 		if v.row == nil {
@@ -183,6 +188,9 @@ const (
 	errorReadOnly  = 3906 // the database is read-only
 	errorSecondary = 976  // it takes part in an availability group, and is not the primary
 )
+
+// errorNoProcedure says that there is no procedure of a name that is called. A procedure that calls one in vain is named by the error.
+const errorNoProcedure = 2812
 
 // done takes notice of the end of a statement, a procedure or all.
 func (s *session) done(d tds.Done) {
@@ -326,6 +334,9 @@ func (s *session) replied(o *engine.Output) {
 	}
 	if c.failed && c.failing != 0 && !s.gone {
 		s.modulesFailed()
+	}
+	if c.lone && c.number == errorNoProcedure && c.errors == 1 && !c.more && !v.survivors.ContextInfo {
+		s.unpin(pinProcedure) // nothing has run; where a reset does not undo all that is not taken for sure
 	}
 	s.opEnds()
 	s.values.count, s.values.number, s.values.lost = c.count, 0, false

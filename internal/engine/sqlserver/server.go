@@ -65,7 +65,7 @@ type server struct {
 }
 
 // notBabelfishMajor is the first major version of SQL Server that Babelfish does not take itself for, where a reset leaves
-// CONTEXT_INFO, session_context and the database as they are. The isolation level may survive everywhere, as it did before SQL Server 2014.
+// CONTEXT_INFO, session_context, the database and @@TRANCOUNT as they are. The isolation level may survive everywhere, as it did before SQL Server 2014.
 const notBabelfishMajor = 13
 
 func newServer(db *database, s *login.Server) engine.Server {
@@ -74,7 +74,7 @@ func newServer(db *database, s *login.Server) engine.Server {
 		login: s.Settings, idNull: true,
 	}
 	perhaps := s.ProgVersion>>24 < notBabelfishMajor
-	v.survivors = settings.Survivors{Isolation: true, ContextInfo: perhaps, Database: perhaps, SessionContext: perhaps}
+	v.survivors = settings.Survivors{Isolation: true, ContextInfo: perhaps, Database: perhaps, SessionContext: perhaps, TranCount: perhaps}
 	v.have = v.login
 	if initial, ok := db.begin(); ok {
 		v.have = initial // init_query has run
@@ -108,14 +108,16 @@ func (v *server) isOf(s *session) bool { return v.owner == s && v.ownerReset == 
 func (v *server) idle() bool { return !v.due && v.step == 0 && !v.inTx && !v.bulk }
 
 // relogin is a text that gives the session, behind a reset, what that may have left of it and a statement can set: the
-// isolation level of its log-in, and the database.
+// isolation level of its log-in, the database, and session_context.
 func (v *server) relogin() string {
-	have := v.login
-	have.Isolation = 0 // not known
-	if v.survivors.Database && v.have.Database != v.login.Database {
-		have.Database = ""
-	}
-	return string(have.Text(v.login))
+	after := v.have.Reset(v.login, v.survivors)
+	after.Isolation = 0 // not known
+	return string(after.Text(v.login))
+}
+
+// unsayable reports whether a reset alone gives the connection's session a setting of these: Babelfish knows no SET TEXTSIZE -1.
+func (v *server) unsayable(want settings.Set) bool {
+	return v.survivors.ContextInfo && want.TextSize == settings.TextSizeInfinite && v.have.TextSize != settings.TextSizeInfinite
 }
 
 // nobody is who has set an identity that is nobody's any more.

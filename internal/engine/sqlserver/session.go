@@ -49,6 +49,7 @@ type session struct {
 	insert   bool // the answer is to begin with the acknowledgement of a reset
 	askDue   bool // the server is to be asked for the session's settings, once no transaction is open
 	resetYet bool // the request's own reset has been made
+	moves    bool // the request needs another server connection: on this one its session cannot be as it is to be
 	format   bool // the last request was SET FMTONLY ON, for which alone it is pinned as show_plan
 	modules  bool // a request has changed procedures or the like, whose transaction may be open
 
@@ -102,6 +103,9 @@ type command struct {
 	kept     [sqltext.Kinds]sqltext.Balance
 	lock     int32 // the same of application locks, by a call
 	digest   string
+	lone     bool // it calls one procedure and does no more, of which nothing is known: for that alone it is pinned as procedure
+	errors   int  // in the answer, and whether that has more than errors and ends of statements
+	more     bool
 
 	failing     sqltext.Effects  // what modules leave that it runs, if it fails
 	failObjects []sqltext.Object // and the names of it
@@ -476,6 +480,8 @@ func (s *session) clean() bool {
 func (s *session) cleanUp(o *engine.Output) {
 	s.forgetState()
 	s.cleaning = true
-	s.steps = append(s.steps[:0], step{kind: stepClean, text: textNothing + ";" + s.srv.relogin(), reset: true})
+	s.steps = nil
+	s.endsFirst() // whatever the client has been told last of a transaction
+	s.steps = append(s.steps, step{kind: stepClean, text: textNothing + ";" + s.srv.relogin(), reset: true})
 	s.next(o)
 }

@@ -49,6 +49,9 @@ const (
 	probePlain = "SELECT @@TRANCOUNT"
 )
 
+// probeEnds ends a transaction before a reset: Babelfish's ends that, too, but leaves @@TRANCOUNT, which no ROLLBACK brings down then.
+const probeEnds = textNothing + ";" + probePlain
+
 // textNothing does nothing: for a reset that goes on its own.
 const textNothing = "IF @@TRANCOUNT>0 ROLLBACK TRAN"
 
@@ -117,6 +120,9 @@ func (s *session) stepped(o *engine.Output) {
 		s.l.counters.Replays++
 	case stepInit:
 		if initial, ok := s.l.db.begin(); ok {
+			if v.have.HasContextInfo && !initial.HasContextInfo { // of before the reset, which nothing has taken away
+				initial.HasContextInfo, initial.ContextInfo = true, v.have.ContextInfo
+			}
 			v.have = initial
 			v.fit = v.have.Fit()
 		}
@@ -222,13 +228,16 @@ func (s *session) adapt() bool {
 			return true
 		}
 	}
-	reset := foreign || !v.have.Reaches(s.want)
+	reset := foreign || !v.have.Reaches(s.want) || v.unsayable(s.want)
 	if v.inTx { // it is the session's own
 		reset = false
 	}
 	from := v.have
 	if reset {
-		from = v.have.Reset(v.login, v.survivors)
+		if from = v.have.Reset(v.login, v.survivors); !from.Reaches(s.want) {
+			s.moves = true
+			return false
+		}
 		q := s.l.db.proxy.Load().Pool.InitQuery
 		if (from != s.want || q != "") && v.isOf(s) && s.asksIdentity() {
 			return false
@@ -277,13 +286,24 @@ func (s *session) resetFor(skip bool) (now, bit bool) {
 	if s.resetYet {
 		return true, false
 	}
+	if v.inTx && !skip && s.endsFirst() {
+		s.untold(skip)
+		return false, false
+	}
 	s.clientResets()
+	after := v.have.Reset(v.login, v.survivors)
+	if !after.Reaches(s.want) && !(skip && v.inTx) {
+		s.moves = true // or it would see what another session has set, or itself before
+		s.untold(skip)
+		s.transaction(false) // the reset has ended that, and what rows were to come
+		v.bulk = false
+		return false, false
+	}
 	s.resetYet = true
 	if !v.inTx && !v.dirty && v.have == s.want {
 		s.insert = true // it is as a reset would leave it
 		return true, false
 	}
-	after := v.have.Reset(v.login, v.survivors)
 	if after == s.want && s.l.db.proxy.Load().Pool.InitQuery == "" {
 		return true, true
 	}
@@ -298,6 +318,15 @@ func (s *session) resetFor(skip bool) (now, bit bool) {
 	}
 	s.steps = append(s.steps, step{kind: stepSet, text: string(after.Text(s.want)), reset: true, keep: skip && v.inTx})
 	return false, false
+}
+
+// endsFirst has a transaction that may be open end before a reset, where that leaves something of it. It reports whether it does.
+func (s *session) endsFirst() bool {
+	if !s.srv.survivors.TranCount {
+		return false
+	}
+	s.steps = append(s.steps, step{kind: stepProbe, text: probeEnds})
+	return true
 }
 
 // untold notes that a reset ends a transaction in the answer to a step, which the client does not see.
@@ -333,10 +362,14 @@ func (s *session) resetUnsent(h tds.Header, o *engine.Output) {
 	}
 	if v := s.srv; v != nil && (v.inTx || v.dirty) {
 		s.untold(skip)
-		s.steps = append(s.steps[:0], step{kind: stepReset, text: textNothing, reset: true, keep: skip && v.inTx})
+		s.steps = nil
+		st := step{kind: stepReset, text: textNothing, reset: true, keep: skip && v.inTx}
 		if skip {
-			s.steps[0].text = "SELECT 1"
+			st.text = "SELECT 1"
+		} else if v.inTx {
+			s.endsFirst()
 		}
+		s.steps = append(s.steps, st)
 		s.next(o)
 	}
 }
@@ -373,6 +406,10 @@ func (s *session) probed(st step, o *engine.Output) {
 		s.l.tells = tellsNothing
 	}
 	open := v.row[0][0]|v.row[0][1]|v.row[0][2]|v.row[0][3] != 0
+	if open && st.text == probeEnds {
+		o.CloseServer = true
+		return
+	}
 	if open && !v.inTx {
 		v.silent = true
 	}

@@ -304,7 +304,7 @@ func TestResetReturns(t *testing.T) {
 		if !bytes.Contains(login, []byte{16, 0, 0x10, 0, tokenDone}) {
 			t.Errorf("%s: the log-in's answer has no release: %x", name, login)
 		}
-		r.batch(0, "USE master; SET LANGUAGE Deutsch; SET CONTEXT_INFO 0x01")
+		r.batch(0, "USE master; SET LANGUAGE Deutsch; SET CONTEXT_INFO 0x01; EXEC sp_set_session_context N'k', N'v'")
 		r.read()
 		r.batch(statusReset, nothing)
 		s.mu.Lock()
@@ -316,6 +316,10 @@ func TestResetReturns(t *testing.T) {
 		r.batch(0, "IF CONTEXT_INFO() IS NULL SELECT 7 AS a")
 		if got := r.read(); (got[0] == tokenColMetaData) == c.o.KeepsContext {
 			t.Errorf("%s: CONTEXT_INFO is there, or not: %x", name, got)
+		}
+		r.batch(0, "IF SESSION_CONTEXT(N'k') IS NULL SELECT 7 AS a")
+		if got := r.read(); (got[0] == tokenColMetaData) == c.o.KeepsContext {
+			t.Errorf("%s: SESSION_CONTEXT is there, or not: %x", name, got)
 		}
 	}
 	_, login := dial(t, Start(t, Options{ProgVersion: BabelfishProg}), v74, 0)

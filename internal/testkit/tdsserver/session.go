@@ -125,14 +125,14 @@ func (s *session) reset(keepTransaction bool) {
 	if !keepTransaction {
 		s.rollbackAll()
 	}
-	level, info := s.set["TRANSACTION ISOLATION LEVEL"], s.contextInfo
+	level, info, context, readOnly := s.set["TRANSACTION ISOLATION LEVEL"], s.contextInfo, s.context, s.readOnly
 	s.set = maps.Clone(s.first)
 	if s.srv.o.KeepsIsolation {
 		s.set["TRANSACTION ISOLATION LEVEL"] = level
 	}
 	s.fresh()
 	if s.srv.o.KeepsContext {
-		s.contextInfo = info
+		s.contextInfo, s.context, s.readOnly = info, context, readOnly
 	}
 	if !s.srv.o.KeepsDatabase {
 		db := s.l.database

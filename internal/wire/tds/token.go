@@ -71,6 +71,7 @@ type Done struct {
 type Head struct {
 	Number       int32
 	State, Class uint8
+	Procedure    bool // it is of a procedure, which the token names
 }
 
 // Return is a RETURNVALUE: of other values than integers only that there was one.
@@ -216,6 +217,8 @@ const (
 	scanEnv
 	scanMsgLen
 	scanMsg
+	scanMsgServer
+	scanMsgProcedure
 	scanFeature
 	scanFeatureLen
 	scanClassLabels
@@ -364,6 +367,17 @@ func (s *Scanner) to(st scanState, n int) { s.state, s.need = st, n }
 
 // next goes on with the next token.
 func (s *Scanner) next() { s.state, s.need = scanToken, 1 }
+
+// msgString passes over n bytes of an ERROR or INFO token, and goes on at the length behind them, of one byte.
+func (s *Scanner) msgString(n int, then scanState) error {
+	if uint64(n)+1 > s.count {
+		return s.malformed("length")
+	}
+	s.skip = uint64(n)
+	s.count -= uint64(n) + 1
+	s.to(then, 1)
+	return nil
+}
 
 // names goes on behind nb names with a length of one byte and nu with a length of two.
 func (s *Scanner) names(nb, nu int, after scanState, need int) {
@@ -573,13 +587,18 @@ func (s *Scanner) step(b []byte) (Event, error) {
 		return EventEnvChange, nil
 	case scanMsgLen:
 		n := binary.LittleEndian.Uint16(b)
-		if n < 6 {
+		if n < 8 {
 			return EventNone, s.malformed("length")
 		}
-		s.count = uint64(n - 6)
-		s.to(scanMsg, 6)
+		s.count = uint64(n - 8)
+		s.to(scanMsg, 8)
 	case scanMsg:
-		s.Message = Head{int32(binary.LittleEndian.Uint32(b)), b[4], b[5]}
+		s.Message = Head{Number: int32(binary.LittleEndian.Uint32(b)), State: b[4], Class: b[5]}
+		return EventNone, s.msgString(2*int(binary.LittleEndian.Uint16(b[6:])), scanMsgServer)
+	case scanMsgServer:
+		return EventNone, s.msgString(2*int(b[0]), scanMsgProcedure)
+	case scanMsgProcedure:
+		s.Message.Procedure = b[0] > 0
 		s.skip = s.count
 		s.next()
 		if s.token == tokenInfo {

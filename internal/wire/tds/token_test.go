@@ -224,9 +224,12 @@ func TestScanner(t *testing.T) {
 		},
 		{
 			name: "messages", version: V74,
-			reply: new(tokens).u8(tokenError).u16(6+5).u32(1205).u8(45, 13).zero(5).u8(tokenInfo).u16(8).u32(5701).u8(2, 0).zero(2).b,
-			want:  "error {Number:1205 State:45 Class:13}\ninfo {Number:5701 State:2 Class:0}\n",
+			reply: new(tokens).u8(tokenError).u16(20).u32(1205).u8(45, 13).u16(1).u8('t', 0).name("s").name("p").u32(1).
+				u8(tokenInfo).u16(14).u32(5701).u8(2, 0).u16(0).name("").name("").u32(0).b,
+			want: "error {Number:1205 State:45 Class:13 Procedure:true}\ninfo {Number:5701 State:2 Class:0 Procedure:false}\n",
 		},
+		{name: "a text beyond the end of its message", version: V74, reply: new(tokens).u8(tokenError).u16(14).u32(1205).u8(45, 13).u16(3).zero(6).b, want: "error tds: malformed ERROR: length\n"},
+		{name: "a name beyond the end of its message", version: V74, reply: new(tokens).u8(tokenError).u16(14).u32(1205).u8(45, 13).u16(0).u8(3).zero(6).b, want: "error tds: malformed ERROR: length\n"},
 		{
 			name: "tokens that pass", version: V74,
 			reply: new(tokens).u8(tokenOrder).u16(4).zero(4).u8(tokenTabName).u16(3).zero(3).u8(tokenColInfo).u16(2).zero(2).
@@ -286,7 +289,7 @@ func TestScanner(t *testing.T) {
 		{name: "an empty change of the environment", version: V74, reply: new(tokens).u8(tokenEnvChange).u16(0).u8(0).b, want: "error tds: malformed ENVCHANGE: length\n"},
 		{
 			name: "a token that goes on behind the message", version: V74, reply: new(tokens).u8(tokenInfo).u16(800).zero(20).b,
-			want: "info {Number:0 State:0 Class:0}\nend: tds: malformed reply: end of the message within a token\n",
+			want: "info {Number:0 State:0 Class:0 Procedure:false}\nend: tds: malformed reply: end of the message within a token\n",
 		},
 	} {
 		for _, n := range []int{1 << 20, 1, 2, 3, 7, 64} {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/url"
@@ -32,7 +33,8 @@ import (
 // TestLeak runs random statements in many sessions at once, over few server connections, and compares after each statement
 // what the session sees with a model of what it should see. FOREBAY_LEAK_ROUNDS multiplies the number of sessions,
 // FOREBAY_LEAK_SEED has other statements than the usual ones. With FOREBAY_LEAK_KILLS=1 one more run has server connections killed. FOREBAY_TEST_SQLSERVER_DSN, a URL of go-mssqldb's, has it run on
-// that server, too: it makes its tables in the database that the URL names, and in a database forebay_hunt.
+// that server, too, with kills with one loop and with two: it makes its tables in the database that the URL names, and in a database
+// forebay_hunt. What that server does in another way than SQL Server it is asked (readManners); what it does not know is not played.
 func TestLeak(t *testing.T) {
 	t.Parallel()
 	rounds := envInt(t, "FOREBAY_LEAK_ROUNDS", 1)
@@ -44,28 +46,35 @@ func TestLeak(t *testing.T) {
 			o.Databases = []string{"app", "other"}
 			at := func() place { return direct(t, o) }
 			t.Run("direct", func(t *testing.T) { // the model is right
-				(&hunt{t: t, at: at(), other: "other", seed: seed, sessions: 6 * rounds, steps: 30}).run()
+				(&hunt{t: t, at: at(), leaves: o.KeepsContext, other: "other", seed: seed, sessions: 6 * rounds, steps: 30}).run()
 			})
 			t.Run("one loop", func(t *testing.T) {
-				(&hunt{t: t, at: at(), other: "other", seed: seed, loops: 1, pool: 1 + maxPinned, sessions: 14 * rounds, steps: 30}).run()
+				(&hunt{t: t, at: at(), leaves: o.KeepsContext, other: "other", seed: seed, loops: 1, pool: 1 + maxPinned, sessions: 14 * rounds, steps: 30}).run()
 			})
 			t.Run("two loops", func(t *testing.T) {
-				(&hunt{t: t, at: at(), other: "other", seed: seed + 1, loops: 2, pool: 2 + maxPinned, sessions: 14 * rounds, steps: 30}).run()
+				(&hunt{t: t, at: at(), leaves: o.KeepsContext, other: "other", seed: seed + 1, loops: 2, pool: 2 + maxPinned, sessions: 14 * rounds, steps: 30}).run()
 			})
 			if !kills {
 				return
 			}
 			t.Run("killed", func(t *testing.T) { // server connections, all the time
-				(&hunt{t: t, at: at(), other: "other", seed: seed + 2, loops: 2, pool: 2 + maxPinned, sessions: 10 * rounds, steps: 30, kills: true}).run()
+				(&hunt{t: t, at: at(), leaves: o.KeepsContext, other: "other", seed: seed + 2, loops: 2, pool: 2 + maxPinned, sessions: 10 * rounds, steps: 30, kills: true}).run()
 			})
 		})
 	}
 	t.Run("server", func(t *testing.T) {
 		p := realPlace(t)
-		for loops, name := range []string{"direct", "one loop", "two loops"} {
+		play := func(name string, loops int, kills bool) {
 			t.Run(name, func(t *testing.T) {
-				(&hunt{t: t, at: p, other: "forebay_hunt", seed: seed, loops: loops, pool: 1 + loops + maxPinned, sessions: 14 * rounds, steps: 30}).run()
+				(&hunt{t: t, at: p, other: "forebay_hunt", seed: seed, loops: loops, pool: 1 + loops + maxPinned, sessions: 14 * rounds, steps: 30, kills: kills}).run()
 			})
+		}
+		for loops, name := range []string{"direct", "one loop", "two loops"} {
+			play(name, loops, false)
+		}
+		if kills {
+			play("one loop, killed", 1, true)
+			play("two loops, killed", 2, true)
 		}
 	})
 }
@@ -100,19 +109,23 @@ type hunt struct {
 	steps    int
 	kills    bool // server connections are killed all the time
 
-	target  place  // the server itself
-	looks   []look // those that the server knows
-	standIn bool   // the server is Babelfish
+	leaves  bool            // the scripted server's reset is to leave what Babelfish's does
+	target  place           // the server itself
+	looks   []look          // those that the server knows
+	standIn bool            // the server is Babelfish
+	keeps   map[string]bool // looks that the server's reset leaves as they are
+	undoes  bool            // an error that the server has no number for ends the transaction
 	start   map[string]string
 	pinned  chan struct{}
+	killed  int // of the killer's alone until it has ended
 	lost    atomic.Int64
 	refused atomic.Int64 // requests that read what was not known any more
 	broken  atomic.Int64 // connections that the driver gave up behind a cancel
-	unfit   atomic.Int64 // sessions that asked for something that a stand-in cannot do, and ended there
 
-	mu    sync.Mutex
-	names []string    // guarded by mu; of locks and global tables
-	rows  map[int]int // guarded by mu; what is to be left in rows_t, by its sid
+	mu     sync.Mutex
+	names  []string    // guarded by mu; of locks and global tables
+	rows   map[int]int // guarded by mu; what is to be left in rows_t, by its sid
+	served []int       // guarded by mu; sessions of a real server in which clients have run something, for the killer
 }
 
 // toy reports whether the server is the scripted one.
@@ -125,7 +138,7 @@ func (h *hunt) run() {
 	h.rows = map[int]int{}
 	h.pinned = make(chan struct{}, maxPinned)
 	setup := h.open(h.target, "disable", nil)
-	defer setup.close()
+	defer func() { setup.close() }()
 	h.makeTables(setup)
 	if h.loops > 0 {
 		o := testkit.ForebayOptions{
@@ -166,10 +179,14 @@ func (h *hunt) run() {
 	all.Wait()
 	close(stop)
 	killer.Wait()
-	t.Logf("%d requests lost their server connection, %d were refused since what they read was lost, %d connections ended with a cancel, %d at what the server cannot do",
-		h.lost.Load(), h.refused.Load(), h.broken.Load(), h.unfit.Load())
+	t.Logf("%d killed, %d requests lost their server connection, %d were refused since what they read was lost, %d connections ended with a cancel",
+		h.killed, h.lost.Load(), h.refused.Load(), h.broken.Load())
 	if t.Failed() {
 		return
+	}
+	if h.kills { // that connection may have been lost
+		setup.close()
+		setup = h.open(h.target, "disable", nil)
 	}
 	h.lookBehind(setup)
 }
@@ -229,7 +246,8 @@ func (h *hunt) makeTables(c *client) {
 	}
 }
 
-// kill ends server connections, one after the other.
+// kill ends server connections, one after the other. A real server may take long for a log-in: those that are logging in are spared, and
+// each is ended over a connection that has been made for it.
 func (h *hunt) kill(stop chan struct{}) {
 	r := rand.New(rand.NewPCG(h.seed, 1<<40))
 	for {
@@ -238,10 +256,46 @@ func (h *hunt) kill(stop chan struct{}) {
 			return
 		case <-time.After(time.Duration(10+r.IntN(30)) * time.Millisecond):
 		}
-		all := slices.DeleteFunc(h.at.server.Sessions(), func(s tdsserver.Session) bool { return s.Application == setupName })
-		if len(all) > 0 {
-			h.at.server.Kill(all[r.IntN(len(all))].SPID)
+		if h.toy() {
+			all := slices.DeleteFunc(h.at.server.Sessions(), func(s tdsserver.Session) bool { return s.Application == setupName })
+			if len(all) > 0 {
+				h.at.server.Kill(all[r.IntN(len(all))].SPID)
+				h.killed++
+			}
+			continue
 		}
+		c := h.open(h.target, "disable", func(err error) { h.t.Logf("the killer's log-in: %v", err) })
+		if c == nil { // Babelfish has been seen to crash at a KILL
+			continue
+		}
+		h.mu.Lock()
+		spid := 0
+		if n := len(h.served); n > 0 {
+			i := r.IntN(n)
+			spid = h.served[i]
+			h.served = slices.Delete(h.served, i, i+1)
+		}
+		h.mu.Unlock()
+		if spid != 0 {
+			if _, err := c.query("KILL " + strconv.Itoa(spid)); err == nil { // else it has gone
+				h.killed++
+			}
+		}
+		c.close()
+	}
+}
+
+// serves notes that a client has run something in that session of the server's.
+func (h *hunt) serves(spid string) {
+	n, err := strconv.Atoi(spid)
+	if err != nil {
+		h.t.Errorf("@@SPID is %s", spid)
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !slices.Contains(h.served, n) {
+		h.served = append(h.served, n)
 	}
 }
 
@@ -405,8 +459,8 @@ func (h *hunt) readStart() {
 	h.standIn = strings.Contains(version, "Babelfish")
 	h.looks, h.start = nil, map[string]string{}
 	for _, l := range allLooks {
-		if h.standIn && (l.name == "info" || strings.Contains(l.expr, "sys.dm_exec_sessions")) {
-			continue // its reset leaves CONTEXT_INFO; a session does not always find itself in the view while others come and go
+		if h.standIn && strings.Contains(l.expr, "sys.dm_exec_sessions") {
+			continue // a session does not always find itself in the view while others come and go
 		}
 		v, err := c.query("SELECT " + l.expr)
 		if err != nil && h.toy() {
@@ -421,6 +475,49 @@ func (h *hunt) readStart() {
 	if len(h.looks) < len(allLooks)/2 {
 		h.t.Fatalf("of %d looks the server knows %d", len(allLooks), len(h.looks))
 	}
+	h.readManners(c)
+}
+
+// readManners asks the server in what it differs from SQL Server.
+func (h *hunt) readManners(c *client) {
+	must := func(text string) string {
+		v, err := c.query(text)
+		if err != nil {
+			h.t.Fatalf("%s: %v", text, err)
+		}
+		return v
+	}
+	exprs := map[string]string{}
+	for _, l := range h.looks {
+		exprs[l.name] = l.expr
+	}
+	h.keeps = map[string]bool{}
+	for name, text := range map[string]string{
+		"database": "USE " + h.other, "info": "SET CONTEXT_INFO 0x3132333435363738", "k1": "EXEC sp_set_session_context N'k1', N'12345678'",
+		"level": "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", // which survived before SQL Server 2014
+	} {
+		if exprs[name] == "" {
+			continue
+		}
+		must(text)
+		was := must("SELECT " + exprs[name])
+		if err := c.reset(); err != nil {
+			h.t.Fatal(err)
+		}
+		h.keeps[name] = must("SELECT "+exprs[name]) == was
+	}
+	h.keeps["k2"] = h.keeps["k1"]
+	maps.DeleteFunc(h.keeps, func(_ string, keeps bool) bool { return !keeps })
+	must("BEGIN TRAN")
+	_, err := c.query("FETCH NEXT FROM there_is_none")
+	h.undoes = errNumber(err) == untranslated && must("SELECT @@TRANCOUNT") == "0"
+	if !h.undoes {
+		must("ROLLBACK")
+	}
+	if (h.keeps["database"] || h.keeps["info"] || h.keeps["k1"] || h.undoes) && !h.standIn && !h.leaves {
+		h.t.Errorf("no SQL Server leaves %v behind a reset, or ends a transaction for an error of no number of its own (%v)", h.keeps, h.undoes)
+	}
+	h.t.Logf("behind a reset there are %v yet; an error of no number of its own ends a transaction: %v", slices.Sorted(maps.Keys(h.keeps)), h.undoes)
 }
 
 // ended reports whether an error is that the connection has ended.

@@ -3,6 +3,7 @@ package sqlserver
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -10,14 +11,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	mssql "github.com/microsoft/go-mssqldb"
 )
 
 // model is what a session should see.
 type model struct {
-	sid  int
-	see  map[string]string // by the names of looks
-	also map[string]string // what it may see instead
-	undo undone            // what goes with the transaction
+	sid   int
+	see   map[string]string   // by the names of looks
+	also  map[string][]string // what it may see instead
+	vague map[string]bool     // what it has set in a way that does not tell to what
+	undo  undone              // what goes with the transaction
 
 	tran     int
 	saves    []save
@@ -33,6 +37,7 @@ type model struct {
 	scope    string
 	handles  []handle
 	readOnly bool // key k1
+	perhaps  bool // it may be yet, from before a reset
 }
 
 // undone is what a rollback undoes.
@@ -58,7 +63,52 @@ func (m *model) fresh(start map[string]string) {
 		m.rollback()
 	}
 	rows := m.undo.rows
-	*m = model{sid: m.sid, see: maps.Clone(start), also: map[string]string{}, undo: undone{rows: rows, temps: map[string]int{}}, identity: "NULL", scope: "NULL"}
+	*m = model{
+		sid: m.sid, see: maps.Clone(start), also: map[string][]string{}, vague: map[string]bool{}, undo: undone{rows: rows, temps: map[string]int{}},
+		identity: "NULL", scope: "NULL",
+	}
+}
+
+// reset is what the client's own reset leaves. What the server's leaves (hunt.keeps) Forebay takes away, but for what it does not know
+// of: that is there until the session has another server connection. One reset may come behind another: what was there before the first
+// one may still be.
+func (m *model) reset(h *hunt) {
+	was := *m
+	m.fresh(h.start)
+	for name := range h.keeps {
+		switch {
+		case h.loops == 0:
+			m.see[name], m.also[name] = was.see[name], was.also[name]
+		case was.vague[name]:
+			for _, v := range append(was.also[name], was.see[name]) {
+				m.may(name, v)
+			}
+			m.vague[name] = true
+		}
+	}
+	if h.keeps["k1"] {
+		m.readOnly = was.readOnly && h.loops == 0
+		m.perhaps = was.perhaps || was.readOnly && h.loops > 0
+	}
+}
+
+// set says that the session sees this, and nothing else.
+func (m *model) set(name, v string) {
+	m.see[name] = v
+	delete(m.also, name)
+	delete(m.vague, name)
+}
+
+// may says that the session may see this, too.
+func (m *model) may(name, v string) {
+	if !m.sees(name, v) {
+		m.also[name] = append(m.also[name], v)
+	}
+}
+
+// sees reports whether the session may see this.
+func (m *model) sees(name, v string) bool {
+	return v == m.see[name] || slices.Contains(m.also[name], v)
 }
 
 // rollback ends the transaction.
@@ -88,7 +138,6 @@ func (m *model) pins() bool {
 
 // player plays one session.
 type player struct {
-	failing bool // what runs is to fail
 	*hunt
 	r      *rand.Rand
 	m      *model
@@ -215,18 +264,21 @@ func (p *player) took(text string, err error) (number int) {
 	number = int(errNumber(err))
 	p.note("-- %v", err)
 	switch {
-	case p.kills && (number == 40197 || number == 49918 || ended(err)):
+	case p.kills && (number == 40197 || number == 49918 || ended(err) || killed(err)):
 		p.lost.Add(1)
 		p.gone = true
 		p.over = number == 0
 		p.mourn()
-	case p.standIn && number == untranslated && !p.failing: // something that it cannot do
-		p.unfit.Add(1)
-		p.gone, p.over = true, true
 	case number == 0:
 		p.wrong("%s: %v", text, err)
 	}
 	return number
+}
+
+// killed reports whether an error is a server's last words to a session that was killed.
+func killed(err error) bool {
+	var e mssql.Error
+	return errors.As(err, &e) && e.Class >= 20
 }
 
 // untranslated is the number that Babelfish gives to errors of PostgreSQL's for which it knows none of SQL Server's.
@@ -274,9 +326,7 @@ func (p *player) call(name string, args ...any) bool {
 
 // fails runs what must fail with an error, and reports whether it has.
 func (p *player) fails(want int, text string, args ...any) bool {
-	p.failing = true
 	_, number := p.say(text, args...)
-	p.failing = false
 	if p.gone {
 		return false
 	}
@@ -284,7 +334,7 @@ func (p *player) fails(want int, text string, args ...any) bool {
 		p.wrong("%s: error %d, want %d", text, number, want)
 		return false
 	}
-	if want != 50000 && p.m.option(xactAbort) && p.m.tran > 0 {
+	if p.m.tran > 0 && (want != 50000 && p.m.option(xactAbort) || number == untranslated && p.undoes) {
 		p.m.rollback()
 	}
 	p.m.count, p.m.errno = "", ""
@@ -312,6 +362,10 @@ func (p *player) check() {
 	for _, l := range p.looks {
 		exprs = append(exprs, l.expr)
 	}
+	tells := p.kills && !p.toy()
+	if tells {
+		exprs = append(exprs, "@@SPID")
+	}
 	text := "SELECT " + strings.Join(exprs, ", ")
 	got, number := p.say(text)
 	p.said[len(p.said)-1] = "-- check: " + got
@@ -319,16 +373,18 @@ func (p *player) check() {
 		return
 	}
 	vals := strings.Split(got, ",")
+	if tells && number == 0 {
+		p.serves(vals[len(vals)-1])
+		vals = vals[:len(vals)-1]
+	}
 	if number != 0 || len(vals) != len(p.looks) {
 		p.wrong("check: %q, error %d", got, number)
 		return
 	}
 	for i, l := range p.looks {
-		other, may := m.also[l.name]
-		if vals[i] == m.see[l.name] || may && vals[i] == other {
-			continue
+		if !m.sees(l.name, vals[i]) {
+			p.wrong("%s is %s, want %s or one of %q", l.name, vals[i], m.see[l.name], m.also[l.name])
 		}
-		p.wrong("%s is %s, want %s", l.name, vals[i], m.see[l.name])
 	}
 	m.ran(1, 0)
 	switch p.r.IntN(4) {
@@ -448,20 +504,22 @@ func setOther(p *player, m *model, r *rand.Rand) {
 }
 
 func use(p *player, m *model, r *rand.Rand) {
+	if p.standIn && (len(m.undo.temps) > 0 || m.tran > 0) { // it has a temporary table in the database alone in which that was made
+		return
+	}
 	db := one(r, p.target.database, p.other, p.target.database)
 	if p.ok("USE " + db) {
-		m.see["database"] = db
+		m.set("database", db)
 	}
 }
 
 func level(p *player, m *model, r *rand.Rand) {
 	n := 1 + r.IntN(4)
-	if m.tran > 0 && !p.toy() {
+	if m.tran > 0 && !p.toy() || n > 2 && p.standIn { // it knows no more levels
 		return
 	}
 	if p.ok("SET TRANSACTION ISOLATION LEVEL " + []string{"READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"}[n-1]) {
-		m.see["level"] = strconv.Itoa(n)
-		delete(m.also, "level")
+		m.set("level", strconv.Itoa(n))
 	}
 }
 
@@ -474,34 +532,35 @@ func (p *player) mark() string {
 func info(p *player, m *model, r *rand.Rand) {
 	v := p.mark()
 	literal := fmt.Sprintf("0x%x", v)
-	text, args, vague := "SET CONTEXT_INFO "+literal, []any(nil), false
+	text, vague, perhaps := "SET CONTEXT_INFO "+literal, false, false
 	switch r.IntN(6) {
 	case 0:
 		if !p.mayPin() {
 			return
 		}
-		text = "DECLARE @v varbinary(20) = " + literal + "; SET CONTEXT_INFO @v"
+		text, vague = "DECLARE @v varbinary(20) = "+literal+"; SET CONTEXT_INFO @v", true
 	case 1:
-		text, vague = "EXEC "+p.target.database+".dbo.puts "+literal, true // of what a procedure leaves, nothing is known
+		text, vague, perhaps = "EXEC "+p.target.database+".dbo.puts "+literal, true, true // of what a procedure leaves, nothing is known
 	}
-	if !p.ok(text, args...) {
+	if !p.ok(text) {
 		return
 	}
-	if vague {
-		m.also["info"] = v
-		return
+	if perhaps {
+		m.may("info", v)
+	} else {
+		m.set("info", v)
 	}
-	delete(m.also, "info")
-	m.see["info"] = v
+	m.vague["info"] = vague
 }
 
 func keys(p *player, m *model, r *rand.Rand) {
 	key, v := one(r, "k1", "k2"), p.mark()
 	text := "EXEC sp_set_session_context N'" + key + "', N'" + v + "'"
 	var args []any
+	vague := false
 	switch r.IntN(8) {
 	case 0:
-		text, args = "sp_set_session_context", []any{sql.Named("key", key), sql.Named("value", v)}
+		text, args, vague = "sp_set_session_context", []any{sql.Named("key", key), sql.Named("value", v)}, true
 		if !p.mayPin() {
 			return
 		}
@@ -511,14 +570,21 @@ func keys(p *player, m *model, r *rand.Rand) {
 		if !p.mayPin() {
 			return
 		}
-		text = "DECLARE @v nvarchar(20) = N'" + v + "'; EXEC sp_set_session_context N'" + key + "', @v"
+		vague, text = true, "DECLARE @v nvarchar(20) = N'"+v+"'; EXEC sp_set_session_context N'"+key+"', @v"
 	case 3:
 		if key != "k1" || m.readOnly || r.IntN(3) > 0 || !p.mayPin() {
 			break
 		}
-		if p.ok(text + ", @read_only = 1") {
-			m.see["k1"], m.readOnly = v, true
+		if m.perhaps { // of some servers it survives a reset
+			return
 		}
+		if p.ok(text + ", @read_only = 1") {
+			m.set("k1", v)
+			m.readOnly, m.vague["k1"] = true, true
+		}
+		return
+	}
+	if key == "k1" && m.perhaps {
 		return
 	}
 	if key == "k1" && m.readOnly {
@@ -526,14 +592,14 @@ func keys(p *player, m *model, r *rand.Rand) {
 		return
 	}
 	if p.ok(text, args...) {
-		m.see[key] = v
+		m.set(key, v)
+		m.vague[key] = vague
 	}
 }
 
 func temp(p *player, m *model, r *rand.Rand) {
 	name := one(r, "#a", "#b")
-	if n, ok := m.undo.temps[name]; ok {
-		_ = n
+	if _, ok := m.undo.temps[name]; ok {
 		if p.ok("DROP TABLE " + name) {
 			delete(m.undo.temps, name)
 			m.tables()
@@ -543,7 +609,7 @@ func temp(p *player, m *model, r *rand.Rand) {
 	if !p.mayPin() {
 		return
 	}
-	if r.IntN(2) == 0 {
+	if r.IntN(2) == 0 || p.standIn && m.see["database"] != p.target.database { // as with counts
 		if p.ok("CREATE TABLE " + name + " (n int)") {
 			m.undo.temps[name] = 0
 		}
@@ -573,6 +639,9 @@ func tempRows(p *player, m *model, r *rand.Rand) {
 }
 
 func globalTemp(p *player, m *model, r *rand.Rand) {
+	if p.standIn { // it has none
+		return
+	}
 	if name := m.undo.global; name != "" {
 		if p.ok("DROP TABLE " + name) {
 			m.undo.global = ""
@@ -708,10 +777,10 @@ func managed(p *player, m *model, r *rand.Rand) {
 		return
 	}
 	iso, n := sql.LevelDefault, ""
-	switch r.IntN(3) {
-	case 0:
+	switch i := r.IntN(3); {
+	case i == 0 && !p.standIn: // as with level
 		iso, n = sql.LevelSerializable, "4"
-	case 1:
+	case i == 1:
 		iso, n = sql.LevelReadUncommitted, "1"
 	}
 	p.note("begin, level %v", iso)
@@ -746,7 +815,7 @@ func managed(p *player, m *model, r *rand.Rand) {
 }
 
 func prepares(p *player, m *model, r *rand.Rand) {
-	if len(m.handles) > 4 {
+	if len(m.handles) > 4 || p.standIn { // called by their names, it returns no handle
 		return
 	}
 	plus := r.IntN(1000)
@@ -795,7 +864,7 @@ func cursors(p *player, m *model, _ *rand.Rand) {
 		}
 		return
 	}
-	if m.option(4) || m.limit != 0 || !p.mayPin() {
+	if m.option(4) || m.limit != 0 || p.standIn || !p.mayPin() { // its cursors end with their text
 		return
 	}
 	if p.ok("DECLARE cur CURSOR GLOBAL STATIC FOR SELECT n FROM " + p.target.database + ".dbo.numbers(1000); OPEN cur") {
@@ -999,6 +1068,9 @@ func failing(p *player, m *model, r *rand.Rand) {
 
 // counts has rows counted.
 func counts(p *player, m *model, r *rand.Rand) {
+	if p.standIn && m.see["database"] != p.target.database { // it refuses another database's functions
+		return
+	}
 	n := r.IntN(120)
 	got, number := p.say(fmt.Sprintf("SELECT n FROM %s.dbo.numbers(%d)", p.target.database, n))
 	if p.gone {
@@ -1024,7 +1096,7 @@ func counts(p *player, m *model, r *rand.Rand) {
 
 // resets has the driver's pool reset the connection.
 func resets(p *player, m *model, r *rand.Rand) {
-	if p.standIn && m.tran > 0 { // its reset leaves the transaction
+	if p.standIn && m.tran > 0 && p.loops == 0 { // its reset leaves @@TRANCOUNT
 		return
 	}
 	if r.IntN(2) == 0 {
@@ -1036,11 +1108,7 @@ func resets(p *player, m *model, r *rand.Rand) {
 		p.took("reset", err)
 		return
 	}
-	was := m.see["level"]
-	m.fresh(p.start)
-	if p.loops == 0 {
-		m.also["level"] = was // of some servers it survives
-	}
+	m.reset(p.hunt)
 	p.check() // which carries the reset
 	if p.good && p.r.IntN(2) == 0 && !p.over {
 		p.unpin()
@@ -1060,8 +1128,15 @@ func (p *player) cancelled(text string, err error) {
 	case ended(err):
 		p.over = true
 		p.broken.Add(1)
-	case m.tran > 0 && m.option(xactAbort):
-		m.rollback()
+	case m.tran > 0 && m.option(xactAbort): // which ends the transaction, unless the request was withdrawn before it ran
+		got, number := p.say("SELECT @@TRANCOUNT")
+		switch {
+		case p.gone:
+		case got == "0":
+			m.rollback()
+		case got != strconv.Itoa(m.tran):
+			p.wrong("@@TRANCOUNT is %s (error %d) behind a cancel, want 0 or %d", got, number, m.tran)
+		}
 	}
 	m.count, m.errno = "", ""
 }
@@ -1111,7 +1186,8 @@ func unknown(p *player, m *model, r *rand.Rand) {
 		return
 	}
 	if p.ok("DECLARE @t nvarchar(100) = N'SET CONTEXT_INFO 0x" + fmt.Sprintf("%x", "abcdefgh") + "'; EXEC (@t)") {
-		m.also["info"] = "abcdefgh"
+		m.may("info", "abcdefgh")
+		m.vague["info"] = true
 	}
 }
 
@@ -1125,8 +1201,8 @@ func batches(p *player, m *model, r *rand.Rand) {
 	in := p.target.database + ".dbo.rows_t"
 	text := fmt.Sprintf("SET DATEFIRST %s; BEGIN TRAN; INSERT INTO %s (sid, v) VALUES (%d, N'batch'); COMMIT; SET CONTEXT_INFO 0x%x; SELECT @@DATEFIRST", first, in, m.sid, v)
 	if p.is(first, text) {
-		m.see["DATEFIRST"], m.see["info"] = first, v
-		delete(m.also, "info")
+		m.see["DATEFIRST"] = first
+		m.set("info", v)
 		m.undo.rows++
 		m.identity, m.scope = "?", "?"
 	}

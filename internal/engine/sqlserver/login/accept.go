@@ -68,6 +68,7 @@ type acceptor struct {
 	version tds.Version
 	user    string
 	said    bool // the client has said something
+	fedAuth bool // PRELOGIN was answered that federated authentication is required
 }
 
 // end completes the result, or tells the client about a refusal.
@@ -207,6 +208,7 @@ func (a *acceptor) hello(head [tds.HeaderSize]byte) ([]byte, error) {
 		return nil, badPreLogin(err)
 	}
 	answer := a.answer(p)
+	a.fedAuth = answer.HasFedAuthRequired && answer.FedAuthRequired
 	if _, err := a.conn.Write(tds.AppendMessage(nil, tds.PacketReply, 0, tds.DefaultPacketSize, a.o.SPID, answer.Append(nil))); err != nil {
 		return nil, err
 	}
@@ -356,6 +358,8 @@ func (a *acceptor) authenticate(ctx context.Context, c *Client, l *tds.Login7) e
 		return a.judge(ctx, c, secret.Password(l.Password), false)
 	case !a.tls || a.only:
 		return tokenWithoutTLS()
+	case fed.Echo != a.fedAuth: // somebody between the two has changed PRELOGIN ([MS-TDS] 3.3.5.4)
+		return badLogin(&tds.MalformedError{Structure: "LOGIN7", Field: "FEDAUTH's echo"})
 	}
 	c.fedAuth = true
 	sent := secret.Password(fed.Token)

@@ -453,6 +453,30 @@ func TestAcceptTokenByCallback(t *testing.T) {
 	}
 }
 
+// TestAcceptTokenEcho has a token count only where the client says of PRELOGIN what was said: else somebody between has changed it.
+func TestAcceptTokenEcho(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	for _, said := range []bool{false, true} {
+		for _, echo := range []bool{false, true} {
+			got := accept(t, a.options(), func(p *peer) {
+				p.hello(tds.EncryptOn, said)
+				p = p.encrypt(a)
+				fed := &tds.FedAuth{Library: tds.FedAuthSecurityToken, Echo: echo, Token: token}
+				p.login(&tds.Login7{Version: tds.V74, Extended: true, Features: []tds.Feature{{ID: tds.FeatureFedAuth, Data: fed.Append(nil)}}})
+				if said != echo {
+					if m := p.told(tds.V74); m.Number != 17832 {
+						t.Errorf("said %v, echo %v: told %d, %q", said, echo, m.Number, m.Text)
+					}
+				}
+			})
+			if (got.err == nil) != (said == echo) {
+				t.Errorf("said %v, echo %v: %v", said, echo, got.err)
+			}
+		}
+	}
+}
+
 func FuzzAccept(f *testing.F) {
 	l, err := clerk().Append(nil)
 	if err != nil {

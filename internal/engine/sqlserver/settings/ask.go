@@ -46,8 +46,9 @@ func (s Set) Answer(row []*string) (Set, bool) {
 	is.DeadlockPriority = int8(number(row[8], -10, 10))
 	is.HasContextInfo, is.ContextInfo = false, ""
 	if v := row[AskColumns-1]; v != nil {
-		b, err := hex.DecodeString(strings.TrimPrefix(*v, "0x"))
-		ok = ok && err == nil && is.SetContextInfo(b)
+		digits, is0x := strings.CutPrefix(*v, "0x") // Babelfish tells the bytes themselves, which may look like digits
+		b, err := hex.DecodeString(digits)
+		ok = ok && is0x && err == nil && is.SetContextInfo(b)
 	}
 	if !ok {
 		return s, false

@@ -40,6 +40,9 @@ func TestAnswer(t *testing.T) {
 			t.Errorf("column %d, %s: %v %v", i, bad, ok, got)
 		}
 	}
+	if got, ok := was.Answer(row(append(good[:9:9], "01010002")...)); ok || got != was { // as Babelfish tells eight characters
+		t.Errorf("CONTEXT_INFO without 0x: %v %v", ok, got)
+	}
 	if _, ok := was.Answer(row(good[:9]...)); ok {
 		t.Error("a row of nine columns is an answer")
 	}

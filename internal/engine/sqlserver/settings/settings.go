@@ -204,6 +204,7 @@ type Survivors struct {
 	Database    bool // survives on Babelfish 4.3
 
 	SessionContext bool // survives on Babelfish 4.3
+	TranCount      bool // the count, not the transaction; survives on Babelfish 4.3
 }
 
 // unknownContext is a CONTEXT_INFO that is not known. None that is set ends in a zero.

@@ -57,6 +57,9 @@ func (c *callArguments) next(x *lexer) bool {
 			c.where = 3
 		}
 		return false
+	case word && x.kw.id == wAs && c.where == 1: // EXECUTE AS USER = 'a' calls nothing
+		c.where = 0
+		return false
 	case x.is(';'), word && (x.kw.starts || x.kw.id == wWith || x.kw.id == wEnd || x.kw.id == wElse):
 		c.where = 0
 		return false

@@ -482,6 +482,8 @@ func TestDigest(t *testing.T) {
 		{"EXEC @r = p [secret], \"secret\"", "exec @r = p ?, ?"},
 		{"CREATE LOGIN a WITH PASSWORD = 'secret'", "create login a with password = ?"},
 		{"SELECT @@ROWCOUNT, @a", "select @@rowcount, @a"},
+		{"EXECUTE AS USER = 'secret'", "execute as user = ?"},
+		{"EXEC AS LOGIN = N'secret' WITH NO REVERT; EXEC p secret", "exec as login = ? with no revert; exec p ?"},
 		{"SELECT 'a", "..."},
 	} {
 		got := string(AppendDigest(nil, wire(c.sql), true, 200))
