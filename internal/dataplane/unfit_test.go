@@ -53,3 +53,40 @@ func TestUnfit(t *testing.T) {
 		t.Errorf("figures %+v", f)
 	}
 }
+
+// What other sessions have made of server connections that were opened while a session waited says nothing of the next new one.
+func TestUnfitByOthers(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{pool: 3})
+	waiting := func(n int) {
+		w.eventually("they wait", func() bool { return w.plane.Collect().Proxies[0].Target.Pool.Waiting == n })
+	}
+	w.db.gen.Store(1)
+	var first, others []*toyClient
+	for range 3 {
+		c := w.login("app toys 0")
+		c.ask("begin")
+		first = append(first, c)
+	}
+	w.db.gen.Store(2)
+	for i := range 3 {
+		c := w.login("app toys 0 2")
+		c.say("begin")
+		waiting(i + 1)
+		others = append(others, c)
+	}
+	last := w.login("app toys 0 3")
+	last.say("who")
+	waiting(4)
+	for _, c := range first {
+		c.say("commit")
+	}
+	for _, c := range others {
+		c.hears("ok")
+	}
+	w.db.gen.Store(3)
+	for _, c := range others {
+		c.say("commit")
+	}
+	last.hears("7")
+}

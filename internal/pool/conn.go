@@ -38,9 +38,6 @@ func (c *Conn) Idle() bool { return c.state == stateIdle }
 // Due reports whether c is out of date by its own account, so that it is closed when it is returned.
 func (c *Conn) Due(now int64) bool { return c.Retires != nil && now >= c.Retires(c.jitter) }
 
-// OpenedAt returns the time given to [Shard.Opened].
-func (c *Conn) OpenedAt() int64 { return c.opened }
-
 // idleStack holds a shard's idle connections, linked from the warmest, lent next, to the coldest.
 type idleStack struct {
 	warmest, coldest *Conn

@@ -48,7 +48,7 @@ type Session struct {
 	asking   bool  // it asks a pool for one: whoever does that goes on when it is refused
 	reads    bool  // the transaction under way declares that it only reads
 	strayed  bool  // and may have written all the same
-	unfit    uint8 // server connections opened since it waits that it did not take
+	unfit    uint8 // new server connections that it did not take since it waits
 	slot     uint32
 	waiter   pool.Waiter
 	waitsIn  *Pool // where it waits
@@ -490,13 +490,13 @@ func (s *Session) attach(sv *Server) {
 	s.sendClient(o)
 }
 
-// maxUnfit is how many server connections that were opened while a session waited it may find unfit, before its request is
-// refused: the next would hardly be better.
+// maxUnfit is how many new server connections a session may find unfit while it waits, before its request is refused: the next would
+// hardly be better. Those that other sessions have had say nothing of it: these have made them what they are.
 const maxUnfit = 3
 
 // reject sends away a server connection that the session has waited for and does not take. It goes on waiting, for another.
 func (s *Session) reject(sv *Server) {
-	if sv.slot.OpenedAt() >= s.queued {
+	if sv.returned == 0 {
 		s.unfit++
 	}
 	if s.unfit >= maxUnfit {
