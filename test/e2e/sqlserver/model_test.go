@@ -285,7 +285,7 @@ func killed(err error) bool {
 const untranslated = 33557097
 
 // mourn has the model be right again when a server connection has gone: of what ran there nobody knows whether it was carried
-// out. The rows of before are another's.
+// out. The rows of before are another's. It may still be there, too: what reads the last request's @@ERROR is refused with the same number.
 func (p *player) mourn() {
 	p.m.sid += 1000
 	p.m.tran = 0
@@ -297,7 +297,7 @@ func (p *player) mourn() {
 		p.over = true
 		return
 	}
-	p.m.fresh(p.start)
+	p.m.reset(p.hunt)
 }
 
 // ok runs what must succeed, and reports whether it has.
