@@ -33,6 +33,7 @@ type database struct {
 	stale  chan struct{}
 
 	proxy    atomic.Pointer[resource.Proxy]
+	limits   atomic.Pointer[limits]           // nil: no log-in yet
 	routines atomic.Pointer[routines.Catalog] // written under mu
 	less     atomic.Pointer[less]             // of routines, where readers may have others; nil: not needed yet
 	print    atomic.Pointer[string]           // what the routines were read with; written under mu
@@ -91,7 +92,35 @@ func (d *database) rememberCollation(key, collation string) {
 	d.collations[key] = collation
 }
 
-func (d *database) maxPrepared() int { return max(1, d.proxy.Load().Pool.MaxPreparedStatements) }
+// maxPrepared is how many statements are kept prepared on each server connection.
+func (d *database) maxPrepared() int {
+	c := &d.proxy.Load().Pool
+	if k := d.limits.Load(); k != nil {
+		return k.prepared(c)
+	}
+	return max(1, c.MaxPreparedStatements)
+}
+
+// limits are those of a server as a log-in has found them last.
+type limits struct {
+	connections int // max_connections
+	statements  int // max_prepared_stmt_count, of all connections together
+}
+
+// prepared is how many statements a pool keeps prepared on each of its server connections: as many as it is to, and no more than its
+// connections have of max_prepared_stmt_count together, of which it may use as much as of max_connections. Those that clients have closed
+// count there, too, and would leave nothing for those that they open.
+func (k *limits) prepared(c *resource.ConnectionPoolConfig) int {
+	n := c.MaxPreparedStatements
+	if k.statements >= 0 {
+		connections := max(1, k.connections*c.MaxConnectionsPercent/100)
+		if c.MaxConnections > 0 {
+			connections = min(connections, c.MaxConnections)
+		}
+		n = min(n, k.statements*c.MaxConnectionsPercent/100/connections)
+	}
+	return max(1, n)
+}
 
 // Apply implements engine.Database.
 func (d *database) Apply(p *resource.Proxy) { d.proxy.Store(p) }
@@ -196,7 +225,7 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (v *serve
 	if s.MariaDB {
 		volume = "0"
 	}
-	row, err := one(ctx, s, "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection, @@sql_mode, DATABASE(), @@GLOBAL.read_only, "+volume+", @@GLOBAL.max_connections", 9)
+	row, err := one(ctx, s, "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@collation_connection, @@sql_mode, DATABASE(), @@GLOBAL.read_only, "+volume+", @@GLOBAL.max_connections, @@GLOBAL.max_prepared_stmt_count", 10)
 	if err != nil {
 		return nil, now, err
 	}
@@ -216,6 +245,11 @@ func (d *database) prepareServer(ctx context.Context, s *login.Server) (v *serve
 	if now.capacity.MaxConnections, err = strconv.Atoi(row[8]); err != nil {
 		return nil, now, fmt.Errorf("max_connections: %w", err)
 	}
+	statements, err := strconv.Atoi(row[9])
+	if err != nil {
+		return nil, now, fmt.Errorf("max_prepared_stmt_count: %w", err)
+	}
+	d.limits.Store(&limits{now.capacity.MaxConnections, statements})
 	fit := initial
 	for i, name := range []string{varClient, varConnection, varResults, varCollation} {
 		fit = fit.with(name, charsetLiteral(name, row[i]))
