@@ -17,6 +17,9 @@ func (p *Plane) Slots() (n int) {
 // LoopOf is where the session is that was greeted with that id.
 func LoopOf(pid uint32) int { loop, _ := placeOf(pid); return loop }
 
+// Meanwhile calls f while the first loop waits for it: what happens to its connections then, the loop hears of at once.
+func (p *Plane) Meanwhile(f func()) { p.loops[0].Call(f) }
+
 // KeepingAfter has kept server connections looked at as if d had passed.
 func (p *Plane) KeepingAfter(d time.Duration) {
 	for i, l := range p.loops {

@@ -45,6 +45,23 @@ func TestKeeps(t *testing.T) {
 	w.eventually("the kept connection is given back", func() bool { _, idle := figures(); return idle == 1 })
 }
 
+// A server connection that is kept may have ended when the next request comes, with last words that the loop has not been told of yet: the
+// request goes to another one, as it is.
+func TestKeepsWhatEnds(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{loops: 1, pool: 1})
+	c := w.login("app toys 0 0 true")
+	if got := c.ask("who"); got != "1" {
+		t.Fatalf("server connection %s", got)
+	}
+	time.Sleep(150 * time.Millisecond) // only then it is looked at before it is used again
+	w.plane.Meanwhile(func() {
+		c.say("who")
+		w.db.say("shutting down")
+	})
+	c.hears("2")
+}
+
 // A server connection that is kept on another loop is given up as soon as somebody waits, not at some tick.
 func TestKeepsOnAnotherLoop(t *testing.T) {
 	t.Parallel()

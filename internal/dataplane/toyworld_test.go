@@ -108,6 +108,15 @@ func (db *toyDB) drop() {
 	}
 }
 
+// say has the server say something of itself on all its connections.
+func (db *toyDB) say(line string) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for c := range db.conns {
+		_, _ = io.WriteString(c, line+"\n")
+	}
+}
+
 // is has the server say that of itself.
 func (db *toyDB) is(s engine.Status) {
 	db.mu.Lock()

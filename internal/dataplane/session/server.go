@@ -132,10 +132,13 @@ var errIdleClosed = errors.New("the server closed it while idle")
 // restAfter is how long a server connection may have been idle before it is looked at once more before use.
 const restAfter = int64(100 * time.Millisecond)
 
+// rested reports whether a connection that was idle has been so for long.
+func (sv *Server) rested(now int64) bool { return now-sv.returned >= restAfter }
+
 // alive reports whether a connection that was idle may be lent: the server may have closed it in this very moment, and
-// the client would hear of it. It is closed if not.
+// the client would hear of it. It is closed if not. It may read into the loop's buffer.
 func (sv *Server) alive(now int64) bool {
-	if now-sv.returned < restAfter {
+	if !sv.rested(now) {
 		return true
 	}
 	b, err := sv.read()

@@ -228,9 +228,12 @@ func (s *Session) pump() {
 		s.active = s.w.Loop.Nanos()
 		if s.keeping {
 			s.unkeep()
-			if sv := s.server; !sv.alive(s.active) {
-				s.in = s.w.keep(s.in, b) // for another
-				continue
+			if sv := s.server; sv.rested(s.active) {
+				s.in = s.w.keep(s.in, b) // alive reads into the loop's buffer, too
+				if !sv.alive(s.active) {
+					continue // with another
+				}
+				b = s.in
 			}
 		}
 		if !s.feed(b) {
