@@ -241,7 +241,7 @@ func parseLogin(b []byte) (*login7, error) {
 	if rank(l.version) >= 72 && len(b) >= fixed+58 {
 		l.newPass = secret(50)
 	}
-	if bad == nil && l.flags3&0x10 != 0 {
+	if bad == nil && l.flags3&0x10 != 0 && rank(l.version) >= 74 { // older ones have no extension, whatever tedious says
 		ext := raw(20, 1)
 		if len(ext) < 4 {
 			return nil, errors.New("tdsserver: LOGIN7 extension is short")
