@@ -684,6 +684,7 @@ func (s *session) releaseLocal(o *engine.Output) {
 	for v.q.n > 0 {
 		switch v.q.peek() {
 		case localParse:
+			v.parsed(v.q.at(0).ref)
 			o.Client.Set(pgwire.AppendEmpty(o.Client.Grow(), pgwire.ParseComplete))
 		case localClose:
 			o.Client.Set(pgwire.AppendEmpty(o.Client.Grow(), pgwire.CloseComplete))

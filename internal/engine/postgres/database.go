@@ -138,6 +138,7 @@ type local struct {
 	stmts    interned
 	counters *engine.Counters
 	analysis sqltext.Analysis
+	cycles   uint64 // counts those that were begun
 }
 
 // intern returns the statement with that text and those types, the same for all sessions of the loop.

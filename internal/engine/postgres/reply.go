@@ -127,8 +127,12 @@ func (s *session) FromServer(b []byte, o *engine.Output) int {
 		}
 		i += size
 		if release {
-			if e := v.q.pop(); e.ref != nil {
+			e := v.q.pop()
+			if e.ref != nil {
 				e.ref.proven = true
+			}
+			if e.kind == expectParse {
+				v.parsed(e.ref)
 			}
 			if k := v.q.peek(); k == localParse || k == localClose || k == expectCopyEnd {
 				o.Client.Pass(b[from:i])
@@ -294,6 +298,7 @@ func (s *session) ready(status byte, o *engine.Output) {
 			break
 		}
 	}
+	v.begin(s.l)
 	before := v.tx
 	s.transact(status)
 	v.copyIn = false

@@ -47,6 +47,8 @@ type server struct {
 	digest     []byte          // of the last statement with an effect
 	setsSent   int             // plain SETs sent since nothing was under way
 	setsSeen   int             // of these, seen to succeed
+	cycle      uint64          // the one that is answered now, by local.cycles
+	unnamedIn  uint64          // the cycle in which the client was told that its unnamed statement is prepared
 	failed     bool            // an error came in this cycle
 	copyIn     bool            // the server takes copy data
 	restoring  bool            // it answers what is behind a RESET
@@ -190,6 +192,34 @@ func (v *server) undo(s *session) (synced bool) {
 		v.unnamed = skippedParse // what was to destroy it was skipped as well, maybe
 	}
 	return synced
+}
+
+// begin starts a cycle: the answers up to the next ReadyForQuery.
+func (v *server) begin(l *local) {
+	l.cycles++
+	v.cycle = l.cycles
+}
+
+// parsed notes that the client has been told that a statement is prepared: ref, or the unnamed one.
+func (v *server) parsed(ref *namedStmt) {
+	if ref == nil {
+		v.unnamedIn = v.cycle
+	} else {
+		ref.cycle = v.cycle
+	}
+}
+
+// takeBackCycle drops the statements of whose making the client was told in a cycle that ends in an error: clients look at
+// the whole, PQprepare for one.
+func (s *session) takeBackCycle() {
+	if s.srv.unnamedIn == s.srv.cycle {
+		s.unnamed = nil
+	}
+	for name, ref := range s.stmts.byName {
+		if ref.cycle == s.srv.cycle {
+			s.stmts.remove(name)
+		}
+	}
 }
 
 // takeBack undoes what a message that has come to nothing did to the session's statements.

@@ -116,6 +116,7 @@ func (s *session) Killed(bool, *engine.Output) {}
 func (s *session) Attach(sv engine.Server, o *engine.Output) {
 	v := sv.(*server)
 	s.srv = v
+	v.begin(s.l)
 	v.effects, v.unseen, v.routineDDL = 0, false, false
 	v.since = *s.l.counters.Now // making it ready is part of the database's time
 	if v.sqlOwner != nil && (v.sqlOwner != s || v.sqlState != s.sqlState) {
@@ -395,6 +396,7 @@ func (s *session) ServerLost(err error, o *engine.Output) {
 	for i := v.q.n - 1; i >= 0; i-- {
 		s.takeBack(v.q.at(i)) // newest first: a name closed and made anew gets its old meaning back
 	}
+	s.takeBackCycle()
 	if s.dropped.byName != nil {
 		s.restoreDropped()
 		s.dropIn = 0

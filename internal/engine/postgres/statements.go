@@ -24,13 +24,14 @@ type stmt struct {
 
 // namedStmt is a session's name for a statement.
 type namedStmt struct {
-	name string
-	stmt *stmt
-	dup  bool // the name was taken: the server is made to say so
-	full bool // dup, for another reason: the client has too many
+	name   string
+	stmt   *stmt
+	dup    bool // the name was taken: the server is made to say so
+	full   bool // dup, for another reason: the client has too many
+	proven bool // it has been described or bound since
 
 	generation uint64 // of the database's schema when the client prepared it
-	proven     bool   // it has been described or bound since
+	cycle      uint64 // in which the client was told that it is prepared
 }
 
 // Limits of what is kept of statements on one loop. When either is reached the table starts anew: statements in use live

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"testing"
 
@@ -201,24 +202,53 @@ func FuzzServer(f *testing.F) {
 func TestServerLostTakesBackStatements(t *testing.T) {
 	t.Parallel()
 	for name, b := range map[string][]byte{
+		"here":     send(join(&prs{Name: "new", Query: "SELECT 1"}, synced)...), // the server connection has it
 		"prepared": send(join(&prs{Name: "new", Query: "COMMIT"}, &prs{Query: "COMMIT"}, synced)...),
 		"replaced": send(join(&cls{ObjectType: 'S', Name: "old"}, &prs{Name: "old", Query: "COMMIT"}, synced)...),
 		"dropped":  send(&q{String: "DEALLOCATE ALL"}),
 	} {
-		w := newWorld(t, 2, 100)
-		w.run(send(join(&prs{Name: "old", Query: "SELECT 1"}, synced, &q{String: "BEGIN"})...))
-		w.o.Reset()
-		if n := w.s.FromClient(b, &w.o); n != len(b) {
-			t.Fatalf("%s: %d of %d bytes taken", name, n, len(b))
-		}
-		w.lose() // before the server has answered
-		w.run(send(&q{String: "ROLLBACK"}))
-		for statement, want := range map[string]string{"new": "26000", "": "26000", "old": "SELECT 1"} {
+		for answered := 0; ; answered++ {
+			w := newWorld(t, 2, 100)
+			w.run(send(join(&prs{Name: "old", Query: "SELECT 1"}, synced, &q{String: "BEGIN"})...))
 			w.client = nil
-			w.run(send(join(call(statement), synced)...))
-			if !bytes.Contains(w.client, []byte(want)) {
-				t.Errorf("%s: statement %q: got %q, want %q in it", name, statement, messages(w.client), want)
+			w.o.Reset()
+			if n := w.s.FromClient(b, &w.o); n != len(b) {
+				t.Fatalf("%s: %d of %d bytes taken", name, n, len(b))
+			}
+			w.took()
+			answer := w.on.f.out
+			if answered > 0 {
+				w.o.Reset()
+				w.s.FromServer(prefix(answer, answered), &w.o)
+				w.took()
+			}
+			if readies(w.client) > 0 {
+				break // the client was told that all is well
+			}
+			w.lose()
+			w.run(send(&q{String: "ROLLBACK"}))
+			for statement, want := range map[string]string{"new": "26000", "": "26000", "old": "SELECT 1"} {
+				if answered > 0 && statement == "old" && name != "here" && name != "prepared" {
+					want = "26000" // the client was told that it is closed or dropped
+				}
+				w.client = nil
+				w.run(send(join(call(statement), synced)...))
+				if !bytes.Contains(w.client, []byte(want)) {
+					t.Errorf("%s, %d messages of the answer seen: statement %q: got %q, want %q in it", name, answered, statement, messages(w.client), want)
+				}
 			}
 		}
 	}
+}
+
+// prefix is the first n messages of a stream.
+func prefix(b []byte, n int) []byte {
+	size := 0
+	for range n {
+		if size == len(b) {
+			break
+		}
+		size += 1 + int(binary.BigEndian.Uint32(b[size+1:]))
+	}
+	return b[:size]
 }
