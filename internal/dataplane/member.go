@@ -123,15 +123,8 @@ func (m *member) setLimitsLocked() {
 // limitsOf turns percentages into numbers: of what the member allows, less what it reserves and what we leave free.
 func limitsOf(c resource.ConnectionPoolConfig, k engine.Capacity) pool.Limits {
 	usable := max(1, k.MaxConnections-k.Reserved-c.ReservedConnections)
-	l := pool.Limits{
-		MaxOpen: max(1, usable*c.MaxConnectionsPercent/100),
-		MaxIdle: usable * c.MaxIdleConnectionsPercent / 100,
-	}
-	if c.MaxConnections > 0 {
-		l.MaxOpen = min(l.MaxOpen, c.MaxConnections)
-	}
-	l.MaxIdle = min(l.MaxIdle, l.MaxOpen)
-	return l
+	most := c.MaxOpen(usable)
+	return pool.Limits{MaxOpen: most, MaxIdle: min(usable*c.MaxIdleConnectionsPercent/100, most)}
 }
 
 // report takes over how the member is, and says so when that has changed.

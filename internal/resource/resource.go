@@ -219,3 +219,12 @@ type ConnectionPoolConfig struct {
 	MaxPreparedStatements     int           // prepared statements kept on each server connection
 	RoutineScanInterval       time.Duration // how often the database's routines are looked at for hidden session state
 }
+
+// MaxOpen is how many server connections may be open, of those that the target allows: its percentage, capped, one at least.
+func (c *ConnectionPoolConfig) MaxOpen(allowed int) int {
+	n := max(1, allowed*c.MaxConnectionsPercent/100)
+	if c.MaxConnections > 0 {
+		n = min(n, c.MaxConnections)
+	}
+	return n
+}

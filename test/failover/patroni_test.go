@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/url"
 	"slices"
 	"testing"
 
@@ -13,35 +12,9 @@ import (
 	"forebay/internal/localserver"
 	"forebay/internal/resource"
 	"forebay/internal/testkit"
+	"forebay/internal/testkit/testetcd"
 	"forebay/test/failover/workload"
-
-	"go.etcd.io/etcd/server/v3/embed"
-	"go.uber.org/zap"
 )
-
-// startEtcd runs an etcd in this process, and returns its address.
-func startEtcd(t *testing.T) string {
-	t.Helper()
-	port, err := localserver.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	cfg := embed.NewConfig()
-	cfg.Dir = t.TempDir()
-	cfg.UnsafeNoFsync = true
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-	cfg.ListenPeerUrls = nil
-	cfg.ListenClientUrls = []url.URL{{Scheme: "http", Host: addr}}
-	cfg.AdvertiseClientUrls = cfg.ListenClientUrls
-	server, err := embed.StartEtcd(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	<-server.Server.ReadyNotify()
-	return addr
-}
 
 // patroniSet is a cluster under Patroni, behind a Forebay that knows one member and the REST APIs.
 type patroniSet struct {
@@ -52,7 +25,8 @@ type patroniSet struct {
 
 func startPatroniSet(t *testing.T) *patroniSet {
 	t.Helper()
-	s := &patroniSet{Patroni: testkit.Patroni(t, startEtcd(t), 3), t: t}
+	etcd, _ := testetcd.Start(t, nil)
+	s := &patroniSet{Patroni: testkit.Patroni(t, etcd, 3), t: t}
 	if _, err := connectPG(t, s.leader().DSN("postgres")).Exec(t.Context(), workload.Table); err != nil {
 		t.Fatal(err)
 	}

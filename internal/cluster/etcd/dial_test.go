@@ -6,19 +6,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
-	"net"
-	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"forebay/internal/cluster"
 	"forebay/internal/cluster/storetest"
+	"forebay/internal/testkit/testetcd"
 
 	"go.etcd.io/etcd/client/v3/namespace"
 	"go.etcd.io/etcd/server/v3/embed"
-	"go.uber.org/zap"
 )
 
 // startServer runs an etcd that listens, with a certificate it makes, and returns its address and that certificate's pool.
@@ -31,28 +28,11 @@ func startServer(t *testing.T) (string, *tls.Config) {
 // startServerOf is startServer for a database of at most that many bytes; 0: etcd's default.
 func startServerOf(t *testing.T, quota int64) (stop func(), addr string, _ *tls.Config) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = l.Addr().String()
-	l.Close()
-	cfg := embed.NewConfig()
-	cfg.Dir = t.TempDir()
-	cfg.QuotaBackendBytes = quota
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-	cfg.ListenPeerUrls = nil
-	cfg.ListenClientUrls = []url.URL{{Scheme: "https", Host: addr}}
-	cfg.AdvertiseClientUrls = cfg.ListenClientUrls
-	cfg.ClientAutoTLS = true
-	cfg.SelfSignedCertValidity = 1
-	server, err := embed.StartEtcd(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop = sync.OnceFunc(server.Close)
-	t.Cleanup(stop)
-	<-server.Server.ReadyNotify()
+	addr, stop = testetcd.Start(t, func(c *embed.Config) {
+		c.QuotaBackendBytes = quota
+		c.ClientAutoTLS = true
+		c.SelfSignedCertValidity = 1
+	})
 	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true}) // to learn the certificate
 	if err != nil {
 		t.Fatal(err)

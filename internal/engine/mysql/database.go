@@ -113,11 +113,7 @@ type limits struct {
 func (k *limits) prepared(c *resource.ConnectionPoolConfig) int {
 	n := c.MaxPreparedStatements
 	if k.statements >= 0 {
-		connections := max(1, k.connections*c.MaxConnectionsPercent/100)
-		if c.MaxConnections > 0 {
-			connections = min(connections, c.MaxConnections)
-		}
-		n = min(n, k.statements*c.MaxConnectionsPercent/100/connections)
+		n = min(n, k.statements*c.MaxConnectionsPercent/100/c.MaxOpen(k.connections))
 	}
 	return max(1, n)
 }
