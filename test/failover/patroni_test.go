@@ -7,12 +7,12 @@ import (
 	"slices"
 	"testing"
 
+	"forebay/internal/cluster/etcd/etcdtest"
 	"forebay/internal/dataplane"
 	"forebay/internal/engine"
 	"forebay/internal/localserver"
 	"forebay/internal/resource"
 	"forebay/internal/testkit"
-	"forebay/internal/testkit/testetcd"
 	"forebay/test/failover/workload"
 )
 
@@ -25,7 +25,7 @@ type patroniSet struct {
 
 func startPatroniSet(t *testing.T) *patroniSet {
 	t.Helper()
-	etcd, _ := testetcd.Start(t, nil)
+	etcd, _ := etcdtest.Start(t, nil)
 	s := &patroniSet{Patroni: testkit.Patroni(t, etcd, 3), t: t}
 	if _, err := connectPG(t, s.leader().DSN("postgres")).Exec(t.Context(), workload.Table); err != nil {
 		t.Fatal(err)

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"forebay/internal/cluster"
+	"forebay/internal/cluster/etcd/etcdtest"
 	"forebay/internal/cluster/storetest"
-	"forebay/internal/testkit/testetcd"
 
 	"go.etcd.io/etcd/client/v3/namespace"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -28,7 +28,7 @@ func startServer(t *testing.T) (string, *tls.Config) {
 // startServerOf is startServer for a database of at most that many bytes; 0: etcd's default.
 func startServerOf(t *testing.T, quota int64) (stop func(), addr string, _ *tls.Config) {
 	t.Helper()
-	addr, stop = testetcd.Start(t, func(c *embed.Config) {
+	addr, stop = etcdtest.Start(t, func(c *embed.Config) {
 		c.QuotaBackendBytes = quota
 		c.ClientAutoTLS = true
 		c.SelfSignedCertValidity = 1

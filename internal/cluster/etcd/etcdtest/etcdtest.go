@@ -1,5 +1,5 @@
-// Package testetcd runs an etcd inside the test's own process.
-package testetcd
+// Package etcdtest runs an etcd inside the test's own process.
+package etcdtest
 
 import (
 	"net"
