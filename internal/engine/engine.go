@@ -311,6 +311,7 @@ type Pin struct {
 	Digest string // of the statement that led to it, without literals
 	Fix    string // how an application avoids it
 	Since  int64  // Unix nanoseconds
+	told   bool   // counted and logged
 }
 
 // Counters is what an engine counts on one loop. Owned by loop.

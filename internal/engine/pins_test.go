@@ -18,7 +18,7 @@ func TestPins(t *testing.T) {
 	const begun, ended = "session pinned to its server connection", "session no longer pinned for this reason"
 	for _, tt := range []struct {
 		name   string
-		steps  string // "+a" adds the reason a, "-a" removes it, "0" clears all
+		steps  string // "+a" adds the reason a and tells of it, "?a" only adds it, "-a" removes it, "0" clears all
 		left   string
 		pinned int
 		counts map[string]uint64
@@ -31,6 +31,8 @@ func TestPins(t *testing.T) {
 		{"last goes", "+a -a 0", "", 0, map[string]uint64{"a": 1}, []string{begun, ended}},
 		{"all go", "+a +b 0 0", "", 0, map[string]uint64{"a": 1, "b": 1}, []string{begun, begun}},
 		{"again", "+a -a +a", "a", 1, map[string]uint64{"a": 2}, []string{begun, ended, begun}},
+		{"came to nothing", "?a -a", "", 0, nil, nil},
+		{"told later", "?a +b", "a b", 1, map[string]uint64{"a": 1, "b": 1}, []string{begun + " reason=a", begun + " reason=b"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -41,7 +43,10 @@ func TestPins(t *testing.T) {
 			for step := range strings.FieldsSeq(tt.steps) {
 				switch r := reason(step[1:]); step[0] {
 				case '+':
-					p.Add(r, "d-"+string(r), "f-"+string(r), c, log, 7, 9)
+					p.Add(r, "d-"+string(r), "f-"+string(r), c)
+					p.Tell(c, log, 7, 9)
+				case '?':
+					p.Add(r, "d-"+string(r), "f-"+string(r), c)
 				case '-':
 					p.Remove(r, c, log, 7)
 				default:
@@ -84,7 +89,8 @@ func TestPinsAllocateNothing(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	c := &engine.Counters{Pins: map[string]uint64{}}
 	var none, one engine.Pins[reason]
-	one.Add("a", "", "", c, log, 7, 9)
+	one.Add("a", "", "", c)
+	one.Tell(c, log, 7, 9)
 	if n := testing.AllocsPerRun(100, func() {
 		if none.For("a") || !one.For("a") {
 			t.Error("for another reason")
@@ -92,6 +98,7 @@ func TestPinsAllocateNothing(t *testing.T) {
 		none.Remove("a", c, log, 7)
 		one.Remove("b", c, log, 7)
 		none.Clear(c)
+		one.Tell(c, log, 7, 9)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -47,11 +47,17 @@ var fixes = map[pinReason]string{
 	pinSequence:     "use RETURNING, or NEXT VALUE FOR in a SELECT, instead of LASTVAL",
 }
 
-// pin keeps the server connection for the session, for one more reason. It is logged and counted once.
+// pin keeps the server connection for the session, for one more reason. It is logged and counted once, when the command has
+// ended: one that fails may leave nothing.
 func (s *session) pin(r pinReason, digest string) {
 	if !s.pinnedFor(r) {
-		s.pins.Add(r, digest, fixes[r], s.l.counters, s.l.db.log, s.id.PID, uint64(s.srv.thread))
+		s.pins.Add(r, digest, fixes[r], s.l.counters)
 	}
+}
+
+// tellPins logs and counts the reasons that the command has left.
+func (s *session) tellPins() {
+	s.pins.Tell(s.l.counters, s.l.db.log, s.id.PID, uint64(s.srv.thread))
 }
 
 // unpin ends one reason.

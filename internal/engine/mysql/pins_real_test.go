@@ -150,7 +150,7 @@ func TestRole(t *testing.T) {
 	})
 }
 
-// A text that the server cannot read has changed nothing. One whose first part has run, or whose error is that of a text
+// A text that the server cannot read has changed nothing, and no operator hears of a pin. One whose first part has run, or whose error is that of a text
 // which it has run, may have.
 func TestSyntaxErrorPinsNot(t *testing.T) {
 	t.Parallel()
@@ -173,6 +173,13 @@ func TestSyntaxErrorPinsNot(t *testing.T) {
 		} {
 			if _, err := c.ExecContext(t.Context(), tt.sql); err == nil || !strings.Contains(err.Error(), "1064") {
 				w.t.Errorf("%s: %v", tt.sql, err)
+			}
+			told := 0 // in the log and by the metrics
+			for _, n := range w.f.Plane.Collect().Proxies[0].Target.Engine.Pins {
+				told += int(n)
+			}
+			if tt.want == "" && told > 0 {
+				w.t.Errorf("after %s: %d pins are counted, of texts of which nothing has run", tt.sql, told)
 			}
 			switch got := strings.Join(w.pins(), " "); {
 			case tt.want == "*" && got == "", tt.want != "*" && got != tt.want:

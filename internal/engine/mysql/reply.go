@@ -536,6 +536,7 @@ const nothing = sqltext.ImplicitCommit | sqltext.LastInsertIDWrite | sqltext.Fou
 
 // end says that nothing more is to be done for the client's command.
 func (s *session) end(o *engine.Output) {
+	s.tellPins()
 	c := s.cmd
 	c.active = false
 	s.ahead = 0

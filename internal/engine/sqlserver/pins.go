@@ -139,7 +139,8 @@ func (s *session) singleEnds() {
 // pin keeps the server connection for the session, for one more reason. It is logged and counted once.
 func (s *session) pin(r pinReason, digest string) {
 	if !s.pinnedFor(r) {
-		s.pins.Add(r, digest, fixes[r], s.l.counters, s.l.db.log, s.id.PID, uint64(s.srv.spid))
+		s.pins.Add(r, digest, fixes[r], s.l.counters)
+		s.pins.Tell(s.l.counters, s.l.db.log, s.id.PID, uint64(s.srv.spid))
 	}
 }
 
