@@ -32,9 +32,10 @@ import (
 
 // TestLeak runs random statements in many sessions at once, over few server connections, and compares after each statement
 // what the session sees with a model of what it should see. FOREBAY_LEAK_ROUNDS multiplies the number of sessions,
-// FOREBAY_LEAK_SEED has other statements than the usual ones. With FOREBAY_LEAK_KILLS=1 one more run has server connections killed. FOREBAY_TEST_SQLSERVER_DSN, a URL of go-mssqldb's, has it run on
-// that server, too, with kills with one loop and with two: it makes its tables in the database that the URL names, and in a database
-// forebay_hunt. What that server does in another way than SQL Server it is asked (readManners); what it does not know is not played.
+// FOREBAY_LEAK_SEED has other statements than the usual ones. With FOREBAY_LEAK_KILLS=1 one more run has server connections
+// killed. FOREBAY_TEST_SQLSERVER_DSN, a URL of go-mssqldb's, has it run on that server, too, with kills with one loop and with
+// two: it makes its tables in the database that the URL names, and in a database forebay_hunt. What that server does in
+// another way than SQL Server it is asked (readManners); what it does not know is not played.
 func TestLeak(t *testing.T) {
 	t.Parallel()
 	rounds := envInt(t, "FOREBAY_LEAK_ROUNDS", 1)
@@ -44,22 +45,17 @@ func TestLeak(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o.Databases = []string{"app", "other"}
-			at := func() place { return direct(t, o) }
-			t.Run("direct", func(t *testing.T) { // the model is right
-				(&hunt{t: t, at: at(), leaves: o.KeepsContext, other: "other", seed: seed, sessions: 6 * rounds, steps: 30}).run()
-			})
-			t.Run("one loop", func(t *testing.T) {
-				(&hunt{t: t, at: at(), leaves: o.KeepsContext, other: "other", seed: seed, loops: 1, pool: 1 + maxPinned, sessions: 14 * rounds, steps: 30}).run()
-			})
-			t.Run("two loops", func(t *testing.T) {
-				(&hunt{t: t, at: at(), leaves: o.KeepsContext, other: "other", seed: seed + 1, loops: 2, pool: 2 + maxPinned, sessions: 14 * rounds, steps: 30}).run()
-			})
-			if !kills {
-				return
+			play := func(name string, seed uint64, loops, sessions int, kills bool) {
+				t.Run(name, func(t *testing.T) {
+					(&hunt{t: t, at: direct(t, o), other: "other", seed: seed, loops: loops, pool: loops + maxPinned, sessions: sessions * rounds, steps: 30, kills: kills}).run()
+				})
 			}
-			t.Run("killed", func(t *testing.T) { // server connections, all the time
-				(&hunt{t: t, at: at(), leaves: o.KeepsContext, other: "other", seed: seed + 2, loops: 2, pool: 2 + maxPinned, sessions: 10 * rounds, steps: 30, kills: true}).run()
-			})
+			play("direct", seed, 0, 6, false) // the model is right
+			play("one loop", seed, 1, 14, false)
+			play("two loops", seed+1, 2, 14, false)
+			if kills {
+				play("killed", seed+2, 2, 10, true) // server connections, all the time
+			}
 		})
 	}
 	t.Run("server", func(t *testing.T) {
@@ -109,7 +105,6 @@ type hunt struct {
 	steps    int
 	kills    bool // server connections are killed all the time
 
-	leaves  bool            // the scripted server's reset is to leave what Babelfish's does
 	target  place           // the server itself
 	looks   []look          // those that the server knows
 	standIn bool            // the server is Babelfish
@@ -514,7 +509,7 @@ func (h *hunt) readManners(c *client) {
 	if !h.undoes {
 		must("ROLLBACK")
 	}
-	if (h.keeps["database"] || h.keeps["info"] || h.keeps["k1"] || h.undoes) && !h.standIn && !h.leaves {
+	if (h.keeps["database"] || h.keeps["info"] || h.keeps["k1"] || h.undoes) && !h.standIn && !h.at.leaves {
 		h.t.Errorf("no SQL Server leaves %v behind a reset, or ends a transaction for an error of no number of its own (%v)", h.keeps, h.undoes)
 	}
 	h.t.Logf("behind a reset there are %v yet; an error of no number of its own ends a transaction: %v", slices.Sorted(maps.Keys(h.keeps)), h.undoes)

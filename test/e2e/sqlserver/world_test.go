@@ -23,6 +23,7 @@ type place struct {
 	strict   bool                 // TDS 8.0 is understood there
 	server   *tdsserver.Server    // behind it, for a test to look at
 	encrypt  tdsserver.Encryption // what it answers
+	leaves   bool                 // its reset is to leave what Babelfish's does
 }
 
 func (p place) addr() string { return net.JoinHostPort(p.host, strconv.Itoa(p.port)) }
@@ -37,7 +38,7 @@ func direct(t *testing.T, o tdsserver.Options) place {
 	}
 	return place{
 		host: s.Host, port: s.Port, user: tdsserver.DefaultUser, password: tdsserver.DefaultPassword, database: tdsserver.DefaultDatabase,
-		ca: ca, strict: !o.NoStrict, server: s, encrypt: o.Encryption,
+		ca: ca, strict: !o.NoStrict, server: s, encrypt: o.Encryption, leaves: o.KeepsContext,
 	}
 }
 
