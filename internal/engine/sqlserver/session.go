@@ -239,7 +239,7 @@ func (s *session) Takes(sv engine.Server) bool {
 	if v.fit == s.fit || !s.begun {
 		return true
 	}
-	return v.have.Reaches(s.want) || v.have.Reset(v.login, v.survivors).Reaches(s.want)
+	return v.have.Reaches(s.want) || v.afterReset().Reaches(s.want)
 }
 
 // Attach implements engine.Session.

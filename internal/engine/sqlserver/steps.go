@@ -119,13 +119,8 @@ func (s *session) stepped(o *engine.Output) {
 		v.ownedBy(s)
 		s.l.counters.Replays++
 	case stepInit:
-		if initial, ok := s.l.db.begin(); ok {
-			if v.have.HasContextInfo && !initial.HasContextInfo { // of before the reset, which nothing has taken away
-				initial.HasContextInfo, initial.ContextInfo = true, v.have.ContextInfo
-			}
-			v.have = initial
-			v.fit = v.have.Fit()
-		}
+		v.have = v.afterInit(v.have)
+		v.fit = v.have.Fit()
 		v.ownedBy(s)
 		v.bare = false
 	case stepProbe:
@@ -220,7 +215,7 @@ func (s *session) adapt() bool {
 	if v.fit == s.fit && !foreign && !v.bare {
 		return true
 	}
-	if v.bare && !foreign && !v.inTx {
+	if v.bare && !foreign && !v.inTx && len(s.pins) == 0 { // that would go with the reset
 		if v.bare = false; s.initAgain() {
 			return false
 		}
@@ -234,10 +229,11 @@ func (s *session) adapt() bool {
 	}
 	from := v.have
 	if reset {
-		if from = v.have.Reset(v.login, v.survivors); !from.Reaches(s.want) {
+		if !v.afterReset().Reaches(s.want) {
 			s.moves = true
 			return false
 		}
+		from = v.have.Reset(v.login, v.survivors)
 		q := s.l.db.proxy.Load().Pool.InitQuery
 		if (from != s.want || q != "") && v.isOf(s) && s.asksIdentity() {
 			return false
