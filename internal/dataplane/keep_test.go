@@ -57,7 +57,7 @@ func TestKeepsWhatEnds(t *testing.T) {
 	time.Sleep(150 * time.Millisecond) // only then it is looked at before it is used again
 	w.plane.Meanwhile(func() {
 		c.say("who")
-		w.db.say("shutting down")
+		w.db.say("shutting down\n")
 	})
 	c.hears("2")
 }
@@ -128,6 +128,9 @@ func TestInquiryUnanswered(t *testing.T) {
 		if leaves {
 			a.Close()
 		}
+		before := w.plane.Collect().Proxies[0].Target.Session.ServerBytesIn
+		w.db.say("o") // the beginning of an answer is none
+		w.eventually("it is read", func() bool { return w.plane.Collect().Proxies[0].Target.Session.ServerBytesIn > before })
 		w.plane.SessionsAfter(9 * time.Second)
 		if p := w.plane.Collect().Proxies[0].Target.Pool; p.Borrowed != 1 {
 			t.Errorf("the server connection has gone too soon: %+v", p)
