@@ -688,14 +688,20 @@ func (s *Session) End(err error) {
 func (s *Session) Busy() bool { return s.eng.Busy() || s.waiting || s.killing || len(s.in) > 0 }
 
 // checkAge closes the client if it has been idle, or connected, for too long, and its server connection if that does not answer what
-// has to be asked before it is given back. Meanwhile the client is not read: it may have hung up.
+// has to be asked before it is given back. Meanwhile the client is not read: it may have hung up. So it may where its request waits for
+// what goes before that, or for a server that takes no more: it is gone, then, if that takes too long.
 func (s *Session) checkAge(now int64) {
 	if sv := s.server; sv != nil && sv.asked != 0 && now-sv.asked >= int64(cleanLimit) {
 		sv.lost(engine.ErrUnsure)
 		return
 	}
 	if s.Busy() {
-		s.active = max(s.active, now) // it is the database that takes its time
+		switch {
+		case s.server == nil || !s.client.HungUp() || s.client.Unsent() > maxUnsent:
+			s.active = max(s.active, now) // it is the database that takes its time
+		case now-s.active >= int64(cleanLimit): // nobody waits for it
+			s.clientGone()
+		}
 		return
 	}
 	switch l := s.limits; {
