@@ -796,6 +796,43 @@ func TestInitQueryOfPinned(t *testing.T) {
 	}
 }
 
+// A request that executes more statements than a server connection is to have has them all there; one that begins behind it is not in the
+// way of that.
+func TestManyHandlesAtOnce(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	var calls []call
+	var want strings.Builder
+	for i := range 8 { // the limit is 5
+		a.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", fmt.Sprint("SELECT PREPARED ", i)}})
+		calls = append(calls, call{id: tds.ProcExecute, handle: i + 1})
+		fmt.Fprint(&want, i, " ")
+	}
+	f := (*a.servers)[0].f
+	for range 2 {
+		b.want(b.ask("SELECT 1"), "1 .")
+		resets := f.resets
+		if a.want(a.call(calls...), want.String()+"."); f.resets > resets+1 {
+			t.Errorf("%d resets for a request", f.resets-resets)
+		}
+	}
+	b.ask("SELECT 1")
+	if n := len(f.handles); n > 5 {
+		t.Errorf("the server keeps %d handles", n)
+	}
+}
+
+// A server that does not tell the handle of what it has prepared is not asked again and again.
+func TestPreparedWithoutHandle(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	a.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", "SELECT PREPARED a"}})
+	(*a.servers)[0] = a.newLink(a.s.l.db)
+	(*a.servers)[0].f.noHandle = true
+	a.want(a.call(call{id: tds.ProcExecute, handle: 1}), "error 40197 .")
+}
+
 // The reset that comes with a request which is too large to be kept, and is refused, is acknowledged with the error.
 func TestResetOfLargeUnsentRequest(t *testing.T) {
 	t.Parallel()

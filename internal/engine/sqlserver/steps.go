@@ -109,6 +109,12 @@ func (s *session) stepped(o *engine.Output) {
 		s.steps = nil
 	}
 	v.step, v.scan.Capture = 0, false
+	if st.kind == stepPrepare && !v.stepFail {
+		s.prepares = true
+		if _, ok := v.prepared[st.stmt.key]; !ok { // it has told of no handle
+			v.stepFail, v.stepErr = true, tds.Head{Number: numberLost, State: 1}
+		}
+	}
 	if v.stepFail {
 		s.stepFailed(st, o)
 		return
@@ -211,7 +217,7 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 func (s *session) adapt() bool {
 	v := s.srv
 	v.resetDue = false // or of a request that was refused
-	foreign := v.dirty && !v.isOf(s) || v.handles > v.db.maxPrepared() && len(s.pins) == 0
+	foreign := v.dirty && !v.isOf(s) || v.handles > v.db.maxPrepared() && len(s.pins) == 0 && !s.prepares // or one request's were too many for ever
 	if v.fit == s.fit && !foreign && !v.bare {
 		return true
 	}
