@@ -215,7 +215,6 @@ func (s *Session) pump() {
 			b = s.in
 		} else {
 			var err error
-			s.starved = false
 			if b, err = s.read(); err != nil {
 				if err != evloop.ErrAgain {
 					s.clientGone()
@@ -344,7 +343,7 @@ func (s *Session) listen() {
 	}
 	s.active = s.w.Loop.Nanos()
 	s.in = s.w.keep(s.in, b)
-	s.fed, s.starved = false, false
+	s.fed = false
 	if !w.Withdraws(s.in) {
 		return
 	}
@@ -386,6 +385,7 @@ const maxUnsent = 64 << 10
 func (s *Session) read() ([]byte, error) {
 	if s.in == nil {
 		n, err := s.client.Read(s.w.Loop.Buffer())
+		s.starved = s.starved && n == 0
 		s.pool.stats.ClientBytesIn += uint64(n)
 		return s.w.Loop.Buffer()[:n], err
 	}
@@ -396,6 +396,7 @@ func (s *Session) read() ([]byte, error) {
 		s.in = bigger
 	}
 	n, err := s.client.Read(s.in[len(s.in):cap(s.in)])
+	s.starved = s.starved && n == 0
 	s.pool.stats.ClientBytesIn += uint64(n)
 	s.in = s.in[:len(s.in)+n]
 	return s.in, err
