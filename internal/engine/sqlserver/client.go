@@ -471,7 +471,9 @@ func (s *session) forward(msg, data []byte, h tds.Header, whole bool, o *engine.
 }
 
 // unpendSent says that the request is on its way.
-func (s *session) unpendSent() { s.pending, s.restored, s.prepares, s.resetYet = false, false, false, false }
+func (s *session) unpendSent() {
+	s.pending, s.restored, s.prepares, s.resetYet = false, false, false, false
+}
 
 // batch looks into an SQL batch. It reports false when steps go first.
 func (s *session) batch(text []byte, whole bool, o *engine.Output) bool {

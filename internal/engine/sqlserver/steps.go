@@ -216,8 +216,9 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 // adapt has the server connection made ready for a request of the session. It reports false when steps go first.
 func (s *session) adapt() bool {
 	v := s.srv
-	v.resetDue = false // or of a request that was refused
-	foreign := v.dirty && !v.isOf(s) || v.handles > v.db.maxPrepared() && len(s.pins) == 0 && !s.prepares // or one request's were too many for ever
+	v.resetDue = false                                       // or of a request that was refused
+	tooMany := v.handles > v.db.maxPrepared() && !s.prepares // or those of one request would be made again and again
+	foreign := v.dirty && !v.isOf(s) || tooMany && len(s.pins) == 0
 	if v.fit == s.fit && !foreign && !v.bare {
 		return true
 	}
