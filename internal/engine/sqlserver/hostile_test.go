@@ -796,8 +796,8 @@ func TestInitQueryOfPinned(t *testing.T) {
 	}
 }
 
-// A request that executes more statements than a server connection is to have has them all there; one that begins behind it is not in the
-// way of that.
+// A request that executes more statements than a server connection is to have has them all there; the next
+// session's request finds none too many.
 func TestManyHandlesAtOnce(t *testing.T) {
 	t.Parallel()
 	a := newStage(t, setup{})
