@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"forebay/internal/dataplane"
+	"forebay/internal/pool"
 )
 
 // A session keeps its server connection for its next request, while nobody else wants one.
@@ -57,7 +58,7 @@ func TestKeepsWhatEnds(t *testing.T) {
 	time.Sleep(150 * time.Millisecond) // only then it is looked at before it is used again
 	w.plane.Meanwhile(func() {
 		c.say("who")
-		w.db.say("shutting down")
+		w.db.say("shutting down\n")
 	})
 	c.hears("2")
 }
@@ -128,6 +129,9 @@ func TestInquiryUnanswered(t *testing.T) {
 		if leaves {
 			a.Close()
 		}
+		before := w.plane.Collect().Proxies[0].Target.Session.ServerBytesIn
+		w.db.say("o") // the beginning of an answer is none
+		w.eventually("it is read", func() bool { return w.plane.Collect().Proxies[0].Target.Session.ServerBytesIn > before })
 		w.plane.SessionsAfter(9 * time.Second)
 		if p := w.plane.Collect().Proxies[0].Target.Pool; p.Borrowed != 1 {
 			t.Errorf("the server connection has gone too soon: %+v", p)
@@ -141,6 +145,36 @@ func TestInquiryUnanswered(t *testing.T) {
 				t.Errorf("the session has server connection %s, want the other one", got)
 			}
 		}
+	}
+}
+
+// A client that hangs up while it is not read, since a server owes an answer first, does not keep its server connection for longer than
+// making that clean may take.
+func TestHangUpUnread(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{pool: 1})
+	a, b := w.login("app toys 0"), w.login("app toys 0")
+	release := w.db.hold()
+	defer release()
+	figures := func() pool.Stats { return w.plane.Collect().Proxies[0].Target.Pool }
+	a.say("recall")
+	w.eventually("it is served", func() bool { return figures().Borrowed == 1 })
+	b.say("who")
+	w.eventually("the other one waits", func() bool { return figures().Waiting == 1 })
+	w.plane.SessionsAfter(time.Minute) // its client is there
+	a.Close()
+	w.plane.SessionsAfter(time.Minute + 9*time.Second)
+	if p := figures(); p.Borrowed != 1 {
+		t.Errorf("the server connection has gone too soon: %+v", p)
+	}
+	after := time.Minute
+	w.eventually("the server connection is closed", func() bool {
+		after += 20 * time.Second
+		w.plane.SessionsAfter(after)
+		return figures().Waiting == 0
+	})
+	if got := b.line(); got != "2" {
+		t.Errorf("the client that waits has server connection %s, want another one", got)
 	}
 }
 

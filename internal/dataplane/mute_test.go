@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"forebay/internal/resource"
 )
 
 // What has no answer ends when it is on its way, though neither side says anything more: then its server connection is there
@@ -33,5 +35,21 @@ func TestNoAnswer(t *testing.T) {
 		if got := b.ask("who"); got != "1" {
 			t.Fatalf("server connection %s", got)
 		}
+	}
+}
+
+// A request that has been looked at while its session waits is refused when that has waited for too long, also behind one
+// that has no answer.
+func TestRefusedWhenLookedAt(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{pool: 1, change: func(p *resource.Proxy) { p.Pool.ConnectionBorrowTimeout = 300 * time.Millisecond }})
+	a, b, c := w.login("app toys 0"), w.login("app toys 0"), w.login("app toys 0")
+	a.say("mute") // which has no answer
+	b.ask("begin")
+	c.say("who") // where nobody waits, the request is looked at before
+	w.eventually("it waits", func() bool { return w.plane.Collect().Proxies[0].Target.Pool.Waiting == 1 })
+	a.say("who")
+	if got := a.line(); !strings.HasPrefix(got, "refused") {
+		t.Errorf("the client that waits is told %q", got)
 	}
 }

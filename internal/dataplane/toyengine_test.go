@@ -278,6 +278,7 @@ type toySession struct {
 	open    bool // a transaction
 	reading bool // it has said that it only reads
 	pinned  bool
+	shut    bool // it is not to be given more of the client before it has had its answers
 	refused error
 }
 
@@ -303,7 +304,7 @@ func (s *toySession) Takes(sv engine.Server) bool {
 func (s *toySession) Attach(sv engine.Server, _ *engine.Output) { s.srv = sv.(*toyServer) }
 
 // Detach implements engine.Session.
-func (s *toySession) Detach() { s.srv, s.due, s.open, s.pinned = nil, 0, false, false }
+func (s *toySession) Detach() { s.srv, s.due, s.open, s.pinned, s.shut = nil, 0, false, false, false }
 
 // FromClient implements engine.Session.
 func (s *toySession) FromClient(b []byte, o *engine.Output) int {
@@ -351,6 +352,8 @@ func (s *toySession) FromClient(b []byte, o *engine.Output) int {
 				s.open, s.reading = true, verb == "read"
 			case "write":
 				o.Writes = s.reading
+			case "recall":
+				s.shut = true
 			case "commit":
 				s.open, s.reading = false, false
 			}
@@ -376,7 +379,7 @@ func (s *toySession) FromServer(b []byte, o *engine.Output) int {
 func (s *toySession) ReadsOnly(b []byte) bool { return bytes.HasPrefix(b, []byte("read\n")) }
 
 // Open implements engine.Session.
-func (s *toySession) Open() bool { return true }
+func (s *toySession) Open() bool { return !s.shut || s.due == 0 }
 
 // Done implements engine.Session.
 func (s *toySession) Done() bool { return s.srv != nil && !s.Busy() && !s.pinned }

@@ -109,11 +109,11 @@ func (db *toyDB) drop() {
 }
 
 // say has the server say something of itself on all its connections.
-func (db *toyDB) say(line string) {
+func (db *toyDB) say(text string) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	for c := range db.conns {
-		_, _ = io.WriteString(c, line+"\n")
+		_, _ = io.WriteString(c, text)
 	}
 }
 

@@ -95,7 +95,9 @@ func (sv *Server) pump() bool {
 			werr = sv.conn.Write(o.Server.Bytes())
 		}
 		s.fed = false
-		sv.asked = 0
+		if sv.asked != 0 && s.eng.Open() { // it has the answer, to the end
+			sv.asked = 0
+		}
 		s.sendClient(o) // from here on o may be somebody else's
 		if sv.conn.Closed() {
 			return false

@@ -215,7 +215,6 @@ func (s *Session) pump() {
 			b = s.in
 		} else {
 			var err error
-			s.starved = false
 			if b, err = s.read(); err != nil {
 				if err != evloop.ErrAgain {
 					s.clientGone()
@@ -344,7 +343,7 @@ func (s *Session) listen() {
 	}
 	s.active = s.w.Loop.Nanos()
 	s.in = s.w.keep(s.in, b)
-	s.fed, s.starved = false, false
+	s.fed = false
 	if !w.Withdraws(s.in) {
 		return
 	}
@@ -386,6 +385,7 @@ const maxUnsent = 64 << 10
 func (s *Session) read() ([]byte, error) {
 	if s.in == nil {
 		n, err := s.client.Read(s.w.Loop.Buffer())
+		s.starved = s.starved && n == 0
 		s.pool.stats.ClientBytesIn += uint64(n)
 		return s.w.Loop.Buffer()[:n], err
 	}
@@ -396,6 +396,7 @@ func (s *Session) read() ([]byte, error) {
 		s.in = bigger
 	}
 	n, err := s.client.Read(s.in[len(s.in):cap(s.in)])
+	s.starved = s.starved && n == 0
 	s.pool.stats.ClientBytesIn += uint64(n)
 	s.in = s.in[:len(s.in)+n]
 	return s.in, err
@@ -688,14 +689,20 @@ func (s *Session) End(err error) {
 func (s *Session) Busy() bool { return s.eng.Busy() || s.waiting || s.killing || len(s.in) > 0 }
 
 // checkAge closes the client if it has been idle, or connected, for too long, and its server connection if that does not answer what
-// has to be asked before it is given back. Meanwhile the client is not read: it may have hung up.
+// has to be asked before it is given back. Meanwhile the client is not read: it may have hung up. So it may where its request waits for
+// what goes before that, or for a server that takes no more: it is gone, then, if that takes too long.
 func (s *Session) checkAge(now int64) {
 	if sv := s.server; sv != nil && sv.asked != 0 && now-sv.asked >= int64(cleanLimit) {
 		sv.lost(engine.ErrUnsure)
 		return
 	}
 	if s.Busy() {
-		s.active = max(s.active, now) // it is the database that takes its time
+		switch {
+		case s.server == nil || !s.client.HungUp() || s.client.Unsent() > maxUnsent:
+			s.active = max(s.active, now) // it is the database that takes its time
+		case now-s.active >= int64(cleanLimit): // nobody waits for it
+			s.clientGone()
+		}
 		return
 	}
 	switch l := s.limits; {

@@ -156,7 +156,7 @@ func (s *session) Withdraws(b []byte) bool {
 
 // unpend forgets what was done for a request that will not be sent.
 func (s *session) unpend() {
-	s.pending, s.restored, s.insert, s.resetYet = false, false, false, false
+	s.pending, s.restored, s.prepares, s.insert, s.resetYet = false, false, false, false, false
 }
 
 // attention handles a client's wish to end its request: passed on while that runs, else answered at once.
@@ -471,7 +471,9 @@ func (s *session) forward(msg, data []byte, h tds.Header, whole bool, o *engine.
 }
 
 // unpendSent says that the request is on its way.
-func (s *session) unpendSent() { s.pending, s.restored, s.resetYet = false, false, false }
+func (s *session) unpendSent() {
+	s.pending, s.restored, s.prepares, s.resetYet = false, false, false, false
+}
 
 // batch looks into an SQL batch. It reports false when steps go first.
 func (s *session) batch(text []byte, whole bool, o *engine.Output) bool {

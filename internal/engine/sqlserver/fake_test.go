@@ -45,6 +45,7 @@ type fake struct {
 	stale         int  // @@TRANCOUNT of transactions that resets have ended
 	tellsBehind   int  // how long the texts are by which it tells of the database behind a reset; 0: it does not
 	noReset       bool // it does not acknowledge resets
+	noHandle      bool // it does not tell the handle of what it has prepared
 	failing       bool // some procedures fail
 	forgets       bool // a table variable's identity is lost again, as on Babelfish
 }
@@ -581,7 +582,9 @@ func (f *fake) rpc(r *reply, body []byte) {
 				f.batch(r, text(2), 0xFF, true)
 			}
 			r.u8(0x79).u32(0)
-			returns(f.last)
+			if !f.noHandle {
+				returns(f.last)
+			}
 		case tds.ProcExecute, tds.ProcUnprepare:
 			t, ok := f.handles[handle()]
 			switch {

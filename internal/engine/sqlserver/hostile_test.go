@@ -749,6 +749,90 @@ func TestTextSizeWithoutLimit(t *testing.T) {
 	}
 }
 
+// What init_query sets after each reset is not taken away by one more: where a statement can set it, that does, and where none can, another
+// server connection is asked for.
+func TestAgainstInitQuery(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{initQuery: "SET TEXTSIZE 64000"})
+	initial := loginSettings()
+	initial.SetTextSize(64000)
+	a.s.l.db.initial.Store(&initial)
+	(*a.servers)[0] = a.newLink(a.s.l.db)
+	(*a.servers)[0].v.survivors.ContextInfo = true // it is perhaps Babelfish
+	a, b := a.another(), a.another()
+	a.want(a.ask("SET TEXTSIZE -1"), ".")
+	b.want(b.ask("SELECT VAR TEXTSIZE"), "64000 .")
+	a.want(a.ask("SELECT VAR TEXTSIZE"), "-1 .")
+	if a.lost+b.lost > 0 {
+		t.Error("the server connection is closed")
+	}
+	// init_query is another than when the session began.
+	a = newStage(t, setup{initQuery: "SET CONTEXT_INFO 0x01"})
+	initial = loginSettings()
+	initial.SetContextInfo([]byte{1})
+	a.s.l.db.initial.Store(&initial)
+	if a.s.Takes(a.newLink(a.s.l.db).v) {
+		t.Error("a server connection is taken on which CONTEXT_INFO is set again and again")
+	}
+	(*a.servers)[0].v.dirty = true // one of before is as new ones are, once it has been reset
+	a.attach()
+	if n := a.s.FromClient(a.batchOf("SELECT 1", 0), &a.o); n > 0 || !a.o.CloseServer {
+		t.Errorf("the request goes on with it (%d bytes)", n)
+	}
+}
+
+// An init_query that there is all at once is not run behind a reset that a session makes for it, which would take away what pins it.
+func TestInitQueryOfPinned(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	a.ask("SET LOCK_TIMEOUT 5")
+	a.exchange(a.batchOf("CREATE TABLE #t (a int)", tds.StatusResetConnection))
+	p := *a.s.l.db.proxy.Load()
+	p.Pool.InitQuery = "EXEC init"
+	a.s.l.db.Apply(&p)
+	a.want(a.ask("SELECT 1"), "1 .")
+	if !a.on.f.temp["#t"] {
+		t.Error("the session's temporary table has gone")
+	}
+}
+
+// A request that executes more statements than a server connection is to have has them all there; the next
+// session's request finds none too many.
+func TestManyHandlesAtOnce(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	b := a.another()
+	var calls []call
+	var want strings.Builder
+	for i := range 8 { // the limit is 5
+		a.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", fmt.Sprint("SELECT PREPARED ", i)}})
+		calls = append(calls, call{id: tds.ProcExecute, handle: i + 1})
+		fmt.Fprint(&want, i, " ")
+	}
+	f := (*a.servers)[0].f
+	for range 2 {
+		b.want(b.ask("SELECT 1"), "1 .")
+		resets := f.resets
+		if a.want(a.call(calls...), want.String()+"."); f.resets > resets+1 {
+			t.Errorf("%d resets for a request", f.resets-resets)
+		}
+	}
+	b.ask("SELECT 1")
+	if n := len(f.handles); n > 5 {
+		t.Errorf("the server keeps %d handles", n)
+	}
+}
+
+// A server that does not tell the handle of what it has prepared is not asked again and again.
+func TestPreparedWithoutHandle(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	a.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", "SELECT PREPARED a"}})
+	(*a.servers)[0] = a.newLink(a.s.l.db)
+	(*a.servers)[0].f.noHandle = true
+	a.want(a.call(call{id: tds.ProcExecute, handle: 1}), "error 40197 .")
+}
+
 // The reset that comes with a request which is too large to be kept, and is refused, is acknowledged with the error.
 func TestResetOfLargeUnsentRequest(t *testing.T) {
 	t.Parallel()

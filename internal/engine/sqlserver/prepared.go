@@ -337,9 +337,7 @@ func (v *server) keep(t *stmt, handle int32) {
 		v.prepared = make(map[stmtKey]int32)
 	}
 	v.prepared[t.key] = handle
-	if v.handles++; v.handles > v.db.maxPrepared() {
-		v.dirty = true // the next session's first request resets it
-	}
+	v.handles++
 }
 
 // callEnds handles the end of one of several calls in a request.

@@ -115,9 +115,31 @@ func (v *server) relogin() string {
 	return string(after.Text(v.login))
 }
 
+// afterReset is what a reset makes of the connection's session, and init_query, where there is one, behind it.
+func (v *server) afterReset() settings.Set {
+	after := v.have.Reset(v.login, v.survivors)
+	if v.db.proxy.Load().Pool.InitQuery == "" {
+		return after
+	}
+	return v.afterInit(after)
+}
+
+// afterInit is what init_query makes of a session that a reset has left like that.
+func (v *server) afterInit(after settings.Set) settings.Set {
+	initial, ok := v.db.begin()
+	if !ok {
+		return after
+	}
+	if after.HasContextInfo && !initial.HasContextInfo { // of before the reset, which nothing has taken away
+		initial.HasContextInfo, initial.ContextInfo = true, after.ContextInfo
+	}
+	return initial
+}
+
 // unsayable reports whether a reset alone gives the connection's session a setting of these: Babelfish knows no SET TEXTSIZE -1.
 func (v *server) unsayable(want settings.Set) bool {
-	return v.survivors.ContextInfo && want.TextSize == settings.TextSizeInfinite && v.have.TextSize != settings.TextSizeInfinite
+	return v.survivors.ContextInfo && want.TextSize == settings.TextSizeInfinite && v.have.TextSize != settings.TextSizeInfinite &&
+		v.afterReset().TextSize == settings.TextSizeInfinite
 }
 
 // nobody is who has set an identity that is nobody's any more.

@@ -45,6 +45,7 @@ type session struct {
 	cleaning bool // and the server connection is being made clean
 	pending  bool // a request waits for steps that go before it
 	restored bool // what the request reads of the last one has been put back
+	prepares bool // statements have been prepared for it
 	sentSome bool // the client has had some of the answer's packets
 	insert   bool // the answer is to begin with the acknowledgement of a reset
 	askDue   bool // the server is to be asked for the session's settings, once no transaction is open
@@ -239,7 +240,7 @@ func (s *session) Takes(sv engine.Server) bool {
 	if v.fit == s.fit || !s.begun {
 		return true
 	}
-	return v.have.Reaches(s.want) || v.have.Reset(v.login, v.survivors).Reaches(s.want)
+	return v.have.Reaches(s.want) || v.afterReset().Reaches(s.want)
 }
 
 // Attach implements engine.Session.
@@ -266,7 +267,7 @@ func (s *session) Detach() {
 		v.resetDue = false
 	}
 	s.modulesEnd()
-	s.srv, s.steps, s.pending, s.restored = nil, nil, false, false
+	s.srv, s.steps, s.pending, s.restored, s.prepares = nil, nil, false, false, false
 	s.ahead = 0
 	s.carry = nil
 }

@@ -109,6 +109,12 @@ func (s *session) stepped(o *engine.Output) {
 		s.steps = nil
 	}
 	v.step, v.scan.Capture = 0, false
+	if st.kind == stepPrepare && !v.stepFail {
+		s.prepares = true
+		if _, ok := v.prepared[st.stmt.key]; !ok { // it has told of no handle
+			v.stepFail, v.stepErr = true, tds.Head{Number: numberLost, State: 1}
+		}
+	}
 	if v.stepFail {
 		s.stepFailed(st, o)
 		return
@@ -119,13 +125,8 @@ func (s *session) stepped(o *engine.Output) {
 		v.ownedBy(s)
 		s.l.counters.Replays++
 	case stepInit:
-		if initial, ok := s.l.db.begin(); ok {
-			if v.have.HasContextInfo && !initial.HasContextInfo { // of before the reset, which nothing has taken away
-				initial.HasContextInfo, initial.ContextInfo = true, v.have.ContextInfo
-			}
-			v.have = initial
-			v.fit = v.have.Fit()
-		}
+		v.have = v.afterInit(v.have)
+		v.fit = v.have.Fit()
 		v.ownedBy(s)
 		v.bare = false
 	case stepProbe:
@@ -215,12 +216,13 @@ func (s *session) stepFailed(st step, o *engine.Output) {
 // adapt has the server connection made ready for a request of the session. It reports false when steps go first.
 func (s *session) adapt() bool {
 	v := s.srv
-	v.resetDue = false // or of a request that was refused
-	foreign := v.dirty && !v.isOf(s) || v.handles > v.db.maxPrepared() && len(s.pins) == 0
+	v.resetDue = false                                       // or of a request that was refused
+	tooMany := v.handles > v.db.maxPrepared() && !s.prepares // or those of one request would be made again and again
+	foreign := v.dirty && !v.isOf(s) || tooMany && len(s.pins) == 0
 	if v.fit == s.fit && !foreign && !v.bare {
 		return true
 	}
-	if v.bare && !foreign && !v.inTx {
+	if v.bare && !foreign && !v.inTx && len(s.pins) == 0 { // that would go with the reset
 		if v.bare = false; s.initAgain() {
 			return false
 		}
@@ -234,10 +236,11 @@ func (s *session) adapt() bool {
 	}
 	from := v.have
 	if reset {
-		if from = v.have.Reset(v.login, v.survivors); !from.Reaches(s.want) {
+		if !v.afterReset().Reaches(s.want) {
 			s.moves = true
 			return false
 		}
+		from = v.have.Reset(v.login, v.survivors)
 		q := s.l.db.proxy.Load().Pool.InitQuery
 		if (from != s.want || q != "") && v.isOf(s) && s.asksIdentity() {
 			return false
