@@ -25,6 +25,24 @@ func TestIdentityOfAnother(t *testing.T) {
 	b.want(b.ask("SELECT @@IDENTITY"), "3 .")
 }
 
+// What a server tells as an identity becomes part of a text that another server may run: nothing but a number does.
+func TestIdentityIsANumber(t *testing.T) {
+	t.Parallel()
+	for id, closes := range map[string]bool{
+		"-" + strings.Repeat("9", 38): false, "NULL": false, "1;DROP TABLE t": true, "": true, "-": true, "1e5": true, strings.Repeat("9", 39): true,
+	} {
+		a := newStage(t, setup{servers: 2})
+		a.keeps = true
+		a.ask("INSERT t VALUES (1)")
+		a.on.f.identity = id
+		a.keeps = false
+		a.ask("SELECT 1")
+		if got := a.lost > 0; got != closes {
+			t.Errorf("%q: the server connection is closed: %v, want %v", id, got, closes)
+		}
+	}
+}
+
 // Where the two identities differ, putting one back is not to pass for putting back both.
 func TestOneIdentityOfTwo(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package sqlserver
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -95,7 +96,7 @@ func (s *session) asksIdentity() bool {
 // identityRead takes over the answer to askIdentity.
 func (s *session) identityRead(o *engine.Output) {
 	row := s.srv.row
-	if len(row) != 2 {
+	if len(row) != 2 || !isIdentity(row[0]) || !isIdentity(row[1]) { // they become part of a text, for another server maybe
 		o.CloseServer = true
 		return
 	}
@@ -126,6 +127,15 @@ func (s *session) identityRead(o *engine.Output) {
 	if x.count == 1 && x.number == 0 { // as this has left them, too
 		v.lastOwner, v.lastTurn = s, x.countTurn
 	}
+}
+
+// isIdentity reports whether the cell is NULL or an integer of 38 digits at most.
+func isIdentity(cell []byte) bool {
+	if cell == nil {
+		return true
+	}
+	digits := bytes.TrimPrefix(cell, []byte("-"))
+	return len(digits) > 0 && len(digits) <= 38 && len(bytes.Trim(digits, "0123456789")) == 0
 }
 
 func literal(cell []byte) string {
