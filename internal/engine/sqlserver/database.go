@@ -270,9 +270,13 @@ func ask(ctx context.Context, s *login.Server) (f facts, err error) {
 	return f, nil
 }
 
-// presentQuery asks for less than settings.Ask: a server that is only like SQL Server may lack a column of the view.
+// presentQuery asks for less than settings.Ask: a server that is only like SQL Server may lack a column of the view, or tell a
+// CONTEXT_INFO that cannot be read.
 const presentQuery = "SELECT DB_NAME(), @@LANGUAGE, CONVERT(nvarchar(20), @@OPTIONS), CONVERT(nvarchar(20), @@DATEFIRST), " +
-	"CONVERT(nvarchar(20), @@LOCK_TIMEOUT), CONVERT(nvarchar(20), @@TEXTSIZE)"
+	"CONVERT(nvarchar(20), @@LOCK_TIMEOUT)"
+
+// textSizeQuery is apart, since such a server may not know the variable.
+const textSizeQuery = "SELECT CONVERT(nvarchar(20), @@TEXTSIZE)"
 
 // present are the settings of a session as they are now, as far as the server tells: the rest is as after log-in.
 func present(ctx context.Context, s *login.Server) (settings.Set, error) {
@@ -287,7 +291,7 @@ func present(ctx context.Context, s *login.Server) (settings.Set, error) {
 	if err != nil && !errors.As(err, &unknown) {
 		return out, err
 	}
-	row, err := one(ctx, s, presentQuery, 6)
+	row, err := one(ctx, s, presentQuery, 5)
 	if err != nil {
 		return out, err
 	}
@@ -304,7 +308,15 @@ func present(ctx context.Context, s *login.Server) (settings.Set, error) {
 	}
 	out = out.WithOptions(uint32(number(row[2])))
 	out.DateFirst, out.LockTimeout = uint8(number(row[3])), int32(number(row[4]))
-	out.SetTextSize(int32(number(row[5])))
+	if err != nil {
+		return out, err
+	}
+	if row, err = one(ctx, s, textSizeQuery, 1); errors.As(err, &unknown) {
+		return out, nil
+	}
+	if err == nil {
+		out.SetTextSize(int32(number(row[0])))
+	}
 	return out, err
 }
 

@@ -229,17 +229,22 @@ func TestTokens(t *testing.T) {
 // TestInitQuery has the proxy's init query run on each server connection, and count for every session.
 func TestInitQuery(t *testing.T) {
 	t.Parallel()
-	s := tdsserver.Start(t, tdsserver.Options{})
-	f := start(t, s, testkit.ForebayOptions{Change: func(p *resource.Proxy) {
-		p.Pool.InitQuery = "SET LOCK_TIMEOUT 1234; SET IMPLICIT_TRANSACTIONS ON"
-	}})
-	for range 2 {
-		var got, begun int
-		db := open(t, f, tdsserver.DefaultUser, tdsserver.DefaultPassword, "app", nil)
-		if err := db.QueryRowContext(t.Context(), "SELECT @@LOCK_TIMEOUT, @@TRANCOUNT").Scan(&got, &begun); err != nil || got != 1234 || begun != 0 {
-			t.Errorf("lock timeout %d, %d transactions, %v", got, begun, err)
-		}
-		db.Close()
+	for name, o := range map[string]tdsserver.Options{"all told": {}, "no @@TEXTSIZE": {NoTextSize: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := tdsserver.Start(t, o)
+			f := start(t, s, testkit.ForebayOptions{Change: func(p *resource.Proxy) {
+				p.Pool.InitQuery = "SET LOCK_TIMEOUT 1234; SET IMPLICIT_TRANSACTIONS ON"
+			}})
+			for range 2 {
+				var got, begun int
+				db := open(t, f, tdsserver.DefaultUser, tdsserver.DefaultPassword, "app", nil)
+				if err := db.QueryRowContext(t.Context(), "SELECT @@LOCK_TIMEOUT, @@TRANCOUNT").Scan(&got, &begun); err != nil || got != 1234 || begun != 0 {
+					t.Errorf("lock timeout %d, %d transactions, %v", got, begun, err)
+				}
+				db.Close()
+			}
+		})
 	}
 }
 

@@ -258,10 +258,16 @@ func (p *parser) primary() expr {
 	case kGlobal:
 		p.i++
 		f, ok := globals[w.up]
+		unknown := &Error{Number: 137, Class: 15, State: 2, Message: "Must declare the scalar variable \"" + w.s + "\".", Line: w.line}
 		if !ok {
-			panic(&Error{Number: 137, Class: 15, State: 2, Message: "Must declare the scalar variable \"" + w.s + "\".", Line: w.line})
+			panic(unknown)
 		}
-		return expr{notNull: w.up != "@@IDENTITY", eval: func(e *env) (value, error) { return f(e.x), nil }}
+		return expr{notNull: w.up != "@@IDENTITY", eval: func(e *env) (value, error) {
+			if w.up == "@@TEXTSIZE" && e.x.s.srv.o.NoTextSize {
+				return value{}, unknown
+			}
+			return f(e.x), nil
+		}}
 	case kOp:
 		if p.op("(") {
 			if p.isKw("SELECT") {

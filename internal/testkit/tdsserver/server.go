@@ -68,6 +68,7 @@ type Options struct {
 	SkipTransactionBad bool // RESETCONNECTIONSKIPTRAN closes the connection, as in Babelfish
 	KeepsDatabase      bool // a reset leaves the database as it is, as in Babelfish
 	KeepsContext       bool // a reset leaves CONTEXT_INFO and SESSION_CONTEXT as they are, as in Babelfish
+	NoTextSize         bool // @@TEXTSIZE is not known, as in Babelfish
 	ResetTells         ResetTells
 	ProgVersion        uint32 // of the server, as LOGINACK has it; SQL Server 2022's
 }
