@@ -53,3 +53,26 @@ func TestRefusedWhenLookedAt(t *testing.T) {
 		t.Errorf("the client that waits is told %q", got)
 	}
 }
+
+// A session that has waited, and whose request has needed no server connection after all, goes on with what its client has sent
+// meanwhile.
+func TestGoesOnWhenLookedAt(t *testing.T) {
+	t.Parallel()
+	w := newToyWorld(t, toyOptions{})
+	a, b := w.login("app toys 0"), w.login("app toys 0")
+	a.say("sleep\nping") // the second in its turn
+	w.eventually("it sleeps", func() bool { return w.plane.Collect().Proxies[0].Target.Pool.Borrowed == 1 })
+	w.db.denies.Store(true)
+	b.say("who")
+	w.eventually("another waits", func() bool { return w.plane.Collect().Proxies[0].Target.Pool.Waiting == 1 })
+	w.db.drop() // who begins to wait just behind another is not looked at before
+	if got := a.line(); !strings.HasPrefix(got, "lost") {
+		t.Fatalf("heard %q", got)
+	}
+	a.say("who")
+	a.hears("pong")
+	w.db.denies.Store(false)
+	if a.line(); b.line() == "" {
+		t.Error("no number")
+	}
+}

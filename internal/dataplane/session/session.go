@@ -320,7 +320,7 @@ func lookAt(w *pool.Waiter) {
 		return
 	}
 	if len(s.in) == 0 {
-		s.unwait()
+		s.goOn()
 	}
 	s.shrink()
 }
@@ -348,9 +348,16 @@ func (s *Session) listen() {
 		return
 	}
 	if s.feed(s.in) && !(s.fed && len(s.in) > 0) {
-		s.unwait()
+		s.goOn()
 	}
 	s.shrink()
+}
+
+// goOn ends the wait of a session whose request needs no server connection. What its client has sent meanwhile has yet to be read: it
+// was not while the session waited.
+func (s *Session) goOn() {
+	s.unwait()
+	s.w.Loop.Again(s.client)
 }
 
 // unwait ends the wait for a server connection, if there is one.
