@@ -107,6 +107,19 @@ var stepwise = map[string][][]byte{
 		send(&q{String: "BEGIN"}), send(&q{String: "FAIL"}), send(&q{String: "DEALLOCATE ALL"}), send(&q{String: "ROLLBACK"}),
 		send(join(call("a"), synced)...),
 	},
+	"deallocate all skipped by an error": {
+		send(join(&prs{Name: "all", Query: "DEALLOCATE ALL"}, &prs{Name: "b", Query: "SELECT 1"}, synced)...),
+		send(join(&prs{Name: "a", Query: "BROKEN"}, call("all"), synced)...),
+		send(join(call("a"), synced)...),
+		send(join(call("b"), synced)...),
+		send(join(&prs{Name: "a", Query: "SELECT 2"}, call("a"), synced)...),
+	},
+	"deallocate all failed, behind an error": {
+		send(&q{String: "BEGIN"}), send(&q{String: "FAIL"}),
+		send(join(&prs{Name: "a", Query: "BROKEN"}, synced, &q{String: "DEALLOCATE ALL"})...),
+		send(&q{String: "ROLLBACK"}),
+		send(join(call("a"), synced)...),
+	},
 }
 
 func TestStepwise(t *testing.T) {

@@ -34,6 +34,13 @@ func (n *names) remove(name string) {
 	}
 }
 
+// takeBack removes that statement, if its name has no other meaning by now.
+func (n *names) takeBack(ref *namedStmt) {
+	if n.byName[ref.name] == ref {
+		n.remove(ref.name)
+	}
+}
+
 // full reports whether the session may not have one more prepared statement of that size. What a DEALLOCATE ALL is about
 // to drop counts: it may fail.
 func (s *session) full(size int) bool {

@@ -197,7 +197,7 @@ func (v *server) undo(s *session) (synced bool) {
 // begin starts a cycle: the answers up to the next ReadyForQuery.
 func (v *server) begin(l *local) {
 	l.cycles++
-	v.cycle = l.cycles
+	v.cycle, v.unnamedIn = l.cycles, 0 // which another loop may have counted
 }
 
 // parsed notes that the client has been told that a statement is prepared: ref, or the unnamed one.
@@ -215,9 +215,11 @@ func (s *session) takeBackCycle() {
 	if s.srv.unnamedIn == s.srv.cycle {
 		s.unnamed = nil
 	}
-	for name, ref := range s.stmts.byName {
-		if ref.cycle == s.srv.cycle {
-			s.stmts.remove(name)
+	for _, n := range []*names{&s.stmts, &s.dropped} {
+		for name, ref := range n.byName {
+			if ref.cycle == s.srv.cycle {
+				n.remove(name)
+			}
 		}
 	}
 }
@@ -232,8 +234,9 @@ func (s *session) takeBack(e *expect) {
 	case e.kind != expectParse && e.kind != localParse:
 	case e.ref == nil:
 		s.unnamed = nil
-	case !e.ref.dup && s.stmts.byName[e.ref.name] == e.ref:
-		s.stmts.remove(e.ref.name)
+	case !e.ref.dup:
+		s.stmts.takeBack(e.ref)
+		s.dropped.takeBack(e.ref)
 	}
 }
 

@@ -241,6 +241,48 @@ func TestServerLostTakesBackStatements(t *testing.T) {
 	}
 }
 
+// A DEALLOCATE ALL that is lost with the server connection gives back what there was before its request, not what that has made.
+func TestServerLostWithDeallocateAll(t *testing.T) {
+	t.Parallel()
+	for answered := range 4 { // the fourth is the CommandComplete of the DEALLOCATE ALL
+		w := newWorld(t, 2, 100)
+		w.run(send(join(&prs{Name: "old", Query: "SELECT 1"}, synced)...))
+		w.run(send(&q{String: "BEGIN"}))
+		w.o.Reset()
+		w.s.FromClient(send(join(&prs{Name: "new", Query: "SELECT 2"}, &prs{Query: "DEALLOCATE ALL"}, call(""), synced)...), &w.o)
+		w.took()
+		w.o.Reset()
+		w.s.FromServer(prefix(w.on.f.out, answered), &w.o)
+		w.took()
+		w.lose()
+		w.run(send(&q{String: "ROLLBACK"}))
+		for statement, want := range map[string]string{"new": "26000", "old": "SELECT 1"} {
+			w.client = nil
+			w.run(send(join(call(statement), synced)...))
+			if !bytes.Contains(w.client, []byte(want)) {
+				t.Errorf("%d messages of the answer seen: statement %q: got %q, want %q in it", answered, statement, messages(w.client), want)
+			}
+		}
+	}
+}
+
+// What another loop has counted says nothing of a server connection's cycle here.
+func TestServerLostThatHasMoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 100)
+	w.run(send(join(&prs{Query: "SELECT 1"}, synced)...))
+	w.servers[0].v.unnamedIn = w.s.l.cycles + 1
+	w.o.Reset()
+	w.on = w.servers[0]
+	w.s.Attach(w.on.v, &w.o)
+	w.s.FromClient(send(&q{String: "BEGIN"}), &w.o)
+	w.s.unnamed = w.s.l.intern([]byte("SELECT 1"), []byte{0, 0}, 0, w.s.routines())
+	w.lose()
+	if w.s.unnamed == nil {
+		t.Error("the unnamed statement of an earlier request is gone")
+	}
+}
+
 // prefix is the first n messages of a stream.
 func prefix(b []byte, n int) []byte {
 	size := 0
