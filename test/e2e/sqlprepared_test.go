@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"slices"
 	"testing"
 )
 
@@ -34,4 +35,58 @@ func TestExecutePrepared(t *testing.T) {
 	}
 	_, err := none.run("x")
 	failsWith(t, "EXECUTE q", err, "26000")
+}
+
+// TestNamedBySQL has SQL name statements that the client has prepared at protocol level, also where they cannot be prepared any more.
+func TestNamedBySQL(t *testing.T) {
+	t.Parallel()
+	both(t, options{pool: 2}, func(t *testing.T, w *world) {
+		c := w.open()
+		prepare := func(name, sql string) {
+			t.Helper()
+			if err := c.prepare(name, sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fails := func(sql string, codes ...string) {
+			t.Helper()
+			if _, err := c.exec(sql); !slices.Contains(codes, codeOf(err)) {
+				t.Errorf("%s: %v, want SQLSTATE %s", sql, err, codes)
+			}
+		}
+		prepare("x", "SELECT 1")
+		c.must("BEGIN")
+		c.fails("SELECT 1/0", "22012")
+		c.fails("EXECUTE x", "25P02")
+		c.fails("DEALLOCATE x", "25P02")
+		c.must("ROLLBACK")
+		if got, err := c.run("x"); err != nil || got != "1" {
+			t.Errorf("a statement whose DEALLOCATE has failed: %q, %v", got, err)
+		}
+		c.must("CREATE TABLE t (a int)")
+		prepare("y", "SELECT * FROM t")
+		prepare("z", "SELECT * FROM t")
+		c.must("DROP TABLE t")
+		fails("EXECUTE y", "42P01", "26000")
+		c.must("BEGIN")
+		c.must("DEALLOCATE y")
+		fails("EXECUTE z", "42P01", "25P02")
+		c.must("ROLLBACK")
+		// Where the session stays on its server connection, and with another text.
+		c.must("CREATE TEMP TABLE t (a int)")
+		for range 2 {
+			if got := c.must("EXECUTE x"); got != "1" {
+				t.Errorf("EXECUTE x: %s", got)
+			}
+		}
+		c.must("BEGIN; EXECUTE x")
+		if err := c.Deallocate(context.Background(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		prepare("x", "SELECT 2")
+		if got := c.must("EXECUTE x"); got != "2" {
+			t.Errorf("EXECUTE x, prepared anew: %s", got)
+		}
+		c.must("COMMIT")
+	})
 }

@@ -114,6 +114,21 @@ var stepwise = map[string][][]byte{
 		send(join(call("b"), synced)...),
 		send(join(&prs{Name: "a", Query: "SELECT 2"}, call("a"), synced)...),
 	},
+	"named by SQL": {
+		send(join(&prs{Name: "a", Query: "SELECT 1"}, &prs{Name: "b", Query: "SELECT 2"}, synced)...),
+		send(&q{String: "EXECUTE a"}), send(&q{String: "BEGIN"}), send(&q{String: "EXECUTE b"}), send(&q{String: "DEALLOCATE a"}),
+		send(&q{String: "COMMIT"}), send(join(call("a"), synced)...), send(join(call("b"), synced)...),
+		send(join(&prs{Query: "EXECUTE b"}, call(""), synced)...), send(&q{String: "EXECUTE none"}),
+	},
+	"named by SQL in a failed transaction": {
+		send(join(&prs{Name: "a", Query: "SELECT 1"}, synced)...),
+		send(&q{String: "BEGIN"}), send(&q{String: "FAIL"}), send(&q{String: "EXECUTE a"}), send(&q{String: "DEALLOCATE a"}), send(&q{String: "ROLLBACK"}),
+		send(join(call("a"), synced)...), send(&q{String: "EXECUTE a"}),
+	},
+	"named by SQL behind what fails": {
+		send(join(&prs{Name: "a", Query: "SELECT 1"}, synced)...),
+		send(&q{String: "BEGIN"}, &q{String: "FAIL"}, &q{String: "EXECUTE a"}, &q{String: "ROLLBACK"}, &q{String: "EXECUTE a"}),
+	},
 	"deallocate all failed, behind an error": {
 		send(&q{String: "BEGIN"}), send(&q{String: "FAIL"}),
 		send(join(&prs{Name: "a", Query: "BROKEN"}, synced, &q{String: "DEALLOCATE ALL"})...),

@@ -108,6 +108,8 @@ func (f *fake) message(typ byte, body []byte) {
 			f.extendedError("42P05", `prepared statement "`+string(name)+`" already exists`)
 		case strings.HasPrefix(string(text), "BROKEN"), strings.HasPrefix(string(text), `"`):
 			f.extendedError("42601", "syntax error")
+		case f.tx == pgwire.Failed && len(text) > 0 && !endsTransaction(string(text)):
+			f.extendedError("25P02", "current transaction is aborted")
 		default:
 			f.stmts[string(name)] = string(text)
 			f.out = pgwire.AppendEmpty(f.out, pgwire.ParseComplete)
@@ -185,7 +187,7 @@ func (f *fake) run(sql string, how byte) bool {
 		return false
 	}
 	word := strings.Fields(strings.ToUpper(sql) + " -")[0]
-	if f.tx == pgwire.Failed && word != "COMMIT" && word != "ROLLBACK" || strings.HasPrefix(sql, "ROLLBACK TO") {
+	if f.tx == pgwire.Failed && !endsTransaction(sql) || strings.HasPrefix(sql, "ROLLBACK TO") {
 		return bad("25P02", "current transaction is aborted")
 	}
 	tag := word
@@ -196,8 +198,19 @@ func (f *fake) run(sql string, how byte) bool {
 		f.tx = pgwire.Idle
 	case "FAIL":
 		return bad("22012", "division by zero")
+	case "EXECUTE":
+		text, ok := f.stmts[strings.Fields(sql)[1]]
+		if !ok {
+			return bad("26000", "prepared statement does not exist")
+		}
+		return f.run(text, how)
 	case "DEALLOCATE", "DISCARD":
 		tag = strings.ToUpper(sql)
+		name := strings.Fields(sql)[1]
+		if _, ok := f.stmts[name]; !ok && word == "DEALLOCATE" && name != "ALL" {
+			return bad("26000", "prepared statement does not exist")
+		}
+		delete(f.stmts, name)
 		if strings.HasSuffix(tag, " ALL") {
 			f.stmts = map[string]string{}
 		}
@@ -238,6 +251,11 @@ func (f *fake) run(sql string, how byte) bool {
 	}
 	f.out = pgwire.AppendCommandComplete(f.out, tag)
 	return true
+}
+
+// endsTransaction reports whether a statement is taken in a transaction that has failed.
+func endsTransaction(sql string) bool {
+	return strings.HasPrefix(sql, "COMMIT") || strings.HasPrefix(sql, "ROLLBACK")
 }
 
 func rowLen(cols ...string) int {

@@ -466,6 +466,8 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 		if v.hiddenErr != nil {
 			o.CloseServer = true // it is not in the state that we thought
 		}
+	case hiddenNamed:
+		v.hiddenErr = nil // the server says to what names the statement that there is none
 	case hiddenAbort:
 		v.hiddenErr = nil
 		if v.tx != pgwire.Failed {

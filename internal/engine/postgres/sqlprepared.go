@@ -72,13 +72,21 @@ func (s *session) usePrepared(op sqltext.PreparedOp, name string, o *engine.Outp
 	if strings.HasPrefix(name, namePrefix) {
 		s.srv.namesTouched()
 	}
-	if op == sqltext.OpPrepare && !s.hasSQL(name) {
+	switch ref := s.stmts.byName[name]; {
+	case s.hasSQL(name):
+		s.ensureSQL(name, o) // for PREPARE too: the name is taken, and the server is to say so
+	case op == sqltext.OpPrepare:
 		return
+	case ref != nil:
+		s.ensureNamed(ref, op, o)
+	default:
+		s.srv.unknownSQL()
 	}
-	s.ensureSQL(name, o) // for PREPARE too: the name is taken, and the server is to say so
 	if op == sqltext.OpDeallocate {
-		s.stmts.remove(name)
 		s.srv.effects |= sqltext.Look
+		if s.srv.tx != pgwire.Failed {
+			s.stmts.remove(name)
+		}
 	}
 }
 
@@ -90,7 +98,7 @@ func (s *session) ensureSQL(name string, o *engine.Output) {
 	v := s.srv
 	i := slices.IndexFunc(s.sql, func(st sqlStmt) bool { return st.name == name })
 	if i < 0 {
-		s.ensureNamed(name, o)
+		v.unknownSQL()
 		return
 	}
 	s.executes([]byte(s.sql[i].text), s.sql[i].effects)
@@ -106,6 +114,9 @@ func (s *session) ensureSQL(name string, o *engine.Output) {
 	v.sqlNames = append(v.sqlNames, name)
 	s.l.counters.Reprepares++
 }
+
+// unknownSQL accounts for the use of a SQL-level prepared statement that is not known: made in this transaction, or by a function.
+func (v *server) unknownSQL() { v.effects |= sqltext.Look | sqltext.SequenceWrite }
 
 // executes accounts for what an EXECUTE may leave behind, of a statement with that text that was found to have eff.
 func (s *session) executes(text []byte, eff sqltext.Effects) {
@@ -130,22 +141,27 @@ func (v *server) amid(sql string, o *engine.Output) {
 }
 
 // ensureNamed lets SQL's EXECUTE and DEALLOCATE reach a statement that the client prepared at protocol level: it is made
-// under the client's own name too.
-func (s *session) ensureNamed(name string, o *engine.Output) {
+// under the client's own name too. What is only to be dropped need not be made as it is: its tables may have gone.
+func (s *session) ensureNamed(ref *namedStmt, op sqltext.PreparedOp, o *engine.Output) {
 	v := s.srv
-	ref := s.stmts.byName[name]
-	if ref == nil {
-		v.effects |= sqltext.Look | sqltext.SequenceWrite // made in this transaction, or by a function
-		return
-	}
 	s.executes(ref.stmt.text, ref.stmt.effects|sqltext.Look)
-	if v.sqlOwner == s && slices.Contains(v.sqlNames, name) {
-		return
+	if v.tx == pgwire.Failed {
+		return // which the server says
 	}
-	o.Server.Set(pgwire.AppendParse(o.Server.Grow(), name, string(ref.stmt.text), ref.stmt.types))
-	v.q.push(expect{kind: hiddenParse, ref: &namedStmt{}})
-	v.sqlOwner, v.sqlState = s, s.sqlState
-	v.sqlNames = append(v.sqlNames, name)
+	text, types := ref.stmt.text, ref.stmt.types
+	if op == sqltext.OpDeallocate {
+		text, types = nil, []byte{0, 0}
+	}
+	dst := pgwire.AppendClose(o.Server.Grow(), 'S', ref.name) // of before, maybe with another text
+	dst = pgwire.AppendParse(dst, ref.name, string(text), types)
+	if v.q.closed() {
+		dst = pgwire.AppendEmpty(dst, pgwire.Sync) // behind an error a simple query would be ignored
+		v.q.push(expect{kind: hiddenNamed})
+	} else {
+		v.q.push(expect{kind: hiddenClose})
+		v.q.push(expect{kind: hiddenParse, ref: &namedStmt{}})
+	}
+	o.Server.Set(dst)
 	v.retire = true // the name is the client's: nobody else may meet it
 }
 

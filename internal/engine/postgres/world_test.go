@@ -70,12 +70,17 @@ func (w *world) took() {
 // lose closes the server connection.
 func (w *world) lose() {
 	w.lost++
-	w.servers[w.at%len(w.servers)] = &link{v: &server{db: w.s.l.db, user: w.s.l.db.key.User, fit: noSettings, reported: w.on.v.reported, tx: pgwire.Idle, probeName: newProbeName()}, f: newFake()}
+	w.renew()
 	w.o.Reset()
 	w.s.ServerLost(io.EOF, &w.o)
 	w.s.Detach()
 	w.on = nil
 	w.took()
+}
+
+// renew has a new server connection take the place of the one lent.
+func (w *world) renew() {
+	w.servers[w.at%len(w.servers)] = &link{v: &server{db: w.s.l.db, user: w.s.l.db.key.User, fit: noSettings, reported: w.on.v.reported, tx: pgwire.Idle, probeName: newProbeName()}, f: newFake()}
 }
 
 // run feeds what the client sends until nothing moves any more.
@@ -120,6 +125,9 @@ func (w *world) run(b []byte) {
 		if w.on != nil && w.s.Done() {
 			if n := len(w.on.f.out) + len(w.on.in); n > 0 {
 				w.t.Fatalf("done while %d bytes of the server's answer are to come", n)
+			}
+			if w.s.Retire() {
+				w.renew()
 			}
 			w.s.Detach()
 			w.on = nil
