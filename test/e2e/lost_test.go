@@ -121,6 +121,24 @@ func TestServerLost(t *testing.T) {
 				t.Errorf("EXECUTE q = %q", got)
 			}
 		}},
+		{"prepared with SQL, elsewhere", func(t *testing.T, _ *world, _ *client) {
+			w := newWorld(t, options{pool: 2, loops: 1})
+			c := w.open()
+			c.must("PREPARE q AS SELECT 'q'::text")
+			other := w.open()
+			other.must("BEGIN") // on the server connection that has it
+			c.must("BEGIN")
+			w.kill(c.backend())
+			_, err := c.exec("SELECT 1")
+			c.failsLost("SELECT", err)
+			c.must("ROLLBACK")
+			for range 2 {
+				if got := c.must("EXECUTE q"); got != "q" {
+					t.Errorf("EXECUTE q = %q", got)
+				}
+				other.must("COMMIT")
+			}
+		}},
 		{"with requests behind", func(t *testing.T, w *world, c *client) {
 			r := w.wire()
 			suicide := "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(60)"

@@ -206,7 +206,7 @@ func (f *fake) run(sql string, how byte) bool {
 		return f.run(text, how)
 	case "DEALLOCATE", "DISCARD":
 		tag = strings.ToUpper(sql)
-		name := strings.Fields(sql)[1]
+		name := strings.Trim(strings.Fields(sql)[1], `"`)
 		if _, ok := f.stmts[name]; !ok && word == "DEALLOCATE" && name != "ALL" {
 			return bad("26000", "prepared statement does not exist")
 		}

@@ -379,8 +379,11 @@ func (s *session) ServerLost(err error, o *engine.Output) {
 	open := v.tx != pgwire.Idle
 	unknown := v.effects&sqltext.Look != 0 || v.probing()
 	pinned, large := len(s.pins) > 0, s.pinnedFor(pinLargeSettings)
+	if unknown || s.pinnedFor(pinSQLStatement) { // what it has left of them is not known
+		s.sql = nil
+		s.sqlState++ // other server connections may still have some
+	}
 	s.unpinAll()
-	s.sql = nil
 	if unknown && !open || v.unseen || large {
 		// Statements that may have changed the session's settings succeeded, but what they are is lost; or nobody else has
 		// them.

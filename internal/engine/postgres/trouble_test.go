@@ -266,6 +266,27 @@ func TestServerLostWithDeallocateAll(t *testing.T) {
 	}
 }
 
+// What a lost transaction has done to SQL-level prepared statements is not known: none is left, on no server connection.
+func TestServerLostWithPrepare(t *testing.T) {
+	t.Parallel()
+	for sql, gone := range map[string]bool{"SAVEPOINT a": false, "DEALLOCATE q": true} {
+		w := newWorld(t, 2, 100)
+		w.s.sql = []sqlStmt{{name: "q", text: "PREPARE q AS SELECT 1"}}
+		for _, l := range w.servers {
+			l.v.sqlOwner, l.v.sqlNames = w.s, []string{"q"}
+			l.f.stmts["q"] = "SELECT 1"
+		}
+		w.run(send(&q{String: "BEGIN"}, &q{String: sql}))
+		w.lose()
+		w.at++
+		w.run(send(&q{String: "SELECT 1"})) // which is refused
+		w.run(send(&q{String: "ROLLBACK"}))
+		if _, there := w.servers[1].f.stmts["q"]; there == gone || (len(w.s.sql) == 0) != gone {
+			t.Errorf("%s: on the other server connection %v, known are %d", sql, there, len(w.s.sql))
+		}
+	}
+}
+
 // What another loop has counted says nothing of a server connection's cycle here.
 func TestServerLostThatHasMoved(t *testing.T) {
 	t.Parallel()
