@@ -388,25 +388,24 @@ func (s *Session) send(o *engine.Output) {
 // maxUnsent is how many bytes may wait for a client before no more of its requests are read.
 const maxUnsent = 64 << 10
 
-// read reads from the client, behind what is there of an unfinished message.
+// read reads from the client, behind what is there of an unfinished message; else into the loop's buffer.
 func (s *Session) read() ([]byte, error) {
-	if s.in == nil {
-		n, err := s.client.Read(s.w.Loop.Buffer())
-		s.starved = s.starved && n == 0
-		s.pool.stats.ClientBytesIn += uint64(n)
-		return s.w.Loop.Buffer()[:n], err
-	}
-	if len(s.in) == cap(s.in) {
-		bigger := s.w.buffer(2 * cap(s.in))
-		bigger = append(bigger, s.in...)
+	if s.in != nil && len(s.in) == cap(s.in) {
+		bigger := append(s.w.buffer(2*cap(s.in)), s.in...)
 		s.w.release(s.in)
 		s.in = bigger
 	}
-	n, err := s.client.Read(s.in[len(s.in):cap(s.in)])
+	b := s.in
+	if b == nil {
+		b = s.w.Loop.Buffer()[:0]
+	}
+	n, err := s.client.Read(b[len(b):cap(b)])
 	s.starved = s.starved && n == 0
 	s.pool.stats.ClientBytesIn += uint64(n)
-	s.in = s.in[:len(s.in)+n]
-	return s.in, err
+	if b = b[:len(b)+n]; s.in != nil {
+		s.in = b
+	}
+	return b, err
 }
 
 // sendClient sends the client its part of the output, and closes its connection if the engine says so.

@@ -110,14 +110,16 @@ func (v *server) idle() bool { return !v.due && v.step == 0 && !v.inTx && !v.bul
 // relogin is a text that gives the session, behind a reset, what that may have left of it and a statement can set: the
 // isolation level of its log-in, the database, and session_context.
 func (v *server) relogin() string {
-	after := v.have.Reset(v.login, v.survivors)
+	after := v.afterReset()
 	after.Isolation = 0 // not known
 	return string(after.Text(v.login))
 }
 
-// afterReset is what a reset makes of the connection's session, and init_query, where there is one, behind it.
-func (v *server) afterReset() settings.Set {
-	after := v.have.Reset(v.login, v.survivors)
+// afterReset is what a reset makes of the connection's session.
+func (v *server) afterReset() settings.Set { return v.have.Reset(v.login, v.survivors) }
+
+// startOf is how requests find a session that a reset has left like that: behind init_query, where there is one.
+func (v *server) startOf(after settings.Set) settings.Set {
 	if v.db.proxy.Load().Pool.InitQuery == "" {
 		return after
 	}
@@ -139,7 +141,7 @@ func (v *server) afterInit(after settings.Set) settings.Set {
 // unsayable reports whether a reset alone gives the connection's session a setting of these: Babelfish knows no SET TEXTSIZE -1.
 func (v *server) unsayable(want settings.Set) bool {
 	return v.survivors.ContextInfo && want.TextSize == settings.TextSizeInfinite && v.have.TextSize != settings.TextSizeInfinite &&
-		v.afterReset().TextSize == settings.TextSizeInfinite
+		v.startOf(v.afterReset()).TextSize == settings.TextSizeInfinite
 }
 
 // nobody is who has set an identity that is nobody's any more.
@@ -152,7 +154,7 @@ func (v *server) wasReset(keep bool) {
 		v.idOwner = nobody
 	}
 	v.idNull = v.idNull || !v.survivors.ContextInfo // of Babelfish it is not known
-	if after := v.have.Reset(v.login, v.survivors); after != v.have {
+	if after := v.afterReset(); after != v.have {
 		v.have, v.fit = after, after.Fit()
 	}
 	v.dirty, v.unsure, v.lastOwner, v.bare = false, false, nil, true

@@ -240,7 +240,7 @@ func (s *session) Takes(sv engine.Server) bool {
 	if v.fit == s.fit || !s.begun {
 		return true
 	}
-	return v.have.Reaches(s.want) || v.afterReset().Reaches(s.want)
+	return v.have.Reaches(s.want) || v.startOf(v.afterReset()).Reaches(s.want)
 }
 
 // Attach implements engine.Session.

@@ -236,11 +236,10 @@ func (s *session) adapt() bool {
 	}
 	from := v.have
 	if reset {
-		if !v.afterReset().Reaches(s.want) {
+		if from = v.afterReset(); !v.startOf(from).Reaches(s.want) {
 			s.moves = true
 			return false
 		}
-		from = v.have.Reset(v.login, v.survivors)
 		q := s.l.db.proxy.Load().Pool.InitQuery
 		if (from != s.want || q != "") && v.isOf(s) && s.asksIdentity() {
 			return false
@@ -294,7 +293,7 @@ func (s *session) resetFor(skip bool) (now, bit bool) {
 		return false, false
 	}
 	s.clientResets()
-	after := v.have.Reset(v.login, v.survivors)
+	after := v.afterReset()
 	if !after.Reaches(s.want) && !(skip && v.inTx) {
 		s.moves = true // or it would see what another session has set, or itself before
 		s.untold(skip)
