@@ -841,6 +841,21 @@ func TestManyHandlesAtOnce(t *testing.T) {
 	}
 }
 
+// A handle that a request gives up more than once is counted once: the server connection is still reset when it has too many.
+func TestHandleGivenUpTwice(t *testing.T) {
+	t.Parallel()
+	a := newStage(t, setup{})
+	v := (*a.servers)[0].v
+	for i := range 4 {
+		a.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", fmt.Sprint("SELECT PREPARED ", i)}})
+		give := call{id: tds.ProcUnprepare, handle: i + 1}
+		a.call(give, give, give)
+		if n := len((*a.servers)[0].f.handles); v.handles != n {
+			t.Fatalf("%d handles are counted, the server has %d", v.handles, n)
+		}
+	}
+}
+
 // A server that does not tell the handle of what it has prepared is not asked again and again.
 func TestPreparedWithoutHandle(t *testing.T) {
 	t.Parallel()

@@ -357,8 +357,10 @@ func (s *session) opEnds() {
 	}
 	switch p := c.ops[c.at]; p.kind {
 	case opUnprepare:
-		delete(v.prepared, p.stmt.key)
-		v.handles--
+		if _, there := v.prepared[p.stmt.key]; there { // not given up by the same request before
+			delete(v.prepared, p.stmt.key)
+			v.handles--
+		}
 		s.forgetStmt(p.handle)
 	case opExecute:
 		if c.failed && c.number == errorNoHandle && p.stmt != nil {
