@@ -34,7 +34,7 @@ const (
 	hiddenApply // simple query that makes settings fit; ends with ReadyForQuery
 	hiddenProbe // looks at the session's state: Bind, Execute, Sync in one; ends with ReadyForQuery
 	hiddenSet   // simple query that changes what cannot fail; ends with ReadyForQuery
-	hiddenNamed // makes a statement that SQL names: Close, Parse, Sync in one; ends with ReadyForQuery
+	hiddenNamed // makes a statement that SQL names: PREPARE, or Close, Parse, Sync in one; ends with ReadyForQuery
 	hiddenAbort // simple query that begins a transaction and fails it; ends with ReadyForQuery
 	hiddenReset // simple query that makes the connection clean after its client left; ends with ReadyForQuery
 )

@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/postgres/sqltext"
@@ -455,7 +456,7 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 		o.CloseServer = true // an answer that was not asked for
 		return
 	}
-	v.q.pop()
+	e := v.q.pop()
 	if s.dropped.byName != nil && s.dropIn > 0 {
 		s.dropIn--
 	}
@@ -467,7 +468,10 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 			o.CloseServer = true // it is not in the state that we thought
 		}
 	case hiddenNamed:
-		v.hiddenErr = nil // the server says to what names the statement that there is none
+		if v.hiddenErr != nil { // the server says to what names the statement that there is none
+			v.hiddenErr = nil
+			v.sqlNames = slices.DeleteFunc(v.sqlNames, func(n string) bool { return n == e.ref.name })
+		}
 	case hiddenAbort:
 		v.hiddenErr = nil
 		if v.tx != pgwire.Failed {

@@ -106,7 +106,9 @@ func (s *session) ensureSQL(name string, o *engine.Output) {
 		return
 	}
 	if v.q.closed() {
-		v.simple(s.sql[i].text, hiddenSet, o)
+		o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), s.sql[i].text))
+		v.q.push(expect{kind: hiddenNamed, ref: &namedStmt{name: name}})
+		v.unnamed = nil
 	} else {
 		v.amid(s.sql[i].text, o)
 	}
@@ -156,7 +158,7 @@ func (s *session) ensureNamed(ref *namedStmt, op sqltext.PreparedOp, o *engine.O
 	dst = pgwire.AppendParse(dst, ref.name, string(text), types)
 	if v.q.closed() {
 		dst = pgwire.AppendEmpty(dst, pgwire.Sync) // behind an error a simple query would be ignored
-		v.q.push(expect{kind: hiddenNamed})
+		v.q.push(expect{kind: hiddenNamed, ref: &namedStmt{name: ref.name}})
 	} else {
 		v.q.push(expect{kind: hiddenClose})
 		v.q.push(expect{kind: hiddenParse, ref: &namedStmt{}})
