@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -89,4 +90,54 @@ func TestNamedBySQL(t *testing.T) {
 		}
 		c.must("COMMIT")
 	})
+}
+
+// TestPrepareOfDropped has a client execute a statement whose table has gone on a server connection that does not have it: it fails, but
+// nothing is lost, and it runs when the table is there again.
+func TestPrepareOfDropped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 2, loops: 1})
+	c, other := w.open(), w.open()
+	c.must("CREATE TABLE t (a int)")
+	c.must("PREPARE q AS SELECT count(*) FROM t")
+	other.must("BEGIN") // where that is
+	other.must("DROP TABLE t")
+	other.must("COMMIT; BEGIN")
+	c.fails("EXECUTE q", "26000")
+	c.must("BEGIN")
+	c.fails("EXECUTE q", "25P02")
+	c.must("ROLLBACK")
+	other.must("COMMIT")
+	c.must("CREATE TABLE t (a int)")
+	if got := c.must("EXECUTE q"); got != "0" {
+		t.Errorf("EXECUTE q: %s", got)
+	}
+}
+
+// TestPrepareOfDroppedAmid is the same amid other messages of the extended protocol.
+func TestPrepareOfDroppedAmid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{pool: 2, loops: 1})
+	r, other := w.wire(), w.open()
+	other.must("CREATE TABLE t (a int)")
+	r.send(query("PREPARE q AS SELECT count(*) FROM t"))
+	r.ready(1)
+	other.must("BEGIN") // where that is
+	other.must("DROP TABLE t")
+	other.must("COMMIT; BEGIN")
+	for range 3 {
+		r.log = nil
+		r.send(parse("", "SELECT 1"), bind("", ""), execute("", 0), parse("", "EXECUTE q"), bind("", ""), execute("", 0), syncNow)
+		r.ready(1)
+		if last := r.log[len(r.log)-2]; !strings.HasPrefix(last, "ERROR ERROR 42P01") {
+			t.Errorf("EXECUTE q: %s, want 42P01", last)
+		}
+	}
+	other.must("COMMIT")
+	other.must("CREATE TABLE t (a int)")
+	r.log = nil
+	r.send(query("EXECUTE q"))
+	if r.ready(1); !slices.Contains(r.log, "row 0") {
+		t.Errorf("EXECUTE q: %q", r.log)
+	}
 }

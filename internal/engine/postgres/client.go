@@ -112,7 +112,7 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 				o.Server.Pass(b[from:i])
 				from = i
 				for _, sql := range restores {
-					v.amid(sql, o)
+					v.amid(sql, "", o)
 				}
 				continue
 			}

@@ -31,6 +31,7 @@ const (
 	// Requests of Forebay's own; the client never sees the answer.
 	hiddenParse // ends with ParseComplete
 	hiddenClose // ends with CloseComplete
+	hiddenAmid  // a statement amid messages of the extended protocol: Parse, Bind, Execute, Close in one; ends with CloseComplete
 	hiddenApply // simple query that makes settings fit; ends with ReadyForQuery
 	hiddenProbe // looks at the session's state: Bind, Execute, Sync in one; ends with ReadyForQuery
 	hiddenSet   // simple query that changes what cannot fail; ends with ReadyForQuery

@@ -3,7 +3,6 @@ package postgres
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/postgres/sqltext"
@@ -406,7 +405,7 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 	switch typ {
 	case pgwire.ParameterStatus:
 		v.report(body)
-		if kind == hiddenClose { // what is behind a RESET: servers before PostgreSQL 14 report at once
+		if kind == hiddenAmid { // what is behind a RESET: servers before PostgreSQL 14 report at once
 			s.show(v.reported, o)
 		}
 		return
@@ -417,7 +416,7 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 		switch {
 		case e.Severity == "FATAL" || e.Severity == "PANIC":
 			v.fatal = e
-		case kind == hiddenParse || kind == hiddenClose:
+		case !kind.endsCycle():
 			// Made for a message of the client's behind it, whose error this is therefore.
 			v.failed = true
 			dst := append(o.Client.Grow(), pgwire.ErrorResponse)
@@ -442,7 +441,7 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 		}
 		return
 	case pgwire.CloseComplete:
-		if kind == hiddenClose {
+		if kind == hiddenClose || kind == hiddenAmid {
 			v.q.pop()
 			s.releaseLocal(o)
 		}
@@ -470,7 +469,7 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 	case hiddenNamed:
 		if v.hiddenErr != nil { // the server says to what names the statement that there is none
 			v.hiddenErr = nil
-			v.sqlNames = slices.DeleteFunc(v.sqlNames, func(n string) bool { return n == e.ref.name })
+			v.forgetSQL(e.ref)
 		}
 	case hiddenAbort:
 		v.hiddenErr = nil

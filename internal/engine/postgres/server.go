@@ -177,6 +177,8 @@ func (v *server) undo(s *session) (synced bool) {
 			if e.ref != nil {
 				v.unclosed = append(v.unclosed, e.ref.name)
 			}
+		case hiddenAmid:
+			v.forgetSQL(e.ref)
 		case hiddenParse:
 			if e.ref != nil && e.ref.stmt != nil {
 				v.forget(e.ref.stmt)

@@ -16,7 +16,8 @@ import (
 // too many or too large.
 func (s *session) carrySQL(found []sqlStmt, more bool) {
 	v := s.srv
-	here := v.sqlNames
+	coming := v.sqlComing()
+	here := slices.DeleteFunc(v.sqlNames, func(n string) bool { return slices.Contains(coming, n) })
 	if v.sqlOwner != s {
 		here = nil
 	}
@@ -29,7 +30,10 @@ func (s *session) carrySQL(found []sqlStmt, more bool) {
 		}
 		return i >= 0
 	})
-	v.sqlNames, v.sqlOwner, v.sqlState = nil, nil, s.sqlState
+	v.sqlNames, v.sqlOwner, v.sqlState = coming, nil, s.sqlState
+	if len(coming) > 0 {
+		v.sqlOwner = s
+	}
 	cannot, bytes := more, 0
 	for _, st := range s.sql {
 		bytes += len(st.name) + len(st.text)
@@ -52,6 +56,16 @@ func (s *session) carrySQL(found []sqlStmt, more bool) {
 	} else {
 		s.unpin(pinSQLStatement)
 	}
+}
+
+// sqlComing are the SQL-level prepared statements that are being made: behind a look that is under way, which does not find them.
+func (v *server) sqlComing() (names []string) {
+	for i := range v.q.n {
+		if e := v.q.at(i); (e.kind == hiddenNamed || e.kind == hiddenAmid) && e.ref != nil {
+			names = append(names, e.ref.name)
+		}
+	}
+	return names
 }
 
 // namesTouched is called when a client names a prepared statement as Forebay names its own: what is there under these
@@ -110,7 +124,7 @@ func (s *session) ensureSQL(name string, o *engine.Output) {
 		v.q.push(expect{kind: hiddenNamed, ref: &namedStmt{name: name}})
 		v.unnamed = nil
 	} else {
-		v.amid(s.sql[i].text, o)
+		v.amid(s.sql[i].text, name, o)
 	}
 	v.sqlOwner, v.sqlState = s, s.sqlState
 	v.sqlNames = append(v.sqlNames, name)
@@ -134,12 +148,25 @@ func (s *session) executes(text []byte, eff sqltext.Effects) {
 }
 
 // amid runs a statement of Forebay's own amid messages of the extended protocol. What these answer is ignored up to the
-// CloseComplete.
-func (v *server) amid(sql string, o *engine.Output) {
-	dst := pgwire.AppendParse(o.Server.Grow(), sqlName, sql, []byte{0, 0})
+// CloseComplete. name is of the SQL-level prepared statement that it makes, or empty.
+func (v *server) amid(sql, name string, o *engine.Output) {
+	dst := pgwire.AppendClose(o.Server.Grow(), 'S', sqlName) // of one that has failed before
+	v.q.push(expect{kind: hiddenClose})
+	dst = pgwire.AppendParse(dst, sqlName, sql, []byte{0, 0})
 	dst = pgwire.AppendBindExecute(dst, sqlName)
 	o.Server.Set(pgwire.AppendClose(dst, 'S', sqlName))
-	v.q.push(expect{kind: hiddenClose})
+	e := expect{kind: hiddenAmid}
+	if name != "" {
+		e.ref = &namedStmt{name: name}
+	}
+	v.q.push(e)
+}
+
+// forgetSQL says that a SQL-level prepared statement has not been made here after all.
+func (v *server) forgetSQL(ref *namedStmt) {
+	if ref != nil {
+		v.sqlNames = slices.DeleteFunc(v.sqlNames, func(n string) bool { return n == ref.name })
+	}
 }
 
 // ensureNamed lets SQL's EXECUTE and DEALLOCATE reach a statement that the client prepared at protocol level: it is made
@@ -158,7 +185,7 @@ func (s *session) ensureNamed(ref *namedStmt, op sqltext.PreparedOp, o *engine.O
 	dst = pgwire.AppendParse(dst, ref.name, string(text), types)
 	if v.q.closed() {
 		dst = pgwire.AppendEmpty(dst, pgwire.Sync) // behind an error a simple query would be ignored
-		v.q.push(expect{kind: hiddenNamed, ref: &namedStmt{name: ref.name}})
+		v.q.push(expect{kind: hiddenNamed})
 	} else {
 		v.q.push(expect{kind: hiddenClose})
 		v.q.push(expect{kind: hiddenParse, ref: &namedStmt{}})
@@ -188,7 +215,7 @@ func (v *server) forgetSequences(s *session, o *engine.Output) {
 	if v.q.closed() {
 		v.simple("DISCARD SEQUENCES", hiddenSet, o)
 	} else {
-		v.amid("DISCARD SEQUENCES", o)
+		v.amid("DISCARD SEQUENCES", "", o)
 	}
 	v.seqOwner = s
 }
