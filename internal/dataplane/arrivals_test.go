@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -64,6 +65,19 @@ func TestSilentClients(t *testing.T) {
 	login("no more")
 }
 
+// readsLater is a connection before whose first read something happens.
+type readsLater struct {
+	net.Conn
+	before func() error
+}
+
+func (c *readsLater) Read(b []byte) (int, error) {
+	if err := c.before(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(b)
+}
+
 // TestRemovedMeanwhile removes a proxy while a client is about to log in: the client is told, not left with nothing behind
 // its connection.
 func TestRemovedMeanwhile(t *testing.T) {
@@ -83,10 +97,7 @@ func TestRemovedMeanwhile(t *testing.T) {
 	dial := cfg.DialFunc
 	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
-		if err == nil {
-			err = f.Plane.Apply(ctx, resource.Snapshot{})
-		}
-		return c, err
+		return &readsLater{Conn: c, before: sync.OnceValue(func() error { return f.Plane.Apply(ctx, resource.Snapshot{}) })}, err
 	}
 	c, err := pgx.ConnectConfig(t.Context(), cfg)
 	if err == nil {
