@@ -65,17 +65,18 @@ func TestSilentClients(t *testing.T) {
 	login("no more")
 }
 
-// readsLater is a connection before whose first read something happens.
-type readsLater struct {
+// hearsLater is a connection on which something happens when the first answer has come, and before it is told.
+type hearsLater struct {
 	net.Conn
-	before func() error
+	meanwhile func() error
 }
 
-func (c *readsLater) Read(b []byte) (int, error) {
-	if err := c.before(); err != nil {
-		return 0, err
+func (c *hearsLater) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err == nil {
+		err = c.meanwhile()
 	}
-	return c.Conn.Read(b)
+	return n, err
 }
 
 // TestRemovedMeanwhile removes a proxy while a client is about to log in: the client is told, not left with nothing behind
@@ -97,7 +98,7 @@ func TestRemovedMeanwhile(t *testing.T) {
 	dial := cfg.DialFunc
 	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
-		return &readsLater{Conn: c, before: sync.OnceValue(func() error { return f.Plane.Apply(ctx, resource.Snapshot{}) })}, err
+		return &hearsLater{Conn: c, meanwhile: sync.OnceValue(func() error { return f.Plane.Apply(ctx, resource.Snapshot{}) })}, err
 	}
 	c, err := pgx.ConnectConfig(t.Context(), cfg)
 	if err == nil {
