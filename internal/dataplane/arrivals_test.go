@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -64,6 +65,20 @@ func TestSilentClients(t *testing.T) {
 	login("no more")
 }
 
+// hearsLater is a connection on which something happens when the first answer has come, and before it is told.
+type hearsLater struct {
+	net.Conn
+	meanwhile func() error
+}
+
+func (c *hearsLater) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err == nil {
+		err = c.meanwhile()
+	}
+	return n, err
+}
+
 // TestRemovedMeanwhile removes a proxy while a client is about to log in: the client is told, not left with nothing behind
 // its connection.
 func TestRemovedMeanwhile(t *testing.T) {
@@ -83,10 +98,7 @@ func TestRemovedMeanwhile(t *testing.T) {
 	dial := cfg.DialFunc
 	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
-		if err == nil {
-			err = f.Plane.Apply(ctx, resource.Snapshot{})
-		}
-		return c, err
+		return &hearsLater{Conn: c, meanwhile: sync.OnceValue(func() error { return f.Plane.Apply(ctx, resource.Snapshot{}) })}, err
 	}
 	c, err := pgx.ConnectConfig(t.Context(), cfg)
 	if err == nil {

@@ -19,7 +19,7 @@ func TestTooEarly(t *testing.T) {
 	go loop.Run()
 	defer loop.Stop()
 	px := &proxy{}
-	l, err := evloop.Listen(t.Context(), []*evloop.Loop{loop}, "127.0.0.1:0", func(a evloop.Accepted) { px.accept(a, "default") }, px.acceptFailed)
+	l, err := evloop.Listen(t.Context(), []*evloop.Loop{loop}, "127.0.0.1:0", false, func(a evloop.Accepted) { px.accept(a, "default") }, px.acceptFailed)
 	if err != nil {
 		t.Fatal(err)
 	}

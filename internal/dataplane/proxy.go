@@ -219,7 +219,7 @@ func (px *proxy) listen(ctx context.Context, address string) error {
 
 // bind begins to listen at an address, for the endpoint with that listenKey.
 func (px *proxy) bind(ctx context.Context, address, key string) (*evloop.Listener, error) {
-	return evloop.Listen(ctx, px.plane.loops, address, func(a evloop.Accepted) { px.accept(a, key) }, px.acceptFailed)
+	return evloop.Listen(ctx, px.plane.loops, address, px.greets == nil, func(a evloop.Accepted) { px.accept(a, key) }, px.acceptFailed)
 }
 
 // readOnly reports whether the endpoint with that listenKey is for sessions that read.

@@ -1,7 +1,7 @@
 // Package evloop runs the query phase: event loops that own sockets, tell a handler when one is ready, and read and
 // write without ever blocking. It knows no database.
 //
-// A Loop is one goroutine on a locked thread. Everything that belongs to a loop (its connections, their handlers, what
+// A Loop is one goroutine. Everything that belongs to a loop (its connections, their handlers, what
 // the handlers own) is touched by that goroutine alone, so none of it has a lock; other goroutines send work in with
 // Loop.Post. A handler never blocks.
 //
@@ -16,7 +16,6 @@ package evloop
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -55,6 +54,7 @@ type Loop struct {
 	nanos     int64
 	empty     int    // turns in a row without an event
 	turns     uint64 // times that the poller returned
+	yielded   int64  // when it last gave way to other goroutines, by its clock
 	ticks     []*ticker
 	open      int
 	buf       []byte  // what a handler reads into
@@ -195,14 +195,16 @@ func (l *Loop) unqueue(c *Conn) {
 
 // Run runs the loop until Stop. It returns after the poller is closed.
 func (l *Loop) Run() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	defer close(l.done)
 	defer l.end()
 	for {
 		n := l.wait()
 		l.turns++
 		l.tell()
+		if l.nanos-l.yielded >= int64(yieldEvery) {
+			goyield()
+			l.yielded = l.nanos
+		}
 		if n == 0 && len(l.again) == 0 {
 			l.empty++
 		} else {

@@ -27,8 +27,9 @@ type Listener struct {
 
 // Listen binds addr ("host:port") and calls accept for each connection, on the loop that the connection belongs to:
 // accept must not block. failed hears of errors of the accept call itself, such as too many open files; the listener
-// goes on.
-func Listen(ctx context.Context, loops []*Loop, addr string, accept func(Accepted), failed func(error)) (*Listener, error) {
+// goes on. clientFirst says that it is the client who speaks first: where the kernel can, it then keeps a connection to
+// itself until there is something to read, or the client has been silent for a second.
+func Listen(ctx context.Context, loops []*Loop, addr string, clientFirst bool, accept func(Accepted), failed func(error)) (*Listener, error) {
 	var lc net.ListenConfig
 	nl, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -39,7 +40,7 @@ func Listen(ctx context.Context, loops []*Loop, addr string, accept func(Accepte
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareListener(fd); err != nil {
+	if err := prepareListener(fd, clientFirst); err != nil {
 		closeFD(fd)
 		return nil, err
 	}

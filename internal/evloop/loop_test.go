@@ -151,18 +151,18 @@ func TestListenErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	go l.Run()
-	if _, err := evloop.Listen(t.Context(), []*evloop.Loop{l}, "127.0.0.1:none", nil, nil); err == nil {
+	if _, err := evloop.Listen(t.Context(), []*evloop.Loop{l}, "127.0.0.1:none", false, nil, nil); err == nil {
 		t.Error("no error for an impossible address")
 	}
-	first, err := evloop.Listen(t.Context(), []*evloop.Loop{l}, "127.0.0.1:0", nil, nil)
+	first, err := evloop.Listen(t.Context(), []*evloop.Loop{l}, "127.0.0.1:0", false, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := evloop.Listen(t.Context(), []*evloop.Loop{l}, first.Addr().String(), nil, nil); err == nil {
+	if _, err := evloop.Listen(t.Context(), []*evloop.Loop{l}, first.Addr().String(), false, nil, nil); err == nil {
 		t.Error("no error for a port in use")
 	}
 	l.Stop()
-	if _, err := evloop.Listen(t.Context(), []*evloop.Loop{l}, "127.0.0.1:0", nil, nil); !errors.Is(err, net.ErrClosed) {
+	if _, err := evloop.Listen(t.Context(), []*evloop.Loop{l}, "127.0.0.1:0", false, nil, nil); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Listen on a loop that has stopped: %v, want %v", err, net.ErrClosed)
 	}
 }

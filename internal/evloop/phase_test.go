@@ -148,7 +148,7 @@ func TestStartWithBytesAlreadyThere(t *testing.T) {
 func TestStartWithNothingThere(t *testing.T) {
 	t.Parallel()
 	e, readable := newEcho(), make(chan bool, 1)
-	l, err := evloop.Listen(t.Context(), startLoops(t, 1), "127.0.0.1:0", func(a evloop.Accepted) {
+	l, err := evloop.Listen(t.Context(), startLoops(t, 1), "127.0.0.1:0", false, func(a evloop.Accepted) {
 		a.Conn.WhenReadable(func() {
 			a.Conn.Begin(func(*evloop.Task) {
 				if _, err := a.Net.Read(make([]byte, 100)); err != nil {
@@ -196,7 +196,7 @@ func TestTasks(t *testing.T) {
 	const clients = 200 // more than coroutines are kept
 	loops := startLoops(t, 1)
 	release := make(chan struct{})
-	l, err := evloop.Listen(t.Context(), loops, "127.0.0.1:0", func(a evloop.Accepted) {
+	l, err := evloop.Listen(t.Context(), loops, "127.0.0.1:0", false, func(a evloop.Accepted) {
 		a.Conn.Begin(func(task *evloop.Task) {
 			defer a.Net.Close()
 			b := make([]byte, 1)
@@ -255,7 +255,7 @@ func TestStopEndsTasks(t *testing.T) {
 	t.Parallel()
 	loop := startLoops(t, 1)[0]
 	began, got := make(chan struct{}), make(chan error, 1)
-	l, err := evloop.Listen(t.Context(), []*evloop.Loop{loop}, "127.0.0.1:0", func(a evloop.Accepted) {
+	l, err := evloop.Listen(t.Context(), []*evloop.Loop{loop}, "127.0.0.1:0", false, func(a evloop.Accepted) {
 		a.Conn.Begin(func(*evloop.Task) {
 			close(began)
 			_, err := a.Net.Read(make([]byte, 1))
@@ -276,7 +276,7 @@ func TestStopEndsTasks(t *testing.T) {
 // A peer may be spoken to before it has said anything, and is then waited for as if nothing had been said.
 func TestSendFirst(t *testing.T) {
 	t.Parallel()
-	l, err := evloop.Listen(t.Context(), startLoops(t, 1), "127.0.0.1:0", func(a evloop.Accepted) {
+	l, err := evloop.Listen(t.Context(), startLoops(t, 1), "127.0.0.1:0", false, func(a evloop.Accepted) {
 		if err := a.Conn.SendFirst([]byte("hello")); err != nil {
 			t.Error(err)
 		}
@@ -306,7 +306,7 @@ func TestHangUpBehindFirstBytes(t *testing.T) {
 	t.Parallel()
 	loop := startLoops(t, 1)[0]
 	accepted, held, hold, got := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	l, err := evloop.Listen(t.Context(), []*evloop.Loop{loop}, "127.0.0.1:0", func(a evloop.Accepted) {
+	l, err := evloop.Listen(t.Context(), []*evloop.Loop{loop}, "127.0.0.1:0", false, func(a evloop.Accepted) {
 		a.Conn.WhenReadable(func() {
 			a.Conn.Begin(func(*evloop.Task) {
 				defer a.Net.Close()

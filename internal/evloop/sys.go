@@ -31,12 +31,17 @@ const listenBacklog = 8192
 
 // prepareListener deepens the backlog, and sets what accepted sockets inherit: small answers must not wait for an
 // acknowledgement of the one before, and a peer that has vanished must be noticed one day.
-func prepareListener(fd int) error {
+func prepareListener(fd int, clientFirst bool) error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return err
 	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1); err != nil {
 		return err
+	}
+	if clientFirst {
+		if err := deferAccept(fd); err != nil {
+			return err
+		}
 	}
 	return unix.Listen(fd, listenBacklog)
 }

@@ -99,7 +99,7 @@ func serve(t *testing.T, loops []*evloop.Loop, phase func(evloop.Accepted)) *evl
 func serveBy(t *testing.T, run runner, loops []*evloop.Loop, phase func(evloop.Accepted)) *evloop.Listener {
 	t.Helper()
 	var running sync.WaitGroup
-	l, err := evloop.Listen(t.Context(), loops, "127.0.0.1:0", func(a evloop.Accepted) {
+	l, err := evloop.Listen(t.Context(), loops, "127.0.0.1:0", false, func(a evloop.Accepted) {
 		running.Add(1)
 		run(a, phase, running.Done)
 	}, func(err error) { t.Errorf("accept: %v", err) })
