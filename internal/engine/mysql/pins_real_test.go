@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"forebay/internal/localserver"
 	"forebay/internal/resource"
 	"forebay/internal/testkit"
 )
@@ -109,6 +110,27 @@ func TestPins(t *testing.T) {
 			if got := w.pins(); len(got) > 0 {
 				w.t.Errorf("after %s; %s: pinned for %q", tt.made, tt.ended, got)
 			}
+		}
+	})
+}
+
+// A function of a component that has nothing to do with the session does not pin.
+func TestComponentFunctionPinsNot(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		if w.m.Version().Product == localserver.ProductMariaDB {
+			w.t.Skip("MySQL has components")
+		}
+		for _, component := range []string{"query_attributes", "classic_hashing"} {
+			w.super("INSTALL COMPONENT 'file://component_" + component + "'")
+			defer w.m.Exec(t.Context(), "UNINSTALL COMPONENT 'file://component_"+component+"'")
+		}
+		c := w.connect(nil)
+		w.want(c, "NULL", "SELECT mysql_query_attribute_string('a')")
+		w.want(c, "900150983cd24fb0d6963f7d28e17f72", "SELECT MD5('abc')")
+		w.want(c, "NULL", "SELECT mysql_query_attribute_string(?)", "a")
+		if got := w.pins(); len(got) > 0 {
+			w.t.Errorf("pinned for %q", got)
 		}
 	})
 }
