@@ -242,6 +242,7 @@ func (s *session) sent(n int, h mysqlwire.Header, _ *engine.Output) {
 	s.comes(h, n)
 	v.r.begin(c.kind)
 	c.active = true
+	s.looks = nil
 	if c.program {
 		s.programBegins()
 	}
@@ -279,6 +280,9 @@ func (s *session) query(pkt, body []byte, h mysqlwire.Header, o *engine.Output) 
 		if text, changed = s.withCount(text, a, s.cmd.mode); changed {
 			sqltext.Analyze(text, s.cmd.mode, a)
 		}
+	}
+	if !s.looksFirst(a, text, o) {
+		return 0
 	}
 	eff, runs := s.whole(a, text)
 	if !s.settles(eff, o) {

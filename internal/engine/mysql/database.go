@@ -426,10 +426,14 @@ func (d *database) look() {
 func (d *database) Maintain(ctx context.Context, m engine.Member) (engine.Capacity, error) {
 	s, _, err := d.login(ctx, m.Config(), m.Dial)
 	if err != nil {
-		if answered(err) {
-			return engine.Capacity{}, &engine.AnswerError{Err: err}
+		if !answered(err) {
+			return engine.Capacity{}, err
 		}
-		return engine.Capacity{}, err
+		if d.target.greeting() == nil {
+			// Clients are greeted all the same, and each is asked for in its own name: nothing tells when the server will let one in.
+			_ = d.eng.Knock(ctx, d.proxy.Load(), m) // with what the refusal was about, there is nothing to add
+		}
+		return engine.Capacity{}, &engine.AnswerError{Err: err}
 	}
 	defer s.Close()
 	f, err := readFacts(ctx, s)

@@ -63,7 +63,7 @@ func (s *session) whole(a *sqltext.Analysis, text []byte) (eff sqltext.Effects, 
 	eff = a.Effects
 	schema := []byte(s.cmd.schema)
 	if eff&sqltext.Call != 0 {
-		eff = eff&^sqltext.Call | c.Called(a, schema)
+		eff = eff&^sqltext.Call | s.called(c, a, text, schema)
 		runs = true
 	}
 	if s.l.reading.autoIsNull {

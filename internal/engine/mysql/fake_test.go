@@ -35,7 +35,8 @@ type fake struct {
 
 	stmts    map[uint32]*fakeStmt
 	lastStmt uint32
-	file     int // bytes of a file so far; negative: none is being sent
+	file     int               // bytes of a file so far; negative: none is being sent
+	shows    map[string]string // what SHOW CREATE shows, by what it names
 	// Faults.
 	refuse string   // a command that holds this fails
 	said   []string // texts of COM_QUERY and COM_STMT_PREPARE, in order

@@ -104,7 +104,20 @@ func (f *fake) run(sql string, values []string, st *fakeStmt, cursor, more bool)
 			f.end(0, true)
 		}
 	case "DO":
-	case "SELECT", "SHOW":
+	case "SHOW":
+		if what, ok := strings.CutPrefix(rest, "CREATE "); ok {
+			create, ok := f.shows[what]
+			if !ok {
+				f.fail(1305, "42000", what+" does not exist")
+				return false
+			}
+			f.header([]string{"Procedure", "sql_mode", "Create Procedure", "character_set_client"}, 0)
+			f.textRow([]string{what, "", create, "utf8mb4"})
+			f.end(0, more)
+			return true
+		}
+		return f.query1(sql, values, st, cursor, more)
+	case "SELECT":
 		return f.query1(sql, values, st, cursor, more)
 	default:
 		f.fail(1064, "42000", "You have an error in your SQL syntax")

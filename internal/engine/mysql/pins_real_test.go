@@ -3,11 +3,13 @@ package mysql_test
 import (
 	"database/sql"
 	"database/sql/driver"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"forebay/internal/localserver"
 	"forebay/internal/resource"
 	"forebay/internal/testkit"
 )
@@ -109,6 +111,134 @@ func TestPins(t *testing.T) {
 			if got := w.pins(); len(got) > 0 {
 				w.t.Errorf("after %s; %s: pinned for %q", tt.made, tt.ended, got)
 			}
+		}
+	})
+}
+
+// A routine that was made a moment ago pins for what it leaves, and not for being new. %n is another number each time, so that none is
+// known.
+func TestNewRoutine(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		c := w.connect(nil)
+		w.exec(c, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)")
+		for i, tt := range []struct{ made, sql, want string }{
+			{`PROCEDURE p%n() SELECT 'it''s; it\'s'`, "CALL p%n()", ""},
+			{`PROCEDURE p%n(IN a INT, OUT b INT) COMMENT 'x' BEGIN DECLARE c TEXT; SET c = "a\\"; INSERT INTO t (v) VALUES (a); SET b = 1; END`, "CALL p%n(1, @b)", "user_variable"},
+			{"PROCEDURE p%n() INSERT INTO t (v) VALUES (1)", "CALL p%n()", ""},
+			{"PROCEDURE p%n(a INT) SQL SECURITY INVOKER SELECT a", "CALL `p%n`(?)", ""},
+			{"PROCEDURE p%n() SELECT 1", "CALL " + w.db.Name + ".P%n", ""},
+			{"FUNCTION f%n(a INT) RETURNS INT DETERMINISTIC RETURN a + 1", "SELECT f%n(1)", ""},
+			{"FUNCTION f%n(a INT) RETURNS INT DETERMINISTIC RETURN a + 1", "INSERT INTO t (v) VALUES (f%n(?))", ""},
+			{"FUNCTION f%n() RETURNS INT NOT DETERMINISTIC NO SQL RETURN GET_LOCK('new', 0)", "SELECT f%n()", "named_lock"},
+			{"PROCEDURE p%n() DO GET_LOCK('new', 0)", "CALL p%n()", "named_lock"},
+			{"PROCEDURE p%n() DO GET_LOCK('new', 0)", "CALL q%n()", "named_lock"}, // by way of another
+			{"PROCEDURE p%n() DO 1", "CALL q%n()", ""},
+			{"PROCEDURE p%n() CALL q%n()", "CALL q%n()", ""}, // which end in an error
+			{"PROCEDURE p%n() SET @a = 1", "CALL p%n()", "user_variable"},
+			{"PROCEDURE p%n() SELECT 1 INTO @a", "CALL p%n()", "user_variable"},
+			{"PROCEDURE p%n() CREATE TEMPORARY TABLE x SELECT 1 AS a", "CALL p%n()", "temporary_table"},
+			{"PROCEDURE p%n() BEGIN SET @q = 'DO 1'; PREPARE s FROM @q; EXECUTE s; END", "CALL p%n()", "*"},
+			{"PROCEDURE p%n() SELECT 1", "CALL missing%n()", "*"},
+		} {
+			n := fmt.Sprint(i)
+			of := func(sql string) string { return strings.ReplaceAll(sql, "%n", n) }
+			w.exec(c, of("CREATE "+tt.made))
+			if strings.Contains(tt.sql, "q%n") {
+				w.exec(c, of("CREATE PROCEDURE q%n() BEGIN IF 1 = 1 THEN CALL p%n(); END IF; END"))
+			}
+			var err error
+			if strings.Contains(tt.sql, "?") {
+				_, err = c.ExecContext(t.Context(), of(tt.sql), 1)
+			} else {
+				_, err = c.ExecContext(t.Context(), of(tt.sql))
+			}
+			if fails := strings.Contains(tt.sql, "missing") || strings.Contains(tt.made, "q%n"); (err != nil) != fails {
+				w.t.Errorf("%s: %v", of(tt.sql), err)
+			}
+			if got := strings.Join(w.pins(), " "); got != tt.want && (tt.want != "*" || got == "") {
+				w.t.Errorf("%s, %s: pinned for %q, want %q", tt.made, tt.sql, got, tt.want)
+			}
+			if tt.want != "" {
+				_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it
+				c = w.connect(nil)
+			}
+			kind, _, _ := strings.Cut(tt.made, " ")
+			w.exec(c, of("DROP "+kind+" "+strings.ToLower(kind[:1])+"%n"))
+		}
+	})
+}
+
+// A new routine is read as it was made, whatever the session's sql_mode is when it is called.
+func TestNewRoutineModes(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		c := w.connect(nil)
+		modes := []string{"", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI_QUOTES,NO_BACKSLASH_ESCAPES"}
+		for i, made := range modes {
+			for j, called := range modes {
+				w.exec(c, "SET sql_mode = '"+made+"'")
+				var body string
+				if strings.Contains(made, "NO_BACKSLASH") {
+					body = `SET a = 'x\'; DO GET_LOCK('new', 0); SET a = '\';`
+				} else {
+					body = `SET a = 'x\''; SET a = 'y'; DO GET_LOCK('new', 0); SET a = '\'';`
+				}
+				if strings.Contains(made, "ANSI_QUOTES") {
+					body = `SET "a" = '"'; ` + body
+				} else {
+					body = `SET a = "'"; ` + body
+				}
+				p := fmt.Sprintf("p%d%d", i, j)
+				w.exec(c, "CREATE PROCEDURE "+p+"() BEGIN DECLARE a TEXT; "+body+" END")
+				w.exec(c, "SET sql_mode = '"+called+"'")
+				w.exec(c, "CALL "+p+"()")
+				if got := strings.Join(w.pins(), " "); got != "named_lock" {
+					w.t.Errorf("made in %q, called in %q: pinned for %q", made, called, got)
+				}
+				w.exec(c, "SELECT RELEASE_ALL_LOCKS()")
+			}
+		}
+	})
+}
+
+// A routine whose body the user may not see pins, new or not.
+func TestNewRoutineHidden(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		clerk := "clerk_" + w.db.User
+		w.super("CREATE USER " + clerk + " IDENTIFIED BY 'x'")
+		defer w.m.Exec(t.Context(), "DROP USER "+clerk)
+		w.super("GRANT SELECT, EXECUTE ON `" + strings.ReplaceAll(w.db.Name, "_", "\\_") + "`.* TO " + clerk)
+		w.db.User, w.db.Password = clerk, "x"
+		w.few(2, w.db)
+		c := w.connect(nil)
+		w.want(c, "1", "SELECT 1")
+		w.super("CREATE PROCEDURE `" + w.db.Name + "`.hidden() DO GET_LOCK('hidden', 0)") // past Forebay
+		w.exec(c, "CALL hidden()")
+		if got := strings.Join(w.pins(), " "); got != "routine" {
+			w.t.Errorf("pinned for %q", got)
+		}
+	})
+}
+
+// A function of a component that has nothing to do with the session does not pin.
+func TestComponentFunctionPinsNot(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		if w.m.Version().Product == localserver.ProductMariaDB {
+			w.t.Skip("MySQL has components")
+		}
+		for _, component := range []string{"query_attributes", "classic_hashing"} {
+			w.super("INSTALL COMPONENT 'file://component_" + component + "'")
+			defer w.m.Exec(t.Context(), "UNINSTALL COMPONENT 'file://component_"+component+"'")
+		}
+		c := w.connect(nil)
+		w.want(c, "NULL", "SELECT mysql_query_attribute_string('a')")
+		w.want(c, "900150983cd24fb0d6963f7d28e17f72", "SELECT MD5('abc')")
+		w.want(c, "NULL", "SELECT mysql_query_attribute_string(?)", "a")
+		if got := w.pins(); len(got) > 0 {
+			w.t.Errorf("pinned for %q", got)
 		}
 	})
 }

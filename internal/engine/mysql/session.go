@@ -5,6 +5,7 @@ import (
 
 	"forebay/internal/engine"
 	"forebay/internal/engine/mysql/login"
+	"forebay/internal/engine/mysql/routines"
 	"forebay/internal/engine/mysql/sqltext"
 	"forebay/internal/wire/mysqlwire"
 )
@@ -53,6 +54,8 @@ type session struct {
 	lastStmt  uint32 // the last id handed out
 	recent    uint32 // that of the statement prepared last, as MariaDB's clients mean by -1; 0: it failed, or is closed
 	cursors   int    // open ones, and statements with long data
+
+	looks *routines.Look // at what the next command reaches: lookfirst.go
 
 	insertID     uint64   // what LAST_INSERT_ID() is: insertid.go
 	idTurn       uint32   // counts its values
@@ -339,7 +342,7 @@ func (s *session) Detach() {
 	if s.srv != nil && s.srv.inTransaction() {
 		s.l.counters.InTransaction-- // it is closed with its transaction open
 	}
-	s.srv, s.cmd, s.steps = nil, nil, nil
+	s.srv, s.cmd, s.steps, s.looks = nil, nil, nil, nil
 	s.ahead = 0
 	s.declared, s.guarded = declaredNothing, false
 }

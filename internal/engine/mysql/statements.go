@@ -213,6 +213,9 @@ func (s *session) statement(pkt, body []byte, h mysqlwire.Header, whole bool, o 
 		c.schema, _ = settingIn(cs.stmt.context, settingSchema)
 		if eff&^quiet != 0 || s.knownRoutines().Hidden() != 0 {
 			sqltext.Analyze(cs.stmt.text, c.mode, &s.l.analysis)
+			if !s.looksFirst(&s.l.analysis, cs.stmt.text, o) {
+				return 0
+			}
 			eff, runs = s.whole(&s.l.analysis, cs.stmt.text)
 		}
 		if !s.settles(eff, o) {

@@ -4,15 +4,17 @@ import (
 	"strings"
 
 	"forebay/internal/engine"
+	"forebay/internal/engine/mysql/routines"
 	"forebay/internal/wire/mysqlwire"
 )
 
 // step is a command of Forebay's own: the client never sees its answer.
 type step struct {
-	kind stepKind
-	text string
-	name string // stepVariable: which
-	stmt *clientStmt
+	kind    stepKind
+	text    string
+	name    string // stepVariable: which
+	stmt    *clientStmt
+	routine routines.Name // stepRoutine: which
 }
 
 type stepKind uint8
@@ -37,6 +39,7 @@ const (
 	stepCleaned                       // ends clean
 	stepFresh                         // ends startAgain
 	stepCharsets                      // asks what the character sets and sql_mode are
+	stepRoutine                       // asks what a routine does
 )
 
 // ask is the query for the values of expressions. Neither the session's character_set_results nor its sql_select_limit
@@ -113,7 +116,7 @@ func (s *session) next(o *engine.Output) {
 			if v.diagOwner != s { // what is there may be somebody else's still
 				v.diagOwner = nobody
 			}
-			if cmd == mysqlwire.ComQuery && strings.HasPrefix(st.text, "SELECT") {
+			if cmd == mysqlwire.ComQuery && (strings.HasPrefix(st.text, "SELECT") || st.kind == stepRoutine) {
 				v.rowsOwner = nobody
 			}
 		}
@@ -183,6 +186,13 @@ func (s *session) stepFailed(st step, e mysqlwire.Error, o *engine.Output) bool 
 	case stepCleaned, stepReset, stepTracking:
 		o.CloseServer = true
 		return false
+	case stepRoutine:
+		if e.Code == 1305 { // there is none, or not for this user
+			s.looked(st.routine, nil)
+		} else {
+			s.looked(st.routine, []string{})
+		}
+		return true
 	case stepVariable:
 		if e.Code == 1193 || e.Code == 1238 { // there is none, or not in a session: why the text has failed
 			return true
@@ -273,6 +283,8 @@ func (s *session) stepDone(st step, o *engine.Output) {
 		s.status = v.status & lasting
 	case stepPrepare:
 		s.preparedEnds(o)
+	case stepRoutine:
+		s.looked(st.routine, append([]string{}, v.row...)) // not nil
 	}
 }
 

@@ -65,14 +65,21 @@ func (c *Catalog) Called(a *sqltext.Analysis, schema []byte) sqltext.Effects {
 	}
 	for i := range a.CallLen() {
 		s, name := a.CallName(i)
-		if len(s) == 0 {
+		bare := len(s) == 0
+		if bare {
 			s = schema
 		}
-		x, _ := c.Effects(s, name, a.CallKind(i))
+		x, known := c.Effects(s, name, a.CallKind(i))
+		if !known && bare && a.CallKind(i) == sqltext.CallsFunction && c.complete() && sqltext.Loadable(name) {
+			x = 0 // a loadable function: the name of a database before it would mean a stored one
+		}
 		e |= x
 	}
 	return e
 }
+
+// complete reports whether a routine that is not in the catalogue is none that the user may call.
+func (c *Catalog) complete() bool { return c != nil && c.routines != nil && !c.stale }
 
 // Reached returns what triggers and views do that a text reaches by names of tables. It is for texts of one session whose
 // default database is schema, and reads them once more, but not if Hidden is 0. Add what the text of a prepared

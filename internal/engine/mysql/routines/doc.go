@@ -11,7 +11,8 @@
 //
 // Bodies are read by sqltext.ReadProgram, and what a routine does also holds for those that call it. Nothing is known
 // ([Anything]) of routines whose body the user may not see, of those in other languages than SQL (MariaDB's sql_mode ORACLE
-// and its packages among them), of dynamic SQL, and of loadable functions. MySQL's information_schema shows literals
+// and its packages among them), of dynamic SQL, and of loadable functions, but for those that sqltext.Loadable lists, where a
+// text calls them. MySQL's information_schema shows literals
 // without their escapes (it\'s as it's), so that bodies with quotes are asked for one by one; those in its own database
 // sys are not.
 //

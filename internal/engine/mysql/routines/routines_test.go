@@ -277,6 +277,31 @@ func TestNothingHidden(t *testing.T) {
 	}
 }
 
+// A loadable function of MySQL's that has nothing to do with the session is known, as long as no stored one has its name.
+func TestLoadable(t *testing.T) {
+	t.Parallel()
+	c := load(t, &fake{version: "9.7.4", routines: [][]string{fn("gen_range", "return get_lock('a', 1)"), fn("mask_inner", "NULL")}})
+	for _, tt := range []struct {
+		c    *routines.Catalog
+		sql  string
+		want sqltext.Effects
+	}{
+		{c, "select Mysql_Query_Attribute_String('x')", 0},
+		{c, "select gen_range(1, 2)", sqltext.NamedLock},
+		{c, "select mask_inner('x', 1, 1)", routines.Anything},
+		{c, "select d.mask_outer('x', 1, 1)", routines.Anything}, // a stored one
+		{c, "call mask_outer('x', 1, 1)", routines.Anything},
+		{c, "select audit_log_read()", routines.Anything},
+		{c.WithoutRoutines(), "select mask_outer('x', 1, 1)", routines.Anything},
+		{nil, "select mask_outer('x', 1, 1)", routines.Anything},
+		{new(routines.Catalog), "select mask_outer('x', 1, 1)", routines.Anything},
+	} {
+		if got := effects(tt.c, tt.sql) &^ sqltext.Unseen; got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.sql, got, tt.want)
+		}
+	}
+}
+
 // Where triggers may be that are not known, what may reach one says so.
 func TestUnseen(t *testing.T) {
 	t.Parallel()

@@ -73,6 +73,36 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// What a server has not, or not any more, may be a stored function there.
+func TestBuiltInSince(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		sql   string
+		mode  Mode
+		calls bool
+	}{
+		{"select md5('x'), sha('x'), sha1('x')", Mode{Version: 90500, SQLModeKnown: true}, false},
+		{"select md5('x')", Mode{Version: 90600, SQLModeKnown: true}, true},
+		{"select Sha1('x')", Mode{Version: 90704, SQLModeKnown: true}, true},
+		{"select md5('x')", Mode{SQLModeKnown: true}, true},
+		{"select md5('x')", Mode{Version: 110809, MariaDB: true, SQLModeKnown: true}, false},
+		{"select sha2('x', 256)", Mode{Version: 90704, SQLModeKnown: true}, false},
+		{"select st_mpolyfromtext('x'), st_numinteriorring(p)", Mode{Version: 80011, SQLModeKnown: true}, false},
+		{"select etag(a, b)", Mode{Version: 90600, SQLModeKnown: true}, true},
+		{"select etag(a, b)", Mode{Version: 90704, SQLModeKnown: true}, false},
+		{"select contains(a, b), within(a, b)", Mode{Version: 101119, MariaDB: true, SQLModeKnown: true}, false},
+		{"select contains(a, b)", Mode{Version: 90704, SQLModeKnown: true}, true},
+		{"select format_bytes(1)", Mode{Version: 101119, MariaDB: true, SQLModeKnown: true}, true},
+		{"select format_bytes(1)", Mode{Version: 110809, MariaDB: true, SQLModeKnown: true}, false},
+		{"select wsrep_last_written_gtid()", Mode{Version: 110809, MariaDB: true, SQLModeKnown: true}, true}, // the session's
+	} {
+		var a Analysis
+		if Analyze([]byte(tt.sql), tt.mode, &a); a.Effects&Call != 0 != tt.calls {
+			t.Errorf("%s, %+v: effects %v", tt.sql, tt.mode, a.Effects)
+		}
+	}
+}
+
 func TestCallBounds(t *testing.T) {
 	t.Parallel()
 	var many strings.Builder

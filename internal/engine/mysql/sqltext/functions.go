@@ -1,5 +1,7 @@
 package sqltext
 
+import "strings"
+
 // always means every server that this package is for.
 const always = 1
 
@@ -21,10 +23,10 @@ var functions = []struct {
 		json_array_insert json_contains json_contains_path json_depth json_extract json_insert json_keys json_length
 		json_merge json_object json_quote json_remove json_replace json_search json_set json_type json_unquote
 		json_valid last_day last_insert_id lcase least left length ln load_file localtime localtimestamp locate log
-		log10 log2 lower lpad ltrim make_set makedate maketime master_pos_wait max md5 microsecond mid min minute mod
+		log10 log2 lower lpad ltrim make_set makedate maketime master_pos_wait max microsecond mid min minute mod
 		month monthname name_const now nullif oct octet_length ord period_add period_diff pi position pow power
 		quarter quote radians rand release_all_locks release_lock repeat replace reverse right round row_count rpad
-		rtrim schema sec_to_time second session_user sha sha1 sha2 sign sin sleep soundex space sqrt std stddev
+		rtrim schema sec_to_time second session_user sha2 sign sin sleep soundex space sqrt std stddev
 		stddev_pop stddev_samp str_to_date strcmp subdate substr substring substring_index subtime sum sysdate
 		system_user tan time time_format time_to_sec timediff timestamp timestampadd timestampdiff to_base64 to_days
 		to_seconds trim truncate ucase uncompress uncompressed_length unhex unix_timestamp updatexml upper user
@@ -41,6 +43,7 @@ var functions = []struct {
 		st_pointfromtext st_pointfromwkb st_pointn st_polyfromtext st_polyfromwkb st_polygonfromtext
 		st_polygonfromwkb st_srid st_startpoint st_symdifference st_touches st_union st_within st_x st_y`},
 
+	{always, always, "md5 sha sha1"}, // see lostInMySQL
 	{mysql: always, names: `any_value gtid_subset gtid_subtract mbrcoveredby mbrcovers mbrequals random_bytes
 		st_buffer_strategy st_distance_sphere st_geohash st_isvalid st_latfromgeohash st_longfromgeohash
 		st_makeenvelope st_pointfromgeohash st_simplify st_validate validate_password_strength
@@ -49,13 +52,17 @@ var functions = []struct {
 		json_storage_size`},
 	{mysql: 80011, names: `bin_to_uuid cume_dist current_role dense_rank first_value grouping icu_version is_uuid
 		json_storage_free json_table lag last_value lead nth_value ntile percent_rank rank regexp_instr regexp_like
-		regexp_replace regexp_substr roles_graphml row_number st_latitude st_longitude st_swapxy st_transform
+		regexp_replace regexp_substr roles_graphml row_number st_geomcollfromtxt st_latitude st_longitude
+		st_mlinefromtext st_mlinefromwkb st_mpointfromtext st_mpointfromwkb st_mpolyfromtext st_mpolyfromwkb
+		st_multilinestringfromtext st_multilinestringfromwkb st_multipointfromtext st_multipointfromwkb
+		st_multipolygonfromtext st_multipolygonfromwkb st_numinteriorring st_swapxy st_transform
 		statement_digest statement_digest_text uuid_to_bin`},
 	{mysql: 80022, names: `format_bytes format_pico_time json_overlaps json_schema_valid
 		json_schema_validation_report json_value ps_current_thread_id ps_thread_id`},
 	{mysql: 80026, names: `source_pos_wait st_collect st_frechetdistance st_hausdorffdistance
 		st_lineinterpolatepoint st_lineinterpolatepoints st_pointatdistance`},
 	{mysql: 90000, names: `from_vector string_to_vector to_vector vector_dim vector_to_string`},
+	{mysql: 90700, names: `etag geomcollection`}, // seen there; older ones may have them
 
 	{mariadb: always, names: `binlog_gtid_pos chr column_add column_check column_create column_delete column_exists
 		column_get column_json column_list concat_operator_oracle cume_dist current_role decode decode_histogram
@@ -77,12 +84,45 @@ var functions = []struct {
 	{mariadb: 100800, names: `crc32c`},
 	{mariadb: 100900, names: `json_overlaps`},
 	{mariadb: 101010, names: `json_pretty random_bytes`},
+	{mariadb: 101100, names: `contains des_decrypt des_encrypt disjoint equals geometrycollectionfromtext
+		geometrycollectionfromwkb mbrequals multilinestringfromtext multilinestringfromwkb multipointfromtext
+		multipointfromwkb multipolygonfromtext multipolygonfromwkb overlaps st_mlinefromtext st_mlinefromwkb
+		st_mpointfromtext st_mpointfromwkb st_mpolyfromtext st_mpolyfromwkb st_multilinestringfromtext
+		st_multilinestringfromwkb st_multipointfromtext st_multipointfromwkb st_multipolygonfromtext
+		st_multipolygonfromwkb touches within`}, // seen there; older ones have most of them
 	{mariadb: 110200, names: `json_array_intersect json_key_value json_object_filter_keys json_object_to_array
 		json_schema_valid`},
 	{mariadb: 110300, names: `kdf`},
 	{mariadb: 110700, names: `uuid_v4 uuid_v7 vec_distance vec_distance_cosine vec_distance_euclidean vec_fromtext
 		vec_totext`},
+	{mariadb: 110800, names: `format_bytes format_pico_time`},
 }
+
+// lostInMySQL has the functions that MySQL has no more, by the version since which they may be loadable or stored ones.
+// ("Legacy Hashing Component")
+var lostInMySQL = map[string]uint32{"md5": 90600, "sha": 90600, "sha1": 90600}
+
+// loadable lists functions of MySQL's own components and plugins that leave nothing in the session and read nothing from it
+// but what came with the statement. They are there where they have been installed; else a stored function may have the name.
+// ("Loadable Function Reference".) Not listed: audit_log_read, which keeps its place in the session; locks; what changes the
+// server for all.
+var loadable = func() map[string]bool {
+	all := make(map[string]bool)
+	for name := range strings.FieldsSeq(`mysql_query_attribute_string audit_api_message_emit_udf md5 sha sha1
+		asymmetric_decrypt asymmetric_derive asymmetric_encrypt asymmetric_sign asymmetric_verify
+		create_asymmetric_priv_key create_asymmetric_pub_key create_dh_parameters create_digest
+		gen_blacklist gen_blocklist gen_dictionary gen_range gen_rnd_canada_sin gen_rnd_email gen_rnd_iban gen_rnd_pan
+		gen_rnd_ssn gen_rnd_uk_nin gen_rnd_us_phone gen_rnd_uuid mask_canada_sin mask_iban mask_inner mask_outer
+		mask_pan mask_pan_relaxed mask_ssn mask_uk_nin mask_uuid
+		keyring_key_fetch keyring_key_generate keyring_key_length_fetch keyring_key_remove keyring_key_store
+		keyring_key_type_fetch`) {
+		all[name] = true
+	}
+	return all
+}()
+
+// Loadable reports whether a function that is no stored one is known to have nothing to do with the session.
+func Loadable(name []byte) bool { return loadable[strings.ToLower(string(name))] }
 
 // functionEffects lists the functions that leave or read something in the session. A name that is not built in has its
 // effects beside Call. Not listed, since they are clean: RAND(), whose seeds only variables can set, and RAND(n), which
@@ -117,6 +157,8 @@ func (k *keyword) builtIn(mode Mode) bool {
 	since := k.mysql
 	if mode.MariaDB {
 		since = k.mariadb
+	} else if k.lost != 0 && (mode.Version == 0 || mode.Version >= k.lost) {
+		return false
 	}
 	return since != 0 && since <= mode.version()
 }

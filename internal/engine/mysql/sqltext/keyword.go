@@ -150,6 +150,7 @@ type keyword struct {
 	syntax bool // stands before a parenthesis without naming a function
 	// The lowest versions that have a function of this name built in; 0 if none has.
 	mysql, mariadb uint32
+	lost           uint32  // the MySQL since which it has it no more; 0: none
 	eff            Effects // of the function
 }
 
@@ -228,6 +229,9 @@ var keywords, index = func() ([]keyword, *[slots]uint16) {
 				}
 			})
 		}
+	}
+	for w, since := range lostInMySQL {
+		edit(w, func(k *keyword) { k.lost = since })
 	}
 	for w, e := range functionEffects {
 		edit(w, func(k *keyword) { k.eff = e })
