@@ -385,6 +385,55 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
+// What the server shows of a routine is believed where it shows what runs.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	c := load(t, &fake{version: "8.0.36", routines: [][]string{proc("known", "do get_lock('a', 1)")}})
+	const create = "CREATE PROCEDURE `p`()\n"
+	for _, tt := range []struct {
+		row  []string
+		want sqltext.Effects
+	}{
+		{[]string{"p", "", create + "SELECT 1", "utf8mb4"}, 0},
+		{[]string{"p", "", create + "SELECT 1", "latin1", "latin1_swedish_ci", "utf8mb4_bin"}, 0},
+		{[]string{"p", "", create + "CALL known()", "utf8mb4"}, sqltext.NamedLock},
+		{[]string{"p", "", create + "SELECT 1", "armscii8"}, routines.Anything}, // where a byte above ASCII is a quote
+		{[]string{"p", "", create + "SELECT 1", "swe7"}, routines.Anything},     // and @ a letter
+		{[]string{"p", "", create + "SELECT '?'", "utf8mb4"}, routines.Anything},
+		{[]string{"p", "", create + "SELECT 'é'", "utf8mb4"}, routines.Anything},
+		{[]string{"p", "ORACLE", create + "SELECT 1", "utf8mb4"}, routines.Anything},
+		{[]string{"p", "", "", "utf8mb4"}, routines.Anything},
+		{[]string{"p"}, routines.Anything},
+		{nil, routines.Anything},
+	} {
+		var a sqltext.Analysis
+		sqltext.Analyze([]byte("call p()"), mode, &a)
+		l := routines.Look{Version: 80036}
+		_, next, needs := l.Called(c, &a, []byte("d"))
+		if got := next.Ask(); !needs || got != "SHOW CREATE PROCEDURE `d`.`p`" {
+			t.Fatalf("asks %q, needs %v", got, needs)
+		}
+		l.Take(c, next, tt.row)
+		if got, _, needs := l.Called(c, &a, []byte("d")); got != tt.want || needs {
+			t.Errorf("%q: %v, needs %v, want %v", tt.row, got, needs, tt.want)
+		}
+	}
+}
+
+// On MariaDB, what stands before the dot may be a package.
+func TestLookPackage(t *testing.T) {
+	t.Parallel()
+	c := load(t, &fake{version: "11.8.9-MariaDB"})
+	for sql, want := range map[string]bool{"call p()": true, "call d.p()": false, "select d.f()": false} {
+		var a sqltext.Analysis
+		sqltext.Analyze([]byte(sql), mode, &a)
+		l := routines.Look{Version: 110809, MariaDB: true}
+		if e, _, needs := l.Called(c, &a, []byte("d")); needs != want || !needs && e != routines.Anything {
+			t.Errorf("%s: asks %v, else %v", sql, needs, e)
+		}
+	}
+}
+
 // A call may run more than a body, or another one: parameters of MariaDB's can have values of their own, and what stands before the
 // dot may be a package.
 func TestMariaDBCalls(t *testing.T) {
