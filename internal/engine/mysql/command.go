@@ -66,6 +66,9 @@ func (s *session) FromClient(b []byte, o *engine.Output) int {
 		}
 		n := s.command(b[i:min(i+size, len(b))], h, whole, o)
 		i += n
+		if n > 0 {
+			s.looks = nil // whatever has become of it, they were for this command
+		}
 		if n == 0 || s.srv == nil || o.Relogin != nil || o.Kill != nil {
 			return i
 		}
@@ -242,7 +245,6 @@ func (s *session) sent(n int, h mysqlwire.Header, _ *engine.Output) {
 	s.comes(h, n)
 	v.r.begin(c.kind)
 	c.active = true
-	s.looks = nil
 	if c.program {
 		s.programBegins()
 	}

@@ -38,8 +38,8 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 	rows := eff&(sqltext.FoundRowsRead|sqltext.Call) != 0 && !s.hasRows()
 	diagnostics := eff&(sqltext.RowCountRead|sqltext.DiagnosticsRead|sqltext.Call) != 0 && !s.hasDiagnostics()
 	switch {
-	case diagnostics && v.mariaDB: // there, only a statement that names a table clears the warnings
-		s.steps = append(s.steps, step{kind: stepNeutral, text: "SELECT 0 FROM information_schema.ENGINES WHERE 0"})
+	case diagnostics && v.mariaDB:
+		s.steps = append(s.steps, step{kind: stepNeutral, text: clearsWarnings})
 	case rows:
 		s.steps = append(s.steps, step{kind: stepRows, text: "SELECT 0 FROM DUAL WHERE 0"})
 	}
@@ -55,6 +55,9 @@ func (s *session) settles(eff sqltext.Effects, o *engine.Output) bool {
 	s.next(o)
 	return false
 }
+
+// clearsWarnings leaves no warnings on MariaDB, where only a statement does that names a table.
+const clearsWarnings = "SELECT 0 FROM information_schema.ENGINES WHERE 0"
 
 // whole returns the effects of a text, a, with those of the routines, triggers and views that it reaches in place of the mark
 // Call: that stays where nothing is known of a routine. runs reports whether it reaches any.
@@ -101,8 +104,7 @@ func (s *session) before(a *sqltext.Analysis, eff sqltext.Effects, runs bool, te
 		s.pinNow(pinBackupLock) // UNLOCK TABLES does not end it
 	}
 	c.dynamic = (runs || eff&sqltext.Unknown != 0) && containsAny(text, "execute", "prepare", "call")
-	c.program = eff&sqltext.DDL != 0 && containsAny(text, "procedure", "function", "trigger", "view", "package") ||
-		eff&sqltext.RenamesTable != 0 // a trigger goes with its table
+	c.program = programs(eff, text) || eff&sqltext.RenamesTable != 0 // a trigger goes with its table
 	if eff&(sqltext.Unknown|sqltext.Call) == sqltext.Unknown || a.Effects&sqltext.Unknown != 0 {
 		s.pinNow(pinUnknown)
 	}
@@ -134,6 +136,11 @@ func (s *session) before(a *sqltext.Analysis, eff sqltext.Effects, runs bool, te
 			s.takeBack(r)
 		}
 	}
+}
+
+// programs reports whether a text makes or drops routines, triggers or views.
+func programs(eff sqltext.Effects, text []byte) bool {
+	return eff&sqltext.DDL != 0 && containsAny(text, "procedure", "function", "trigger", "view", "package")
 }
 
 // excludesSets reports whether the proxy is told that no SET needs a pin (EXCLUDE_VARIABLE_SETS, contract section 5.4).

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -21,11 +22,19 @@ func TestLooksFirst(t *testing.T) {
 		"PROCEDURE `d`.`é`":     "CREATE PROCEDURE `é`()\nSELECT 1",
 		"PROCEDURE `d`.`moved`": "CREATE PROCEDURE `moved`()\nSELECT 'é'",
 		"PROCEDURE `d`.`hides`": null,
-		"PROCEDURE `d`.`large`": "CREATE PROCEDURE `large`()\nSELECT '" + strings.Repeat("x", 2*maxInspected) + "'",
+		"PROCEDURE `d`.`lost`":  "CREATE PROCEDURE `lost`()\nDO ??()", // as latin1 shows other letters
+		"PROCEDURE `d`.`masks`": "CREATE PROCEDURE `masks`()\nDO mask_inner('a', 1, 1)",
+		"FUNCTION `d`.`k`":      "CREATE FUNCTION `k`() RETURNS int\nRETURN 1",
+		"PROCEDURE `d`.`large`": "CREATE PROCEDURE `large`()\nSELECT '" + strings.Repeat("x", maxShown) + "'",
 	}
 	for i := range 20 {
 		shows["PROCEDURE `d`.`n"+string('a'+rune(i))+"`"] = "CREATE PROCEDURE `n`()\nCALL n" + string('a'+rune(i+1)) + "()"
 	}
+	many := "CREATE PROCEDURE `many`()\nBEGIN"
+	for i := range 4000 {
+		many += fmt.Sprintf(" CALL a%x();", i)
+	}
+	shows["PROCEDURE `d`.`many`"] = many + " END"
 	for _, tt := range []struct {
 		sql, want string
 		asked     int
@@ -44,6 +53,13 @@ func TestLooksFirst(t *testing.T) {
 		{"SELECT mask_inner('a', 1, 1)", "", 1},
 		{"SELECT d.mask_inner('a', 1, 1)", "routine", 1},
 		{"CALL p(); CALL js()", "routine", 2},
+		{"CALL lost()", "routine", 1},
+		{"CALL many()", "routine", 1},
+		{"CALL masks()", "routine", 2}, // where there may be a stored one that this user does not see
+		{"SELECT K(), k()", "", 1},
+		{"SELECT k(), \u212a()", "routine", 1}, // a letter of its own
+		{"SELECT FOUND_ROWS(), f()", "routine", 0},
+		{"SELECT f(), @@warning_count", "routine", 0},
 		{"SELECT 1", "", 0},
 	} {
 		for _, caps := range []mysqlwire.Capability{0, mysqlwire.ClientDeprecateEOF | mysqlwire.ClientQueryAttributes} {
@@ -110,6 +126,30 @@ func TestLooksFirstAtExecution(t *testing.T) {
 		t.execute(1)
 	}))
 	if got := w.s.Pinned(); got != "" || !slices.Contains(f.said, "SHOW CREATE PROCEDURE `d`.`p`") {
+		t.Errorf("pinned for %q, after %q", got, f.said)
+	}
+}
+
+// What was seen for a command that was refused is not for the next one.
+func TestLooksAnew(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, setup{servers: 1, prepared: 10})
+	f := w.servers[0].f
+	f.shows = map[string]string{"PROCEDURE `d`.`p`": "CREATE PROCEDURE `p`()\nSELECT 1"}
+	w.run(say(0, func(t *talk) { t.query("USE d"); t.query("BEGIN") }))
+	w.in = say(0, func(t *talk) { t.query("CALL p()") })
+	w.o.Reset()
+	w.in = w.in[w.s.FromClient(w.in, &w.o):]
+	w.took()
+	w.upTo("SHOW CREATE")
+	w.s.Interrupt()
+	w.client = nil
+	if w.run(nil); !strings.Contains(string(w.client), "interrupted") {
+		t.Fatalf("killed while it is looked at: %q", inWords(w.client))
+	}
+	f.shows["PROCEDURE `d`.`p`"] = "CREATE PROCEDURE `p`()\nDO GET_LOCK('a', 0)"
+	w.run(say(0, func(t *talk) { t.query("CALL p()") }))
+	if got := w.s.Pinned(); got != "named_lock" {
 		t.Errorf("pinned for %q, after %q", got, f.said)
 	}
 }

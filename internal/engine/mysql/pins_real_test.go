@@ -122,12 +122,16 @@ func TestNewRoutine(t *testing.T) {
 	each(t, func(w *world) {
 		c := w.connect(nil)
 		w.exec(c, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)")
+		home := w.db.Name + "."
+		if w.m.Version().Product == localserver.ProductMariaDB {
+			home = "" // it may be a package's, as long as it is not known
+		}
 		for i, tt := range []struct{ made, sql, want string }{
 			{`PROCEDURE p%n() SELECT 'it''s; it\'s'`, "CALL p%n()", ""},
 			{`PROCEDURE p%n(IN a INT, OUT b INT) COMMENT 'x' BEGIN DECLARE c TEXT; SET c = "a\\"; INSERT INTO t (v) VALUES (a); SET b = 1; END`, "CALL p%n(1, @b)", "user_variable"},
 			{"PROCEDURE p%n() INSERT INTO t (v) VALUES (1)", "CALL p%n()", ""},
 			{"PROCEDURE p%n(a INT) SQL SECURITY INVOKER SELECT a", "CALL `p%n`(?)", ""},
-			{"PROCEDURE p%n() SELECT 1", "CALL " + w.db.Name + ".P%n", ""},
+			{"PROCEDURE p%n() SELECT 1", "CALL " + home + "P%n", ""},
 			{"FUNCTION f%n(a INT) RETURNS INT DETERMINISTIC RETURN a + 1", "SELECT f%n(1)", ""},
 			{"FUNCTION f%n(a INT) RETURNS INT DETERMINISTIC RETURN a + 1", "INSERT INTO t (v) VALUES (f%n(?))", ""},
 			{"FUNCTION f%n() RETURNS INT NOT DETERMINISTIC NO SQL RETURN GET_LOCK('new', 0)", "SELECT f%n()", "named_lock"},
@@ -165,6 +169,60 @@ func TestNewRoutine(t *testing.T) {
 			}
 			kind, _, _ := strings.Cut(tt.made, " ")
 			w.exec(c, of("DROP "+kind+" "+strings.ToLower(kind[:1])+"%n"))
+		}
+	})
+}
+
+// That a routine is not there is an error of Forebay's question, which the client does not hear of.
+func TestNewRoutineWarnings(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		c := w.connect(nil)
+		w.exec(c, "CREATE PROCEDURE may() BEGIN IF 1 = 0 THEN CALL missing(); END IF; END")
+		w.exec(c, "CALL may()")
+		w.want(c, "0", "SELECT @@warning_count")
+	})
+}
+
+// What a call of MariaDB's runs may not be what the procedure says: parameters can have values of their own, and what stands before the
+// dot may be a package. Both are known neither when they are new nor later.
+func TestMariaDBCalls(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		if w.m.Version().Product != localserver.ProductMariaDB || w.m.Version().Major < 11 {
+			w.t.Skip("MariaDB 11.8 has them")
+		}
+		c := w.connect(nil)
+		w.exec(c, "CREATE PROCEDURE gives(a INT DEFAULT GET_LOCK('mine', 0)) SELECT a")
+		w.exec(c, "CREATE PROCEDURE p() SELECT 1")
+		w.exec(c, "CREATE PACKAGE "+w.db.Name+" PROCEDURE p(); END")
+		w.exec(c, "CREATE PACKAGE BODY "+w.db.Name+" PROCEDURE p() SELECT GET_LOCK('mine', 0); END")
+		for _, wait := range []time.Duration{0, 1500 * time.Millisecond} { // for Forebay to have read them
+			_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it, which is pinned
+			c = w.connect(nil)
+			time.Sleep(wait)
+			for _, sql := range []string{"CALL gives()", "CALL " + w.db.Name + ".p()"} {
+				w.want(c, "1", sql)
+				if got := strings.Join(w.pins(), " "); got == "" {
+					w.t.Errorf("%s, after %v: not pinned", sql, wait)
+				}
+				w.exec(c, "DO RELEASE_ALL_LOCKS()")
+				_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it
+				c = w.connect(nil)
+			}
+		}
+	})
+}
+
+// What a text calls may be another routine than there was before it.
+func TestReplacesRoutine(t *testing.T) {
+	t.Parallel()
+	each(t, func(w *world) {
+		c := w.connect(map[string][]string{"multiStatements": {"true"}})
+		w.exec(c, "CREATE PROCEDURE p() SELECT 1")
+		w.exec(c, "DROP PROCEDURE p; CREATE PROCEDURE p() SELECT 7 INTO @kept; CALL p()")
+		if got := w.pins(); !slices.Contains(got, "routine") {
+			w.t.Errorf("pinned for %q", got)
 		}
 	})
 }

@@ -101,7 +101,7 @@ func (s *session) streams(b []byte, h mysqlwire.Header) bool {
 	case replyColumns, replyParams, replyPrepColumns:
 		return r.definitions > 0 && (len(b) <= mysqlwire.HeaderLen || b[mysqlwire.HeaderLen] != mysqlwire.HeaderERR)
 	case replyRows:
-		if s.srv.step != 0 && len(s.srv.row) == 0 && !r.binary && (s.srv.step != stepRoutine || h.Length < maxInspected/2) {
+		if s.srv.step != 0 && len(s.srv.row) == 0 && !r.binary && (s.srv.step != stepRoutine || h.Length <= maxShown) {
 			return false
 		}
 	case replyFields:

@@ -55,7 +55,7 @@ type session struct {
 	recent    uint32 // that of the statement prepared last, as MariaDB's clients mean by -1; 0: it failed, or is closed
 	cursors   int    // open ones, and statements with long data
 
-	looks *routines.Look // at what the next command reaches: lookfirst.go
+	looks *routines.Look // at what the command that waits for it reaches; nil: none was needed yet: lookfirst.go
 
 	insertID     uint64   // what LAST_INSERT_ID() is: insertid.go
 	idTurn       uint32   // counts its values

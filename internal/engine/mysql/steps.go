@@ -192,6 +192,9 @@ func (s *session) stepFailed(st step, e mysqlwire.Error, o *engine.Output) bool 
 		} else {
 			s.looked(st.routine, []string{})
 		}
+		if s.srv.mariaDB { // a CALL that names no table would leave that error where SHOW WARNINGS finds it
+			s.steps = append(s.steps, step{kind: stepNeutral, text: clearsWarnings})
+		}
 		return true
 	case stepVariable:
 		if e.Code == 1193 || e.Code == 1238 { // there is none, or not in a session: why the text has failed

@@ -31,6 +31,8 @@ type builder struct {
 	mariaDB bool
 	blind   bool
 
+	packages map[string]bool // MariaDB's, by name in lower case
+
 	bodies []*body
 	texts  []source // of the bodies that can be read, until finish
 }
@@ -75,6 +77,9 @@ func (b *builder) finish() *Catalog {
 		switch x.kind {
 		case procedure, function:
 			c.routines[x.routineKey()] = 0
+			if b.packages[string(appendFolded(nil, []byte(x.schema)))] {
+				x.effects = Anything // from where there is the package, the name is that of a routine in it
+			}
 		default:
 			c.relations[x.relationKey()] = reach{}
 		}

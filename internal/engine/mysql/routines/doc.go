@@ -7,14 +7,16 @@
 // A text that calls it, which sqltext lists ([Catalog.Called]); and one that writes a table with a trigger, or names a
 // view ([Catalog.Reached]). Defaults, generated columns, checks and indexes do not: both servers refuse stored functions,
 // GET_LOCK and LAST_INSERT_ID in them. (MariaDB takes a user variable in DEFAULT (@a := 1). That is not looked for.) A
-// foreign key's cascade runs no triggers. Events run in sessions of their own.
+// foreign key's cascade runs no triggers. On MariaDB, CALL d.p() where the default database has a package d means that package's,
+// even where the database d has a procedure p: in every sql_mode since 11.8 at the latest, in ORACLE before. Events run in sessions of their own.
 //
 // Bodies are read by sqltext.ReadProgram, and what a routine does also holds for those that call it. Nothing is known
 // ([Anything]) of routines whose body the user may not see, of those in other languages than SQL (MariaDB's sql_mode ORACLE
-// and its packages among them), of dynamic SQL, and of loadable functions, but for those that sqltext.Loadable lists, where a
-// text calls them. MySQL's information_schema shows literals
-// without their escapes (it\'s as it's), so that bodies with quotes are asked for one by one; those in its own database
-// sys are not.
+// and its packages among them), of those in a database that has the name of a package, of those that have parameters with
+// values of their own (MariaDB 11.8), of dynamic SQL, and of loadable functions, but for those that sqltext.Loadable lists,
+// where a text calls them. MySQL's information_schema shows literals without their escapes (it\'s as it's), so that bodies with
+// quotes are asked for one by one, and MariaDB's since 11.8 shows no values of parameters, so that all are; those in the
+// database sys are not.
 //
 // # What the user sees
 //

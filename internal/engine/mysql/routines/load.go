@@ -1,6 +1,7 @@
 package routines
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -38,7 +39,7 @@ SELECT COUNT(*), SUM(CRC32(CONCAT_WS(0x0A, TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINI
 // MySQL that takes a query for each body with a quote. The queries see several moments: take a Fingerprint before, and
 // load again when it has changed.
 func Load(ctx context.Context, q Querier) (*Catalog, error) {
-	b := &builder{}
+	b := &builder{packages: map[string]bool{}}
 	read := func(what, sql string, columns int, row func([]*string)) error {
 		rows, err := q.Query(ctx, sql)
 		if err != nil {
@@ -98,8 +99,8 @@ func Fingerprint(ctx context.Context, q Querier) (string, error) {
 	return b.String(), nil
 }
 
-// routine takes a row of routineQuery. Packages are left out: what calls into one is not known, and their variables live
-// as long as the session.
+// routine takes a row of routineQuery. Of packages the names alone are kept: what calls into one is not known, and their variables
+// live as long as the session.
 func (b *builder) routine(ctx context.Context, q Querier, r []*string) {
 	kind := procedure
 	switch text(r[2]) {
@@ -107,11 +108,14 @@ func (b *builder) routine(ctx context.Context, q Querier, r []*string) {
 	case "FUNCTION":
 		kind = function
 	default:
+		b.packages[string(appendFolded(nil, []byte(text(r[1]))))] = true
 		return
 	}
 	source := r[4]
 	if text(r[3]) != "SQL" {
 		source = nil // another language, such as MySQL's JavaScript
+	} else if source != nil && b.defaults(ctx, q, text(r[2]), text(r[0]), text(r[1])) {
+		source = nil
 	} else {
 		source = b.original(ctx, q, text(r[2]), text(r[0]), text(r[1]), source, text(r[5]))
 	}
@@ -129,7 +133,7 @@ func (b *builder) original(ctx context.Context, q Querier, kind, schema, name st
 	}
 	// An error may be that the routine is gone; if it is the connection's, the next query has it too.
 	rows, err := q.Query(ctx, "SHOW CREATE "+kind+" "+quote(schema)+"."+quote(name))
-	if err != nil || len(rows) != 1 || len(rows[0]) < 3 || rows[0][2] == nil {
+	if err != nil || len(rows) != 1 || len(rows[0]) < 4 || rows[0][2] == nil || quotesElsewhere(text(rows[0][3])) {
 		return nil
 	}
 	body, ok := sqltext.BodyOf([]byte(*rows[0][2]), b.mode(sqlMode))
@@ -138,6 +142,41 @@ func (b *builder) original(ctx context.Context, q Querier, kind, schema, name st
 	}
 	s := string(body)
 	return &s
+}
+
+// quotesElsewhere reports whether a character set has a quote or a backslash beside that of ASCII, or a letter in its place: what was
+// made under it does not look as it was read.
+func quotesElsewhere(charset string) bool {
+	switch charset {
+	case "armscii8", "sjis", "swe7", "ujis":
+		return true
+	}
+	return false
+}
+
+// defaults reports whether parameters of a routine may have values of their own (MariaDB 11.8): expressions, which are evaluated when
+// it is called, and which nothing but SHOW CREATE tells of.
+func (b *builder) defaults(ctx context.Context, q Querier, kind, schema, name string) bool {
+	if !b.mariaDB || b.version != 0 && b.version < 110800 || serversOwn(schema) {
+		return false
+	}
+	rows, err := q.Query(ctx, "SHOW CREATE "+kind+" "+quote(schema)+"."+quote(name))
+	if err != nil || len(rows) != 1 || len(rows[0]) < 3 || rows[0][2] == nil {
+		return true
+	}
+	create := []byte(*rows[0][2])
+	body, ok := sqltext.BodyOf(create, b.typed(text(rows[0][1])))
+	return !ok || hasDefaults(create[:len(create)-len(body)])
+}
+
+// hasDefaults reports whether, in what stands before a routine's body, parameters may have values of their own.
+func hasDefaults(head []byte) bool { return bytes.Contains(bytes.ToLower(head), []byte("default")) }
+
+// typed is the mode of a body as SHOW CREATE shows it, which is as it was typed.
+func (b *builder) typed(sqlMode string) sqltext.Mode {
+	mode := b.mode(sqlMode)
+	mode.NoBackslashEscapes = hasMode(sqlMode, "NO_BACKSLASH_ESCAPES")
+	return mode
 }
 
 // quote quotes an identifier.

@@ -1,42 +1,47 @@
 package routines
 
 import (
+	"bytes"
 	"slices"
-	"strings"
 
 	"forebay/internal/engine/mysql/sqltext"
 )
 
-// Look has the routines that one text reaches and that the catalogue does not have, asked for one by one before it runs: those
-// that were made a moment ago. It is good for that one time.
+// Look has the routines that a text reaches and that the catalogue does not have, asked for one by one before it runs: those that
+// were made a moment ago. It is good for that one time.
 type Look struct {
-	of   string // the text
-	seen []seen
+	Version uint32 // the server's, as in an executable comment
+	MariaDB bool
+
+	seen map[Name]seen
 }
 
-// seen is a routine that was asked for.
+// seen is what a routine was seen to do.
 type seen struct {
-	name    Name
 	effects sqltext.Effects // its own
 	calls   []Name
-	absent  bool
 }
 
 // Name names a routine.
 type Name struct {
-	kind         sqltext.CallKind
-	schema, name string
-	bare         bool // the text has named no database
+	kind     sqltext.CallKind
+	schema   string
+	name     string // in lower case, as far as it is ASCII
+	loadable bool   // where there is no such stored function, it is one of MySQL's components
+	packaged bool   // the text has named a database, which may be a package instead (MariaDB)
 }
 
-// maxLooks is how many routines are asked for, for one text.
+// maxLooks is how many routines are asked for, for one text, and how many one of them may call.
 const maxLooks = 16
 
-// NewLook begins to look at what a text reaches.
-func NewLook(text []byte) *Look { return &Look{of: string(text)} }
-
-// Of reports whether it is about that text. A nil Look is about none.
-func (l *Look) Of(text []byte) bool { return l != nil && l.of == string(text) }
+// nameOf is the name of what is called; own is the database that it is in if none is named.
+func (l *Look) nameOf(kind sqltext.CallKind, schema, name, own string) Name {
+	n := Name{kind: kind, schema: schema, name: string(appendFolded(nil, []byte(name))), packaged: l.MariaDB && schema != ""}
+	if schema == "" {
+		n.schema = own
+	}
+	return n
+}
 
 // Called is Catalog.Called with what has been seen. needs is set while a routine is to be asked for first.
 func (l *Look) Called(c *Catalog, a *sqltext.Analysis, schema []byte) (e sqltext.Effects, next Name, needs bool) {
@@ -46,59 +51,59 @@ func (l *Look) Called(c *Catalog, a *sqltext.Analysis, schema []byte) (e sqltext
 	var all []Name
 	for i := range a.CallLen() {
 		s, name := a.CallName(i)
-		n := Name{a.CallKind(i), string(s), string(name), len(s) == 0}
-		if n.bare {
-			n.schema = string(schema)
-		}
+		n := l.nameOf(a.CallKind(i), string(s), string(name), string(schema))
+		// Of what a routine calls, the server may hide from the user that there is one.
+		n.loadable = n.kind == sqltext.CallsFunction && len(s) == 0 && sqltext.Loadable(name)
 		all = append(all, n)
 	}
 	for i := 0; i < len(all); i++ { // it grows
 		n := all[i]
-		x, known := c.Effects([]byte(n.schema), []byte(n.name), n.kind)
-		if known {
+		if x, known := c.Effects([]byte(n.schema), []byte(n.name), n.kind); known {
 			e |= x
 			continue
 		}
-		j := slices.IndexFunc(l.seen, func(s seen) bool { return s.name.is(n) })
-		if j < 0 {
-			if n.askable() && len(l.seen) < maxLooks {
-				return 0, n, true
+		r, ok := l.seen[n]
+		switch {
+		case ok:
+			e |= r.effects
+			for _, called := range r.calls {
+				if !slices.Contains(all, called) {
+					all = append(all, called)
+				}
 			}
+		case n.askable() && len(l.seen) < maxLooks:
+			return 0, n, true
+		default:
 			e |= Anything
-			continue
-		}
-		switch s := &l.seen[j]; {
-		case !s.absent:
-			e |= s.effects
-		case !n.bare || n.kind != sqltext.CallsFunction || !sqltext.Loadable([]byte(n.name)):
-			e |= Anything
-		}
-		for _, called := range l.seen[j].calls {
-			if !slices.ContainsFunc(all, called.is) {
-				all = append(all, called)
-			}
 		}
 	}
 	return e, next, false
 }
 
-// is reports whether both name the same routine.
-func (n Name) is(o Name) bool {
-	return n.kind == o.kind && n.bare == o.bare && n.schema == o.schema && strings.EqualFold(n.name, o.name)
-}
-
-// askable reports whether the name is the same in every character set.
+// askable reports whether the name is certain, and the same in every character set.
 func (n Name) askable() bool {
-	return n.schema != "" && n.name != "" && plain(n.schema) && plain(n.name)
+	return n.schema != "" && n.name != "" && !n.packaged && plain(n.schema) && plain(n.name)
 }
 
+// plain reports whether a text is ASCII, and has no ?, which is what the server shows in place of a character that the client's
+// character set has not.
 func plain(s string) bool {
 	for i := range len(s) {
-		if s[i] == 0 || s[i] >= 0x80 {
+		if s[i] == 0 || s[i] == '?' || s[i] >= 0x80 {
 			return false
 		}
 	}
 	return true
+}
+
+// ASCII reports whether, in a character set, bytes and characters of ASCII are the same: others have @ or a quote elsewhere. What has
+// none (NULL) is not converted.
+func ASCII(charset string) bool {
+	switch charset {
+	case "utf8mb4", "utf8mb3", "utf8", "latin1", "latin2", "ascii", "binary", "NULL":
+		return true
+	}
+	return false
 }
 
 // Ask is the statement that shows a routine.
@@ -111,37 +116,45 @@ func (n Name) Ask() string {
 }
 
 // Take takes the row of the answer to Ask: nil where there is no such routine, or the user may not see that there is one, and empty
-// where the server has not shown it. version and mariaDB are the server's.
-func (l *Look) Take(c *Catalog, n Name, row []string, version uint32, mariaDB bool) {
-	s := seen{name: n, effects: Anything, absent: row == nil}
-	if len(row) > 2 {
-		s.read(c, row[1], row[2], &builder{version: version, mariaDB: mariaDB})
+// where the server has not shown it.
+func (l *Look) Take(c *Catalog, n Name, row []string) {
+	s := seen{effects: Anything}
+	switch {
+	case row == nil && n.loadable:
+		s.effects = 0
+	case len(row) > 3:
+		s = l.read(c, n, row[1], row[2], row[3])
 	}
-	l.seen = append(l.seen, s)
+	if l.seen == nil {
+		l.seen = make(map[Name]seen)
+	}
+	l.seen[n] = s
 }
 
-// read reads what the server has shown of a routine. What is not ASCII may have been another character, in the client's character
-// set.
-func (s *seen) read(c *Catalog, sqlMode, create string, b *builder) {
-	if !plain(create) || hasMode(sqlMode, "ORACLE") {
-		return
+// read reads what the server has shown of a routine: the sql_mode and the character set that it was made under, and the statement
+// that made it.
+func (l *Look) read(c *Catalog, n Name, sqlMode, create, charset string) seen {
+	s := seen{effects: Anything}
+	if !plain(create) || !ASCII(charset) || hasMode(sqlMode, "ORACLE") {
+		return s
 	}
-	mode := b.mode(sqlMode)
-	mode.NoBackslashEscapes = hasMode(sqlMode, "NO_BACKSLASH_ESCAPES") // it is shown as it was typed
+	b := builder{version: l.Version, mariaDB: l.MariaDB}
+	mode := b.typed(sqlMode)
 	body, ok := sqltext.BodyOf([]byte(create), mode)
-	if !ok || strings.Contains(strings.ToLower(create[:len(create)-len(body)]), "language") { // MySQL's JavaScript
-		return
+	head := []byte(create[:len(create)-len(body)])
+	if !ok || hasDefaults(head) || bytes.Contains(bytes.ToLower(head), []byte("language")) { // MySQL's JavaScript
+		return s
 	}
 	p := sqltext.ReadProgram(body, mode)
-	s.effects = p.Effects | c.Reached(body, mode, []byte(s.name.schema))
-	if s.name.kind == sqltext.CallsFunction {
+	if len(p.Calls) > maxLooks {
+		return s
+	}
+	s.effects = p.Effects | c.Reached(body, mode, []byte(n.schema))
+	if n.kind == sqltext.CallsFunction {
 		s.effects &^= restored
 	}
 	for _, x := range p.Calls {
-		n := Name{x.Kind, x.Schema, x.Name, x.Schema == ""}
-		if n.bare {
-			n.schema = s.name.schema
-		}
-		s.calls = append(s.calls, n)
+		s.calls = append(s.calls, l.nameOf(x.Kind, x.Schema, x.Name, n.schema))
 	}
+	return s
 }

@@ -1,6 +1,7 @@
 package routines_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -18,6 +19,7 @@ type fake struct {
 	version            string
 	routines, triggers [][]string
 	views, grants      [][]string
+	params, charset    string // of every routine, as SHOW CREATE tells
 	err                error
 	queries, failAt    int
 }
@@ -60,12 +62,12 @@ func (f *fake) Query(_ context.Context, sql string) ([][]*string, error) {
 func (f *fake) create(kind, name string) [][]string {
 	for _, r := range f.triggers {
 		if kind == "TRIGGER" && r[4] == name {
-			return [][]string{{name, r[3], "CREATE TRIGGER " + name + " BEFORE INSERT ON " + r[1] + " FOR EACH ROW " + r[2]}}
+			return [][]string{{name, r[3], "CREATE TRIGGER " + name + " BEFORE INSERT ON " + r[1] + " FOR EACH ROW " + r[2], "utf8mb4"}}
 		}
 	}
 	for _, r := range f.routines {
 		if r[1] == name && r[2] == kind {
-			return [][]string{{name, r[5], "CREATE " + kind + " `" + name + "`()\n    NO SQL\n" + r[4]}}
+			return [][]string{{name, r[5], "CREATE " + kind + " `" + name + "`(" + f.params + ")\n    NO SQL\n" + r[4], cmp.Or(f.charset, "utf8mb4")}}
 		}
 	}
 	return nil
@@ -380,5 +382,91 @@ func TestNoAllocations(t *testing.T) {
 	sqltext.Analyze(text, mode, &a)
 	if n := testing.AllocsPerRun(100, func() { c.Called(&a, schema); c.Reached(text, mode, schema) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// What the server shows of a routine is believed where it shows what runs.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	c := load(t, &fake{version: "8.0.36", routines: [][]string{proc("known", "do get_lock('a', 1)")}})
+	const create = "CREATE PROCEDURE `p`()\n"
+	for _, tt := range []struct {
+		row  []string
+		want sqltext.Effects
+	}{
+		{[]string{"p", "", create + "SELECT 1", "utf8mb4"}, 0},
+		{[]string{"p", "", create + "SELECT 1", "latin1", "latin1_swedish_ci", "utf8mb4_bin"}, 0},
+		{[]string{"p", "", create + "CALL known()", "utf8mb4"}, sqltext.NamedLock},
+		{[]string{"p", "", create + "SELECT 1", "armscii8"}, routines.Anything}, // where a byte above ASCII is a quote
+		{[]string{"p", "", create + "SELECT 1", "swe7"}, routines.Anything},     // and @ a letter
+		{[]string{"p", "", create + "SELECT '?'", "utf8mb4"}, routines.Anything},
+		{[]string{"p", "", create + "SELECT 'é'", "utf8mb4"}, routines.Anything},
+		{[]string{"p", "ORACLE", create + "SELECT 1", "utf8mb4"}, routines.Anything},
+		{[]string{"p", "", "", "utf8mb4"}, routines.Anything},
+		{[]string{"p"}, routines.Anything},
+		{nil, routines.Anything},
+	} {
+		var a sqltext.Analysis
+		sqltext.Analyze([]byte("call p()"), mode, &a)
+		l := routines.Look{Version: 80036}
+		_, next, needs := l.Called(c, &a, []byte("d"))
+		if got := next.Ask(); !needs || got != "SHOW CREATE PROCEDURE `d`.`p`" {
+			t.Fatalf("asks %q, needs %v", got, needs)
+		}
+		l.Take(c, next, tt.row)
+		if got, _, needs := l.Called(c, &a, []byte("d")); got != tt.want || needs {
+			t.Errorf("%q: %v, needs %v, want %v", tt.row, got, needs, tt.want)
+		}
+	}
+}
+
+// On MariaDB, what stands before the dot may be a package.
+func TestLookPackage(t *testing.T) {
+	t.Parallel()
+	c := load(t, &fake{version: "11.8.9-MariaDB"})
+	for sql, want := range map[string]bool{"call p()": true, "call d.p()": false, "select d.f()": false} {
+		var a sqltext.Analysis
+		sqltext.Analyze([]byte(sql), mode, &a)
+		l := routines.Look{Version: 110809, MariaDB: true}
+		if e, _, needs := l.Called(c, &a, []byte("d")); needs != want || !needs && e != routines.Anything {
+			t.Errorf("%s: asks %v, else %v", sql, needs, e)
+		}
+	}
+}
+
+// A call may run more than a body, or another one: parameters of MariaDB's can have values of their own, and what stands before the
+// dot may be a package.
+func TestMariaDBCalls(t *testing.T) {
+	t.Parallel()
+	both := [][]string{proc("p", "select 'a'"), proc("calls", "call d.p()")}
+	body := func(schema, kind string) []string {
+		return []string{schema, "D", kind, "SQL", "procedure p() do get_lock('a', 1); end", ""}
+	}
+	for _, tt := range []struct {
+		f    fake
+		sql  string
+		want sqltext.Effects
+	}{
+		{fake{version: "11.8.9-MariaDB", routines: both, params: "a int"}, "call p(1)", 0},
+		{fake{version: "11.8.9-MariaDB", routines: both, params: "a int default get_lock('a', 1)"}, "call p()", routines.Anything},
+		{fake{version: "11.8.9-MariaDB", routines: both, params: "a int default get_lock('a', 1)"}, "call calls()", routines.Anything},
+		{fake{version: "10.11.19-MariaDB", routines: both, params: "never asked for, default"}, "call calls()", 0},
+		{fake{version: "10.11.19-MariaDB", routines: append(both, body("other", "PACKAGE"))}, "call d.p()", routines.Anything},
+		{fake{version: "11.8.9-MariaDB", routines: append(both, body("d", "PACKAGE BODY"))}, "call calls()", routines.Anything},
+	} {
+		if got := effects(load(t, &tt.f), tt.sql) &^ sqltext.SequenceWrite; got != tt.want {
+			t.Errorf("%s, %q, of %d routines: %v, want %v", tt.f.version, tt.f.params, len(tt.f.routines), got, tt.want)
+		}
+	}
+}
+
+// Some character sets have a quote or a backslash beside that of ASCII, so that nothing is sure of what is shown.
+func TestQuotesElsewhere(t *testing.T) {
+	t.Parallel()
+	for charset, want := range map[string]sqltext.Effects{"utf8mb4": 0, "gbk": 0, "armscii8": routines.Anything, "sjis": routines.Anything} {
+		c := load(t, &fake{version: "9.7.4", routines: [][]string{proc("p", "select 'a'")}, charset: charset})
+		if got := effects(c, "call p()"); got != want {
+			t.Errorf("%s: %v, want %v", charset, got, want)
+		}
 	}
 }

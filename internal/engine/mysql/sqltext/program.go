@@ -23,7 +23,7 @@ type Callee struct {
 // must the version. It is not for the hot path.
 func ReadProgram(text []byte, mode Mode) Program {
 	var a Analysis
-	p := &program{locals: map[string]bool{}}
+	p := &program{locals: map[string]bool{}, called: map[Callee]bool{}}
 	p.init(text, mode)
 	p.a, p.program = &a, p
 	p.lexer.next()
@@ -44,6 +44,7 @@ type program struct {
 	nesting int             // of blocks
 	locals  map[string]bool // names that DECLARE gave, in lower case; it does not matter in which block
 	into    bool            // INTO was there in the current statement
+	called  map[Callee]bool // those of out, of which there may be tens of thousands
 }
 
 // ended skips semicolons and reports whether the text ends there.
@@ -85,12 +86,10 @@ func (p *program) settle() {
 }
 
 func (p *program) addCallee(c Callee) {
-	for _, x := range p.out.Calls {
-		if x == c {
-			return
-		}
+	if !p.called[c] {
+		p.called[c] = true
+		p.out.Calls = append(p.out.Calls, c)
 	}
-	p.out.Calls = append(p.out.Calls, c)
 }
 
 // list reads statements up to a word that none begins with.
