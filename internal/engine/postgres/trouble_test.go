@@ -304,6 +304,21 @@ func TestServerLostThatHasMoved(t *testing.T) {
 	}
 }
 
+// Settings of a session whose look has failed are not known: they are not made up when the server connection is lost.
+func TestUnverifiedLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 100)
+	w.servers[0].f.busy = 1 + maxProbeTries
+	w.run(send(&q{String: "SET search_path TO a, b; SELECT 1"}))
+	if !w.s.pinnedFor(pinUnverified) {
+		t.Fatal("the look has not failed")
+	}
+	w.lose()
+	if !w.closed || !bytes.Contains(w.client, []byte("settings were lost")) {
+		t.Errorf("closed %v: %q", w.closed, messages(w.client))
+	}
+}
+
 // prefix is the first n messages of a stream.
 func prefix(b []byte, n int) []byte {
 	size := 0
