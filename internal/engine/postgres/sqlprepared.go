@@ -211,7 +211,7 @@ func (s *session) ensureNamed(ref *namedStmt, op sqltext.PreparedOp, a *sqltext.
 		v.q.push(expect{kind: hiddenNamed, drops: drops})
 	} else {
 		v.q.push(expect{kind: hiddenClose})
-		v.q.push(expect{kind: hiddenParse, ref: &namedStmt{}, drops: drops})
+		v.q.push(expect{kind: hiddenParse, drops: drops})
 	}
 	o.Server.Set(dst)
 	ref.bySQL = true
