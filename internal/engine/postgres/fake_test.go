@@ -208,7 +208,7 @@ func (f *fake) run(sql string, how byte) bool {
 	case "FAIL":
 		return bad("22012", "division by zero")
 	case "PREPARE":
-		name := strings.Fields(sql)[1]
+		name := named(sql)
 		_, text, _ := strings.Cut(sql, " AS ")
 		if _, ok := f.stmts[name]; ok {
 			return bad("42P05", "prepared statement already exists")
@@ -226,14 +226,17 @@ func (f *fake) run(sql string, how byte) bool {
 			f.out = f.out[:before]
 		}
 	case "EXECUTE":
-		text, ok := f.stmts[strings.Fields(sql)[1]]
+		text, ok := f.stmts[named(sql)]
 		if !ok {
 			return bad("26000", "prepared statement does not exist")
+		}
+		if strings.HasPrefix(strings.ToUpper(strings.TrimSpace(text)), word) {
+			return bad("54001", "stack depth limit exceeded")
 		}
 		return f.run(text, how)
 	case "DEALLOCATE", "DISCARD":
 		tag = strings.ToUpper(sql)
-		name := strings.Trim(strings.Fields(sql)[1], `"`)
+		name := named(sql)
 		if _, ok := f.stmts[name]; !ok && word == "DEALLOCATE" && name != "ALL" {
 			return bad("26000", "prepared statement does not exist")
 		}
@@ -299,6 +302,9 @@ func (f *fake) run(sql string, how byte) bool {
 	f.out = pgwire.AppendCommandComplete(f.out, tag)
 	return true
 }
+
+// named is the name behind the first word of a statement.
+func named(sql string) string { return strings.Trim(strings.Fields(sql + " -")[1], `"`) }
 
 // endsTransaction reports whether a statement is taken in a transaction that has failed.
 func endsTransaction(sql string) bool {
