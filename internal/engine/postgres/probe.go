@@ -242,7 +242,12 @@ func (s *session) looked(o *engine.Output) {
 		// A cancel request of the client's that came late, or its statement_timeout: ask again.
 		v.hiddenErr, v.hasProbe = nil, false
 		v.probeTries++
-		s.startProbe(o)
+		if v.q.n == 0 {
+			s.startProbe(o)
+		} else { // when the client's requests behind it are done: its Sync would end them
+			v.effects |= sqltext.Look
+			s.waitApply = false
+		}
 		return
 	}
 	s.waitApply = false
