@@ -203,6 +203,7 @@ func (l *Loop) Run() {
 		l.tell()
 		if l.nanos-l.yielded >= int64(yieldEvery) {
 			goyield()
+			l.tell() // they may have taken long
 			l.yielded = l.nanos
 		}
 		if n == 0 && len(l.again) == 0 {

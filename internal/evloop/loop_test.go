@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -141,6 +142,40 @@ func TestListenerClose(t *testing.T) {
 	}
 	if err := roundTrip(c, []byte("after")); err != nil {
 		t.Errorf("a connection accepted before: %v", err)
+	}
+}
+
+// Whom a loop gives way to may take long: its clock tells.
+func TestClockBehindOthers(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // they and the loop have one processor
+	l := startLoops(t, 1)[0]
+	const rounds = 20
+	late := 0
+	for range rounds {
+		var ended atomic.Int64
+		inTime := make(chan bool, 1)
+		var look func()
+		look = func() {
+			if e := ended.Load(); e > 0 {
+				inTime <- l.Nanos() >= e
+			} else {
+				l.Post(look)
+			}
+		}
+		l.Post(func() {
+			go func() {
+				for began := time.Now(); time.Since(began) < 5*time.Millisecond; {
+				}
+				ended.Store(evloop.NanosAt(time.Now()))
+			}()
+			look()
+		})
+		if !<-inTime {
+			late++
+		}
+	}
+	if late > rounds/2 { // some may have run where the runtime interrupts the loop
+		t.Errorf("in %d of %d rounds the loop's clock was behind what had happened before its turn", late, rounds)
 	}
 }
 

@@ -39,9 +39,7 @@ func prepareListener(fd int, clientFirst bool) error {
 		return err
 	}
 	if clientFirst {
-		if err := deferAccept(fd); err != nil {
-			return err
-		}
+		deferAccept(fd)
 	}
 	return unix.Listen(fd, listenBacklog)
 }

@@ -76,6 +76,6 @@ func closeFD(fd int) { unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // deferAccept has the kernel wake the listener when a client has sent something, and not before: one waking less for each
 // log-in. A client that says nothing is told of when it has acknowledged the handshake a second time, after a second.
-func deferAccept(fd int) error {
-	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1)
+func deferAccept(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1) // where it does not know that, it wakes once more
 }

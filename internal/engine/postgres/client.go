@@ -293,10 +293,7 @@ func (s *session) before(eff sqltext.Effects, a *sqltext.Analysis, text []byte, 
 		}
 	}
 	if eff&(sqltext.UsesPrepared|sqltext.Look) != 0 {
-		for i := range a.PreparedLen() {
-			op, name := a.Prepared(i)
-			s.usePrepared(op, string(name), o)
-		}
+		s.usePrepared(a, o)
 		if a.MorePrepared {
 			eff |= sqltext.Anything
 		}
@@ -384,7 +381,7 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 	}
 	st := s.l.intern(text, types, s.reading(), s.routines())
 	if st.prepared {
-		s.beforeStmt(st, st.effects, o) // the answer to a Describe depends on what is prepared
+		s.beforeDescribe(st, o)
 	}
 	if len(name) == 0 {
 		s.unnamed, v.unnamed = st, st
@@ -413,7 +410,7 @@ func (s *session) parse(msg []byte, size int, o *engine.Output) bool {
 	}
 	s.stmts.put(ref)
 	v.named++
-	if e := v.prepared.get(st); e != nil && e.generation >= max(ref.generation, v.oldest) {
+	if e := v.prepared.get(st); e != nil && e.generation >= max(ref.generation, v.oldest) && v.tx != pgwire.Failed { // there the server refuses it
 		v.reused = true
 		s.l.counters.PreparedHits++
 		v.q.push(expect{kind: localParse, ref: ref})
@@ -590,10 +587,17 @@ func (s *session) describeOrClose(typ byte, msg []byte, o *engine.Output) bool {
 		return false
 	}
 	if kind == expectClose {
+		if ref.bySQL { // it is there under that name, too
+			o.Server.Set(pgwire.AppendClose(o.Server.Grow(), 'S', ref.name))
+			v.q.push(expect{kind: hiddenClose})
+		}
 		s.stmts.remove(ref.name)
 		v.named++
-		v.q.push(expect{kind: localClose, ref: ref})
+		v.q.push(expect{kind: localClose, drops: ref})
 		return true
+	}
+	if ref.stmt.prepared {
+		s.beforeDescribe(ref.stmt, o)
 	}
 	srvName := v.ensure(s.l, ref.stmt, ref.generation, o)
 	dst := append(o.Server.Grow(), pgwire.Describe)

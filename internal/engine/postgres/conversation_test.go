@@ -129,6 +129,35 @@ var stepwise = map[string][][]byte{
 		send(join(&prs{Name: "a", Query: "SELECT 1"}, synced)...),
 		send(&q{String: "BEGIN"}, &q{String: "FAIL"}, &q{String: "EXECUTE a"}, &q{String: "ROLLBACK"}, &q{String: "EXECUTE a"}),
 	},
+	"named by SQL, executed and dropped at once": {
+		send(join(&prs{Name: "a", Query: "SELECT 1"}, &prs{Name: "b", Query: "SELECT 2"}, synced)...),
+		send(&q{String: "EXECUTE a; DEALLOCATE a"}), send(&q{String: "DEALLOCATE b; EXECUTE b"}), send(join(call("b"), synced)...),
+	},
+	"named by SQL, prepared to be dropped": {
+		send(join(&prs{Name: "a", Query: "SELECT 1"}, &prs{Name: "b", Query: "SELECT 2"}, synced)...),
+		send(join(&prs{Name: "d", Query: "DEALLOCATE a"}, &dsc{ObjectType: 'S', Name: "d"}, synced)...), send(join(call("a"), synced)...),
+		send(join(call("d"), synced)...), send(join(call("a"), synced)...), send(join(call("d"), synced)...),
+		send(join(&prs{Query: "DEALLOCATE b"}, call(""), synced)...), send(join(call("b"), synced)...),
+	},
+	"named by SQL, and closed or taken": {
+		send(join(&prs{Name: "a", Query: "SELECT 1"}, &prs{Name: "b", Query: "SELECT 2"}, synced)...),
+		send(&q{String: "BEGIN"}), send(&q{String: "EXECUTE a"}), send(join(&cls{ObjectType: 'S', Name: "a"}, synced)...),
+		send(&q{String: "PREPARE a AS SELECT 3"}), send(&q{String: "EXECUTE a"}), send(&q{String: "COMMIT"}), send(&q{String: "PREPARE b AS SELECT 4"}),
+		send(&q{String: "EXECUTE b"}), send(&q{String: "EXECUTE a"}),
+	},
+	"named by SQL behind the end of a failed transaction": {
+		send(join(&prs{Name: "a", Query: "SELECT 1"}, &prs{Name: "b", Query: "SELECT 2"}, synced)...), send(&q{String: "PREPARE c AS SELECT 3"}),
+		send(&q{String: "BEGIN"}), send(&q{String: "FAIL"}),
+		send(&q{String: "ROLLBACK"}, &q{String: "EXECUTE a"}, &q{String: "EXECUTE c"}, &q{String: "DEALLOCATE b"}), send(join(call("b"), synced)...),
+	},
+	"deallocated in vain": {
+		send(join(&prs{Name: "a", Query: "SELECT 1"}, &prs{Name: "b", Query: "SELECT 2"}, synced)...),
+		send(&q{String: "BEGIN"}, &q{String: "FAIL"}, &q{String: "DEALLOCATE a"}, &q{String: "ROLLBACK"}), send(join(call("a"), synced)...),
+		send(join(&prs{Query: "BROKEN"}, &prs{Query: "DEALLOCATE b"}, call(""), synced)...), send(join(call("b"), synced)...),
+	},
+	"executed behind a deallocate all": {
+		send(&q{String: "PREPARE a AS SELECT 1"}), send(&q{String: "SELECT 2"}), send(&q{String: "DEALLOCATE ALL"}, &q{String: "EXECUTE a"}), send(&q{String: "EXECUTE a"}),
+	},
 	"deallocate all failed, behind an error": {
 		send(&q{String: "BEGIN"}), send(&q{String: "FAIL"}),
 		send(join(&prs{Name: "a", Query: "BROKEN"}, synced, &q{String: "DEALLOCATE ALL"})...),

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/binary"
+	"strconv"
 	"strings"
 
 	"forebay/internal/wire/pgwire"
@@ -13,6 +14,7 @@ type fake struct {
 	in, out []byte
 	tx      byte
 	stmts   map[string]string
+	sql     map[string]string // of these, the PREPARE that has made it
 	portal  string
 	bound   bool
 	skip    bool // up to Sync
@@ -24,7 +26,9 @@ type fake struct {
 	busy    int      // how many more looks at the session are to be cancelled
 }
 
-func newFake() *fake { return &fake{tx: pgwire.Idle, stmts: map[string]string{}} }
+func newFake() *fake {
+	return &fake{tx: pgwire.Idle, stmts: map[string]string{}, sql: map[string]string{}}
+}
 
 // marker is in every answer that only Forebay may see.
 const marker = "for Forebay alone"
@@ -104,12 +108,12 @@ func (f *fake) message(typ byte, body []byte) {
 		switch _, taken := f.stmts[string(name)]; {
 		case !ok:
 			f.extendedError("08P01", "invalid string in message")
-		case taken && len(name) > 0:
-			f.extendedError("42P05", `prepared statement "`+string(name)+`" already exists`)
 		case strings.HasPrefix(string(text), "BROKEN"), strings.HasPrefix(string(text), `"`):
 			f.extendedError("42601", "syntax error")
 		case f.tx == pgwire.Failed && len(text) > 0 && !endsTransaction(string(text)):
 			f.extendedError("25P02", "current transaction is aborted")
+		case taken && len(name) > 0:
+			f.extendedError("42P05", `prepared statement "`+string(name)+`" already exists`)
 		default:
 			f.stmts[string(name)] = string(text)
 			f.out = pgwire.AppendEmpty(f.out, pgwire.ParseComplete)
@@ -119,6 +123,10 @@ func (f *fake) message(typ byte, body []byte) {
 		text, known := f.stmts[string(stmt)]
 		if !ok || !known {
 			f.extendedError("26000", `prepared statement "`+string(stmt)+`" does not exist`)
+			return
+		}
+		if f.tx == pgwire.Failed && text != "" && !endsTransaction(text) {
+			f.extendedError("25P02", "current transaction is aborted")
 			return
 		}
 		f.portal, f.bound = text, true
@@ -133,6 +141,7 @@ func (f *fake) message(typ byte, body []byte) {
 		if typ == pgwire.Close {
 			if kind == 'S' {
 				delete(f.stmts, string(name))
+				delete(f.sql, string(name))
 			}
 			f.out = pgwire.AppendEmpty(f.out, pgwire.CloseComplete)
 			return
@@ -198,21 +207,47 @@ func (f *fake) run(sql string, how byte) bool {
 		f.tx = pgwire.Idle
 	case "FAIL":
 		return bad("22012", "division by zero")
+	case "PREPARE":
+		name := named(sql)
+		_, text, _ := strings.Cut(sql, " AS ")
+		if _, ok := f.stmts[name]; ok {
+			return bad("42P05", "prepared statement already exists")
+		}
+		if strings.HasPrefix(text, "BROKEN") {
+			return bad("42601", "syntax error")
+		}
+		f.stmts[name], f.sql[name] = text, sql
+	case "DO":
+		if _, text, ok := strings.Cut(strings.TrimSuffix(sql, "'"), "DO 'PERFORM "); ok { // whose text is a statement
+			before := len(f.out)
+			if !f.run(text, how) {
+				return false
+			}
+			f.out = f.out[:before]
+		}
 	case "EXECUTE":
-		text, ok := f.stmts[strings.Fields(sql)[1]]
+		text, ok := f.stmts[named(sql)]
 		if !ok {
 			return bad("26000", "prepared statement does not exist")
+		}
+		if strings.HasPrefix(strings.ToUpper(strings.TrimSpace(text)), word) {
+			return bad("54001", "stack depth limit exceeded")
 		}
 		return f.run(text, how)
 	case "DEALLOCATE", "DISCARD":
 		tag = strings.ToUpper(sql)
-		name := strings.Trim(strings.Fields(sql)[1], `"`)
+		name := named(sql)
 		if _, ok := f.stmts[name]; !ok && word == "DEALLOCATE" && name != "ALL" {
 			return bad("26000", "prepared statement does not exist")
 		}
 		delete(f.stmts, name)
+		delete(f.sql, name)
 		if strings.HasSuffix(tag, " ALL") {
-			f.stmts = map[string]string{}
+			clear(f.stmts)
+			clear(f.sql)
+		}
+		if word == "DEALLOCATE" && name != "ALL" {
+			tag = word
 		}
 	case "COPYIN", "COPY":
 		if strings.Contains(sql, "STDIN") {
@@ -234,6 +269,21 @@ func (f *fake) run(sql string, how byte) bool {
 		case sql == probeSQL:
 			f.row("r", "role", "none")
 			f.row("u", "session_authorization", "alice")
+			own, others := 0, 0
+			for name := range f.stmts {
+				switch {
+				case f.sql[name] != "":
+					f.row("p", name, f.sql[name])
+				case strings.HasPrefix(name, namePrefix):
+					own++
+				case name != "":
+					others++
+				}
+			}
+			f.row("n", strconv.Itoa(own), "")
+			if others > 0 {
+				f.row("o", strconv.Itoa(others), "")
+			}
 			tag = marker
 		case strings.Contains(sql, "set_config") && f.refuse > 0:
 			f.refuse--
@@ -252,6 +302,9 @@ func (f *fake) run(sql string, how byte) bool {
 	f.out = pgwire.AppendCommandComplete(f.out, tag)
 	return true
 }
+
+// named is the name behind the first word of a statement.
+func named(sql string) string { return strings.Trim(strings.Fields(sql + " -")[1], `"`) }
 
 // endsTransaction reports whether a statement is taken in a transaction that has failed.
 func endsTransaction(sql string) bool {

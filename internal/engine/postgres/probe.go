@@ -34,7 +34,7 @@ const stateSQL = `SELECT 's'::pg_catalog.text, name, setting FROM pg_catalog.pg_
 	` UNION ALL SELECT 'l', NULL, NULL FROM pg_catalog.pg_listening_channels()` +
 	` UNION ALL (SELECT 't', NULL, NULL FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() LIMIT 1)` +
 	` UNION ALL SELECT 'h', name, NULL FROM pg_catalog.pg_cursors WHERE is_holdable` +
-	` UNION ALL SELECT 'n', pg_catalog.count(*)::pg_catalog.text, NULL FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql` +
+	` UNION ALL SELECT CASE WHEN name OPERATOR(pg_catalog.~) '^` + namePrefix + `' THEN 'n' ELSE 'o' END, pg_catalog.count(*)::pg_catalog.text, NULL FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql GROUP BY 1` +
 	` UNION ALL SELECT 'p', name, statement FROM pg_catalog.pg_prepared_statements WHERE from_sql` +
 	` UNION ALL SELECT 'a', NULL, NULL FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()`
 
@@ -65,6 +65,7 @@ type probeResult struct {
 	sqlBytes  int
 	sqlMore   bool // there are more than can be carried
 	prepared  int  // statements of the protocol, Forebay's own
+	others    bool // there are some of the client's own names
 	wanted    int  // how many there should be
 	malformed bool
 	cols      [3][]byte
@@ -168,6 +169,8 @@ func (p *probeResult) row(body []byte) {
 	case 'n':
 		n, err := strconv.Atoi(name)
 		p.prepared, p.malformed = n, p.malformed || err != nil
+	case 'o':
+		p.others = true
 	case 'a':
 		p.advisory = true
 	default:
@@ -239,7 +242,12 @@ func (s *session) looked(o *engine.Output) {
 		// A cancel request of the client's that came late, or its statement_timeout: ask again.
 		v.hiddenErr, v.hasProbe = nil, false
 		v.probeTries++
-		s.startProbe(o)
+		if v.q.n == 0 {
+			s.startProbe(o)
+		} else { // when the client's requests behind it are done: its Sync would end them
+			v.effects |= sqltext.Look
+			s.waitApply = false
+		}
 		return
 	}
 	s.waitApply = false
@@ -250,6 +258,7 @@ func (s *session) looked(o *engine.Output) {
 		v.hasProbe = false
 		v.retire = true
 	}
+	v.retire = v.retire || p.others // nobody else may meet them
 	if v.hiddenErr != nil || p.malformed {
 		v.hiddenErr = nil
 		v.hasProbe = false

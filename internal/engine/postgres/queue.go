@@ -3,11 +3,11 @@ package postgres
 // expect is what the server still owes: one entry for each message sent to it that has an answer. The kind says which
 // message ends the answer and what happens to it on the way to the client.
 type expect struct {
-	kind expectKind
-	ref  *namedStmt // what Parse or Close did to the session's statements, undone if the server skips the message
-	set  *setting   // expectExecute, expectQuery: the plain SET that runs
-
-	restores bool // expectQuery: statements of Forebay's own are behind the client's
+	kind     expectKind
+	restores bool       // expectQuery: statements of Forebay's own are behind the client's
+	ref      *namedStmt // the statement that a Parse makes, or that is used; undone if the server skips the message
+	drops    *namedStmt // what a Close, or a DEALLOCATE behind it, takes from the session: given back if the server skips it
+	set      *setting   // expectExecute, expectQuery: the plain SET that runs
 }
 
 type expectKind uint8
@@ -87,7 +87,7 @@ func (q *queue) peek() expectKind {
 func (q *queue) pop() expect {
 	e := &q.ring[q.head]
 	out := *e
-	e.ref, e.set = nil, nil
+	e.ref, e.drops, e.set = nil, nil, nil
 	q.head = (q.head + 1) & (len(q.ring) - 1)
 	q.n--
 	return out

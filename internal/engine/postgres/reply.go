@@ -413,11 +413,18 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 		return
 	case pgwire.ErrorResponse:
 		e := pgwire.ParseError(body)
+		if e.Code == "42P05" {
+			v.effects |= sqltext.Look // a function has made a statement of that name: it is the session's
+		}
 		switch {
 		case e.Severity == "FATAL" || e.Severity == "PANIC":
 			v.fatal = e
 		case !kind.endsCycle():
 			// Made for a message of the client's behind it, whose error this is therefore.
+			if v.skipsQuery() {
+				o.CloseServer = true
+				return
+			}
 			v.failed = true
 			dst := append(o.Client.Grow(), pgwire.ErrorResponse)
 			dst = binary.BigEndian.AppendUint32(dst, uint32(4+len(body)))
@@ -470,6 +477,7 @@ func (s *session) hidden(typ byte, body []byte, o *engine.Output) {
 		if v.hiddenErr != nil { // the server says to what names the statement that there is none
 			v.hiddenErr = nil
 			v.forgetSQL(e.ref)
+			s.takeBack(&e)
 		}
 	case hiddenAbort:
 		v.hiddenErr = nil

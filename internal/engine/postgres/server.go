@@ -196,6 +196,20 @@ func (v *server) undo(s *session) (synced bool) {
 	return synced
 }
 
+// skipsQuery reports whether the server, which has found an error of Forebay's making, will skip a simple query for it, rather than
+// answer that: the client has not sent Sync before.
+func (v *server) skipsQuery() bool {
+	for i := range v.q.n {
+		switch v.q.at(i).kind {
+		case expectQuery, expectFunction:
+			return true
+		case expectSync:
+			return false
+		}
+	}
+	return false
+}
+
 // begin starts a cycle: the answers up to the next ReadyForQuery.
 func (v *server) begin(l *local) {
 	l.cycles++
@@ -229,9 +243,9 @@ func (s *session) takeBackCycle() {
 // takeBack undoes what a message that has come to nothing did to the session's statements.
 func (s *session) takeBack(e *expect) {
 	switch {
-	case e.kind == localClose:
-		if s.stmts.byName[e.ref.name] == nil {
-			s.stmts.put(e.ref)
+	case e.drops != nil:
+		if s.stmts.byName[e.drops.name] == nil {
+			s.stmts.put(e.drops)
 		}
 	case e.kind != expectParse && e.kind != localParse:
 	case e.ref == nil:

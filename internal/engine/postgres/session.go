@@ -378,13 +378,13 @@ func (s *session) ServerLost(err error, o *engine.Output) {
 	}
 	open := v.tx != pgwire.Idle
 	unknown := v.effects&sqltext.Look != 0 || v.probing()
-	pinned, large := len(s.pins) > 0, s.pinnedFor(pinLargeSettings)
+	pinned, kept := len(s.pins) > 0, s.pinnedFor(pinLargeSettings) || s.pinnedFor(pinUnverified)
 	if unknown || s.pinnedFor(pinSQLStatement) { // what it has left of them is not known
 		s.sql = nil
 		s.sqlState++ // other server connections may still have some
 	}
 	s.unpinAll()
-	if unknown && !open || v.unseen || large {
+	if unknown && !open || v.unseen || kept {
 		// Statements that may have changed the session's settings succeeded, but what they are is lost; or nobody else has
 		// them.
 		e.Detail = "The session's settings were lost with its server connection."

@@ -81,25 +81,41 @@ func (s *session) hasSQL(name string) bool {
 	return slices.ContainsFunc(s.sql, func(st sqlStmt) bool { return st.name == name })
 }
 
-// usePrepared prepares the server connection for a text that executes or deallocates a prepared statement.
-func (s *session) usePrepared(op sqltext.PreparedOp, name string, o *engine.Output) {
-	if strings.HasPrefix(name, namePrefix) {
-		s.srv.namesTouched()
-	}
-	switch ref := s.stmts.byName[name]; {
-	case s.hasSQL(name):
-		s.ensureSQL(name, o) // for PREPARE too: the name is taken, and the server is to say so
-	case op == sqltext.OpPrepare:
-		return
-	case ref != nil:
-		s.ensureNamed(ref, op, o)
-	default:
-		s.srv.unknownSQL()
-	}
-	if op == sqltext.OpDeallocate {
-		s.srv.effects |= sqltext.Look
-		if s.srv.tx != pgwire.Failed {
+// usePrepared prepares the server connection for a text that makes, executes or deallocates prepared statements.
+func (s *session) usePrepared(a *sqltext.Analysis, o *engine.Output) {
+	var made []*namedStmt
+	for i := range a.PreparedLen() {
+		op, b := a.Prepared(i)
+		name := string(b)
+		if strings.HasPrefix(name, namePrefix) {
+			s.srv.namesTouched()
+		}
+		ref := s.stmts.byName[name]
+		switch {
+		case s.hasSQL(name):
+			s.ensureSQL(name, o) // for PREPARE too: the name is taken, and the server is to say so
+		case ref != nil:
+			if !slices.Contains(made, ref) { // it is to be what the first that names it needs
+				s.ensureNamed(ref, op, a, o)
+				made = append(made, ref)
+			}
+		case op != sqltext.OpPrepare:
+			s.srv.unknownSQL()
+		}
+		if op == sqltext.OpDeallocate {
+			s.srv.effects |= sqltext.Look
 			s.stmts.remove(name)
+		}
+	}
+}
+
+// beforeDescribe makes what a text executes present before it is prepared: how that is described depends on it.
+func (s *session) beforeDescribe(st *stmt, o *engine.Output) {
+	a := &s.l.analysis
+	sqltext.Analyze(st.text, s.reading(), s.routines(), a)
+	if a.PreparedLen() > 0 {
+		if op, _ := a.Prepared(0); op == sqltext.OpExecute { // others drop or make one, when they run
+			s.usePrepared(a, o)
 		}
 	}
 }
@@ -116,8 +132,8 @@ func (s *session) ensureSQL(name string, o *engine.Output) {
 		return
 	}
 	s.executes([]byte(s.sql[i].text), s.sql[i].effects)
-	if slices.Contains(v.sqlNames, name) && v.sqlOwner == s || v.tx == pgwire.Failed {
-		return
+	if slices.Contains(v.sqlNames, name) && v.sqlOwner == s || v.q.n > 0 && v.effects&sqltext.DropsPrepared != 0 {
+		return // it is there, or will not be: behind a DEALLOCATE ALL under way it must not come back
 	}
 	if v.q.closed() {
 		o.Server.Set(pgwire.AppendQuery(o.Server.Grow(), s.sql[i].text))
@@ -169,29 +185,36 @@ func (v *server) forgetSQL(ref *namedStmt) {
 	}
 }
 
+// notRun is the text of a statement that is there to be dropped.
+const notRun = "SELECT 1/0"
+
 // ensureNamed lets SQL's EXECUTE and DEALLOCATE reach a statement that the client prepared at protocol level: it is made
-// under the client's own name too. What is only to be dropped need not be made as it is: its tables may have gone.
-func (s *session) ensureNamed(ref *namedStmt, op sqltext.PreparedOp, o *engine.Output) {
+// under the client's own name too, where the look that follows finds it: nobody else may meet it. For a PREPARE the name is
+// taken. What does not run need not be made as it is: its tables may have gone.
+func (s *session) ensureNamed(ref *namedStmt, op sqltext.PreparedOp, a *sqltext.Analysis, o *engine.Output) {
 	v := s.srv
 	s.executes(ref.stmt.text, ref.stmt.effects|sqltext.Look)
-	if v.tx == pgwire.Failed {
-		return // which the server says
+	text, types := string(ref.stmt.text), ref.stmt.types
+	if op != sqltext.OpExecute {
+		text, types = notRun, []byte{0, 0}
 	}
-	text, types := ref.stmt.text, ref.stmt.types
-	if op == sqltext.OpDeallocate {
-		text, types = nil, []byte{0, 0}
+	var drops *namedStmt
+	for i := range a.PreparedLen() {
+		if op, name := a.Prepared(i); op == sqltext.OpDeallocate && string(name) == ref.name {
+			drops = ref
+		}
 	}
 	dst := pgwire.AppendClose(o.Server.Grow(), 'S', ref.name) // of before, maybe with another text
-	dst = pgwire.AppendParse(dst, ref.name, string(text), types)
+	dst = pgwire.AppendParse(dst, ref.name, text, types)
 	if v.q.closed() {
 		dst = pgwire.AppendEmpty(dst, pgwire.Sync) // behind an error a simple query would be ignored
-		v.q.push(expect{kind: hiddenNamed})
+		v.q.push(expect{kind: hiddenNamed, drops: drops})
 	} else {
 		v.q.push(expect{kind: hiddenClose})
-		v.q.push(expect{kind: hiddenParse, ref: &namedStmt{}})
+		v.q.push(expect{kind: hiddenParse, drops: drops})
 	}
 	o.Server.Set(dst)
-	v.retire = true // the name is the client's: nobody else may meet it
+	ref.bySQL = true
 }
 
 // dropSQLStatements removes the SQL-level prepared statements of another session.

@@ -28,6 +28,7 @@ type namedStmt struct {
 	stmt   *stmt
 	dup    bool // the name was taken: the server is made to say so
 	full   bool // dup, for another reason: the client has too many
+	bySQL  bool // SQL has named it: a server connection has had it under the client's name, too
 	proven bool // it has been described or bound since
 
 	generation uint64 // of the database's schema when the client prepared it

@@ -304,6 +304,47 @@ func TestServerLostThatHasMoved(t *testing.T) {
 	}
 }
 
+// Settings of a session whose look has failed are not known: they are not made up when the server connection is lost.
+func TestUnverifiedLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 100)
+	w.servers[0].f.busy = 1 + maxProbeTries
+	w.run(send(&q{String: "SET search_path TO a, b; SELECT 1"}))
+	if !w.s.pinnedFor(pinUnverified) {
+		t.Fatal("the look has not failed")
+	}
+	w.lose()
+	if !w.closed || !bytes.Contains(w.client, []byte("settings were lost")) {
+		t.Errorf("closed %v: %q", w.closed, messages(w.client))
+	}
+}
+
+// A look that has been cancelled is tried again when what the client has sent behind it is done: its Sync would end that.
+func TestLookAgainAmid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 100)
+	w.on = w.servers[0]
+	w.on.f.busy = 1
+	step := func(client []byte) {
+		w.o.Reset()
+		w.s.FromClient(client, &w.o)
+		w.took()
+		answer := w.on.f.out
+		w.on.f.out = nil
+		w.o.Reset()
+		w.s.FromServer(answer, &w.o)
+		w.took()
+	}
+	w.s.Attach(w.on.v, &w.o)
+	step(send(&q{String: "LISTEN x"}))
+	step(send(&prs{Query: "SELECT 1"}, &bnd{}))
+	w.client = nil
+	w.run(send(&exe{}, synced))
+	if !bytes.Contains(w.client, []byte("SELECT 1")) || w.on != nil || len(w.s.pins) > 0 {
+		t.Errorf("got %q, pinned %v", messages(w.client), w.s.pins)
+	}
+}
+
 // prefix is the first n messages of a stream.
 func prefix(b []byte, n int) []byte {
 	size := 0

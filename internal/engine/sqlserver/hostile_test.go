@@ -854,6 +854,15 @@ func TestHandleGivenUpTwice(t *testing.T) {
 			t.Fatalf("%d handles are counted, the server has %d", v.handles, n)
 		}
 	}
+	// Prepared again in between, it is another of the server's.
+	for i := range 4 {
+		a.call(call{id: tds.ProcPrepare, handle: -1, texts: []string{"", fmt.Sprint("SELECT PREPARED ", i)}})
+		give := call{id: tds.ProcUnprepare, handle: 5 + 2*i}
+		a.call(give, call{id: tds.ProcPrepare, handle: -1, texts: []string{"", fmt.Sprint("SELECT PREPARED ", i)}}, give)
+		if n := len((*a.servers)[0].f.handles); v.handles != n {
+			t.Fatalf("%d handles are counted, the server has %d", v.handles, n)
+		}
+	}
 }
 
 // A server that does not tell the handle of what it has prepared is not asked again and again.

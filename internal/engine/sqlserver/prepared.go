@@ -357,7 +357,7 @@ func (s *session) opEnds() {
 	}
 	switch p := c.ops[c.at]; p.kind {
 	case opUnprepare:
-		if _, there := v.prepared[p.stmt.key]; there { // not given up by the same request before
+		if h, there := v.prepared[p.stmt.key]; there && h == p.value { // not given up by the same request before
 			delete(v.prepared, p.stmt.key)
 			v.handles--
 		}
