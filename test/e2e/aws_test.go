@@ -90,7 +90,7 @@ proxies:
 
 	// A database that refuses the password is a reason to look, and the client waits so long.
 	rotate("third")
-	if _, err := db.Server.Query(t.Context(), db.Name, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '"+db.User+"'"); err != nil {
+	if _, err := db.Server.Query(t.Context(), db.Name, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = '"+db.User+"'"); err != nil {
 		t.Fatal(err)
 	}
 	c, err := connect("second") // AWSPREVIOUS by now, or not yet replaced
