@@ -783,6 +783,7 @@ func TestPromotedPace(t *testing.T) {
 	const clients = 30
 	c := newToyClusterOn(t, 1, func(p *resource.Proxy) { p.Pool.MaxConnections = clients }, writer(1), reader(0))
 	c.role(1, engine.Reader)
+	c.role(0, engine.Writer) // a first writer's connections are opened as fast as they are wanted
 	c.dbs[0].die()
 	for range clients {
 		c.login("app toys 0").say("begin")

@@ -100,12 +100,12 @@ var (
 // follow makes r the routes, and has the sessions go where they say. was is what they were. promoted says that another member has
 // become the writer, whether or not there was none in between.
 func (t *target) follow(was, r *routes, promoted bool) {
-	t.routes.Store(r)
 	if promoted || was.writer != r.writer && was.writer != nil && r.writer != nil {
 		pace := rate.NewLimiter(promotedRate, promotedBurst)
 		r.writer.pace.Store(pace)
 		time.AfterFunc(promotedFor, func() { r.writer.pace.CompareAndSwap(pace, nil) })
 	}
+	t.routes.Store(r) // behind the pace: sessions that are on their way elsewhere go by it from now on
 	for i, l := range t.px.plane.loops {
 		l.Post(func() {
 			t.px.plane.workers[i].Move(func(s *session.Session) *session.Pool {
